@@ -1,0 +1,224 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// ErrLimited is wrapped by every LimitError.
+var ErrLimited = errors.New("rate limit reached")
+
+// LimitError is the refusal of an action by a rule. It wraps ErrLimited.
+type LimitError struct {
+	// Rule is the name of the rule that refused.
+	Rule string
+	// Action is what was refused.
+	Action Action
+	// Limit is the rule's.
+	Limit Limit
+	// RetryAfter is how long to wait, or Never if the action costs more than the
+	// burst.
+	RetryAfter time.Duration
+}
+
+// Error names the rule and the limit, and says when to try again.
+func (e *LimitError) Error() string {
+	reached := e.Rule + ": rate limit of " + strconv.FormatFloat(e.Limit.Rate, 'f', -1, 32) + " per second reached, "
+	if e.RetryAfter == Never {
+		return reached + "a burst has at most " + strconv.Itoa(e.Limit.Burst)
+	}
+	unit := time.Millisecond
+	if e.RetryAfter < unit {
+		unit = time.Microsecond
+	}
+	return reached + "retry in " + e.RetryAfter.Round(unit).String()
+}
+
+// Unwrap returns ErrLimited.
+func (e *LimitError) Unwrap() error { return ErrLimited }
+
+// RuleError is a mistake in a Rule.
+type RuleError struct {
+	// Rule is the rule's name, or "#" and its number from 1 on if it has none.
+	Rule string
+	// Field is the field of the Rule that is wrong.
+	Field string
+	// Problem is what is wrong with it.
+	Problem string
+}
+
+// Error names the rule, the field and the problem.
+func (e *RuleError) Error() string {
+	return fmt.Sprintf("rate limit rule %q: %s %s", e.Rule, e.Field, e.Problem)
+}
+
+// Rule limits one action.
+type Rule struct {
+	// Name is told to clients and counts refusals; it is part of the buckets'
+	// keys. It is not empty and not the name of another rule in the same Rules.
+	Name string
+	// Action is what the rule limits.
+	Action Action
+	// Limit is that of each bucket.
+	Limit Limit
+	// By are the fields by which buckets are kept apart: one for each combination
+	// of their values; without any, there is one bucket for all. Requests in which
+	// a field is empty have one bucket in common; Match can leave them out.
+	By []Field
+	// Match says whether the rule applies to a request of its action; nil means
+	// that it always does. It is called concurrently.
+	Match func(Request) bool
+	// Cost is how many tokens a request takes; nil means 1, and 0 or less that it
+	// is free. A cost above Limit.Burst is always refused. It is called
+	// concurrently.
+	Cost func(Request) int
+}
+
+// Rules are the limits of a broker. They are safe for concurrent use.
+type Rules struct {
+	limiter  Limiter
+	memory   *Memory // limiter, if it is one: its buckets are found without making a string
+	byAction [actions][]*rule
+	errors   atomic.Int64
+	onError  atomic.Pointer[func(rule string, err error)]
+}
+
+type rule struct {
+	Rule
+	prefix  []byte // the start of its keys
+	refused atomic.Int64
+}
+
+// New makes Rules that keep their buckets in limiter; nil means a new Memory.
+// Rules of several Rules with the same name and limiter share their buckets.
+// Mistakes are reported as *RuleError.
+func New(limiter Limiter, rules ...Rule) (*Rules, error) {
+	if limiter == nil {
+		limiter = NewMemory()
+	}
+	r := &Rules{limiter: limiter}
+	r.memory, _ = limiter.(*Memory)
+	names := make(map[string]bool)
+	for i, in := range rules {
+		if err := in.check(i); err != nil {
+			return nil, err
+		}
+		if names[in.Name] {
+			return nil, &RuleError{Rule: in.Name, Field: "Name", Problem: "is that of another rule"}
+		}
+		names[in.Name] = true
+		in.By = slices.Clone(in.By)
+		r.byAction[in.Action] = append(r.byAction[in.Action], &rule{Rule: in, prefix: appendPart(nil, in.Name)})
+	}
+	return r, nil
+}
+
+func (r *Rule) check(i int) error {
+	if r.Name == "" {
+		return &RuleError{Rule: "#" + strconv.Itoa(i+1), Field: "Name", Problem: "is empty"}
+	}
+	if r.Action == 0 || r.Action >= actions {
+		return &RuleError{Rule: r.Name, Field: "Action", Problem: fmt.Sprintf("is unknown: %d", r.Action)}
+	}
+	if field, problem := r.Limit.check(); field != "" {
+		return &RuleError{Rule: r.Name, Field: field, Problem: problem}
+	}
+	for j, f := range r.By {
+		if f == 0 || f >= fields {
+			return &RuleError{Rule: r.Name, Field: "By", Problem: fmt.Sprintf("has an unknown field: %d", f)}
+		}
+		if slices.Contains(r.By[:j], f) {
+			return &RuleError{Rule: r.Name, Field: "By", Problem: fmt.Sprintf("has %v twice", f)}
+		}
+	}
+	return nil
+}
+
+// Check asks the rules of the request's action in their order, and returns the
+// first refusal as a *LimitError. What the rules before that one have taken stays
+// taken, so the rule that refuses most belongs first.
+//
+// If the limiter fails, the rule counts as passed: an outage of the store does
+// not stop the broker. Errors counts such failures, OnError hears of them. If
+// ctx ended, Check returns an error that wraps ctx's.
+func (r *Rules) Check(ctx context.Context, req Request) error {
+	if req.Action >= actions {
+		return nil
+	}
+	var now int64
+	for _, rule := range r.byAction[req.Action] {
+		if rule.Match != nil && !rule.Match(req) {
+			continue
+		}
+		cost := 1
+		if rule.Cost != nil {
+			if cost = rule.Cost(req); cost <= 0 {
+				continue
+			}
+		}
+		var space [256]byte
+		key := append(space[:0], rule.prefix...)
+		for _, f := range rule.By {
+			key = appendField(key, &req, f)
+		}
+		var d Decision
+		if r.memory != nil {
+			if now == 0 {
+				now = sinceStart(time.Now())
+			}
+			d = r.memory.take(maphash.Bytes(r.memory.seed, key), now, rule.Limit, cost)
+		} else {
+			var err error
+			if d, err = r.limiter.Take(ctx, string(key), rule.Limit, cost); err != nil {
+				if ended := ctx.Err(); ended != nil {
+					return fmt.Errorf("rate limit rule %q: %w", rule.Name, ended)
+				}
+				r.failed(rule.Name, err)
+				continue
+			}
+		}
+		if !d.OK {
+			rule.refused.Add(1)
+			return &LimitError{Rule: rule.Name, Action: req.Action, Limit: rule.Limit, RetryAfter: d.RetryAfter}
+		}
+	}
+	return nil
+}
+
+func (r *Rules) failed(rule string, err error) {
+	r.errors.Add(1)
+	if f := r.onError.Load(); f != nil {
+		(*f)(rule, err)
+	}
+}
+
+// OnError makes f hear of every failure of the limiter, with the name of the
+// rule that was passed because of it. It replaces the previous f and may be
+// called at any time; nil is nobody. f is called by Check, concurrently.
+func (r *Rules) OnError(f func(rule string, err error)) {
+	if f == nil {
+		r.onError.Store(nil)
+		return
+	}
+	r.onError.Store(&f)
+}
+
+// Refused returns how many requests each rule has refused, by its name.
+func (r *Rules) Refused() map[string]int64 {
+	refused := make(map[string]int64)
+	for _, rules := range r.byAction {
+		for _, rule := range rules {
+			refused[rule.Name] = rule.refused.Load()
+		}
+	}
+	return refused
+}
+
+// Errors returns how often a rule was passed because the limiter failed.
+func (r *Rules) Errors() int64 { return r.errors.Load() }
