@@ -1,0 +1,80 @@
+// Package storage is the seam between the broker and whatever keeps its
+// events and its presence: memory, a file, a database, a cluster's engine.
+//
+// It holds small interfaces, each usable alone, and the values that cross
+// them; it is not a place for behaviour. The default implementation is
+// storage/memory, and storage/storagetest is the suite that an adapter of your
+// own has to pass, whole or the part it implements:
+//
+//	func TestAdapter(t *testing.T) {
+//		storagetest.Run(t, func(t *testing.T) storagetest.Store { return myadapter.Open(t.TempDir()) })
+//	}
+package storage
+
+import "time"
+
+// ChannelID names a channel of an app. The zero Name is reserved: the broker
+// uses it for the set of users of an app that are signed in.
+type ChannelID struct {
+	App  string
+	Name string
+}
+
+// String returns "app/name", for logs and error messages.
+func (id ChannelID) String() string { return id.App + "/" + id.Name }
+
+// Position says where in a channel's history an event stands. Offsets of one
+// epoch start at 1 and rise by one with every event. Another epoch means that
+// continuity is lost: nothing can be said about what lies between a position
+// of the one and a position of the other.
+//
+// The zero Position stands before every event of every epoch.
+type Position struct {
+	Epoch  string
+	Offset uint64
+}
+
+// IsZero reports whether p is the zero Position.
+func (p Position) IsZero() bool { return p == Position{} }
+
+// Event is one event as it was published. An Event that has been handed out is
+// shared by every subscriber and must not be changed, its Data included.
+type Event struct {
+	// ID is unique within the app.
+	ID string
+	// Name is the event's name, such as "message" or "client-typing".
+	Name string
+	// Channel is the name of the channel it was published to.
+	Channel string
+	// Data is the payload. It is text unless JSON is set.
+	Data []byte
+	// JSON says that Data is a JSON value which travels as it is and not as a
+	// string; client events may carry such data.
+	JSON bool
+	// UserID is the user whose connection sent the event; empty for events
+	// that a server published.
+	UserID string
+	// SocketID is the connection that sent the event; empty for events that a
+	// server published.
+	SocketID string
+	// Time is when the broker took the event in.
+	Time time.Time
+	// Position is zero on a channel that keeps no history.
+	Position Position
+}
+
+// Member is a user on a presence channel, or one that is online. Its Info is
+// shared once it has been handed over or out, and must not be changed.
+type Member struct {
+	// UserID is at most 128 characters and never empty.
+	UserID string
+	// Info is a JSON value, or empty.
+	Info []byte
+}
+
+// Connection is one connection of a member: the node it is connected to, whose
+// lease keeps it alive, and an ID that is unique over all nodes.
+type Connection struct {
+	Node string
+	ID   string
+}

@@ -1,0 +1,50 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+var room = storage.ChannelID{App: "app", Name: "room"}
+
+func TestGapError(t *testing.T) {
+	var err error = &storage.GapError{
+		Channel: room,
+		From:    storage.Position{Epoch: "old", Offset: 3},
+		Oldest:  storage.Position{Epoch: "new", Offset: 7},
+		Latest:  storage.Position{Epoch: "new", Offset: 9},
+	}
+	require.ErrorIs(t, err, storage.ErrGap)
+	assert.False(t, errors.Is(err, storage.ErrMemberLimit))
+	assert.EqualError(t, err, `channel "room": history cannot be continued from this position: asked for old:3, kept new:7 to 9`)
+	var gap *storage.GapError
+	require.ErrorAs(t, fmt.Errorf("resume: %w", err), &gap)
+	assert.Equal(t, uint64(3), gap.From.Offset)
+}
+
+func TestMemberLimitError(t *testing.T) {
+	var err error = &storage.MemberLimitError{Channel: room, Limit: 100}
+	require.ErrorIs(t, err, storage.ErrMemberLimit)
+	assert.False(t, errors.Is(err, storage.ErrGap))
+	assert.EqualError(t, err, `channel "room": presence channel is full: the limit is 100 members`)
+	var full *storage.MemberLimitError
+	require.ErrorAs(t, fmt.Errorf("subscribe: %w", err), &full)
+	assert.Equal(t, 100, full.Limit)
+}
+
+func TestZeroPosition(t *testing.T) {
+	assert.True(t, storage.Position{}.IsZero())
+	assert.False(t, storage.Position{Offset: 1}.IsZero())
+	assert.False(t, storage.Position{Epoch: "e"}.IsZero())
+}
+
+func TestChannelIDString(t *testing.T) {
+	assert.Equal(t, "app/room", room.String())
+	assert.Equal(t, "app/", storage.ChannelID{App: "app"}.String())
+}

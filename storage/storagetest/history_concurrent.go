@@ -1,0 +1,197 @@
+package storagetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// alike returns channels that a store may mix up if it joins or compares names
+// carelessly.
+func alike(app string) []storage.ChannelID {
+	return []storage.ChannelID{
+		{App: app, Name: "a"}, {App: app, Name: "A"}, {App: app, Name: "a_b"}, {App: app, Name: "axb"},
+		{App: app, Name: "a/b"}, {App: app + "/a", Name: "b"},
+		{App: app, Name: "a:b"}, {App: app + ":a", Name: "b"},
+		{App: app, Name: "a.b"}, {App: app + ".a", Name: "b"},
+		{App: app, Name: "private-a@x=1,2;3"}, {App: app + "2", Name: "a"},
+	}
+}
+
+func checkHistoryIsolation(t *historyTest) {
+	channels := alike(t.app)
+	epochs := make(map[storage.ChannelID]string)
+	for round := uint64(1); round <= 2; round++ {
+		for _, ch := range channels {
+			pos := t.append(ch, ch.String()+strconv.FormatUint(round, 10), keep(100)).Position
+			require.Equal(t, round, pos.Offset, "offset on %v", ch)
+			epochs[ch] = pos.Epoch
+		}
+	}
+	for _, ch := range channels {
+		t.requireKept(ch, ch.String()+"1", ch.String()+"2")
+	}
+	for i, ch := range channels {
+		require.NoError(t, t.store.Delete(t.ctx, ch))
+		require.Empty(t, t.read(ch, storage.ReadOptions{}).Events, "after Delete of %v", ch)
+		for _, other := range channels[i+1:] {
+			require.Equal(t, storage.Position{Epoch: epochs[other], Offset: 2}, t.latest(other), "Latest of %v after Delete of %v", other, ch)
+			require.Len(t, t.read(other, storage.ReadOptions{}).Events, 2, "events of %v after Delete of %v", other, ch)
+		}
+	}
+}
+
+func checkConcurrentAppends(t *historyTest) {
+	const callers, each = 8, 20
+	channels := []storage.ChannelID{t.channel("room"), t.channel("other")}
+	var mu sync.Mutex
+	data := make(map[storage.ChannelID]map[storage.Position]string)
+	for _, ch := range channels {
+		data[ch] = make(map[storage.Position]string)
+	}
+	require.NoError(t, together(callers, func(i int) error {
+		ch := channels[i%len(channels)]
+		var last uint64
+		for n := range each {
+			text := fmt.Sprintf("%d/%d", i, n)
+			out, err := t.store.Append(t.ctx, ch, event(ch, text), keep(callers*each))
+			if err != nil {
+				return err
+			}
+			if out.Position.Offset <= last {
+				return fmt.Errorf("offset %d was given after %d", out.Position.Offset, last)
+			}
+			last = out.Position.Offset
+			mu.Lock()
+			data[ch][out.Position] = text
+			mu.Unlock()
+		}
+		return nil
+	}))
+	for _, ch := range channels {
+		page := t.read(ch, storage.ReadOptions{})
+		require.Len(t, data[ch], callers*each/len(channels), "different positions")
+		require.Equal(t, len(data[ch]), len(page.Events), "events kept")
+		for i, ev := range page.Events {
+			require.Equal(t, at(page.Latest, uint64(i)+1), ev.Position)
+			require.Equal(t, data[ch][ev.Position], string(ev.Data), "an event stands at the position that its append returned")
+		}
+	}
+}
+
+func checkConcurrentReaders(t *historyTest) {
+	const writers, readers, each = 2, 3, 50
+	ch := t.channel("room")
+	first := t.append(ch, "x", keep(1+writers*each)).Position
+	var writing atomic.Int64
+	writing.Store(writers)
+	require.NoError(t, together(writers+readers, func(i int) error {
+		if i < writers {
+			defer writing.Add(-1)
+			for range each {
+				if _, err := t.store.Append(t.ctx, ch, event(ch, "x"), keep(1+writers*each)); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		from := at(first, 0)
+		for done := false; !done; runtime.Gosched() {
+			// Asked before the read, which then sees all events.
+			done = writing.Load() == 0
+			page, err := t.store.Read(t.ctx, ch, storage.ReadOptions{From: from})
+			if err != nil {
+				return err
+			}
+			for _, ev := range page.Events {
+				if want := at(from, from.Offset+1); ev.Position != want {
+					return fmt.Errorf("a reader saw %v after %v", ev.Position, from)
+				}
+				from = ev.Position
+			}
+			if page.Latest != from {
+				return fmt.Errorf("an unlimited page ends at %v and says that the latest is %v", from, page.Latest)
+			}
+		}
+		if want := at(first, 1+writers*each); from != want {
+			return fmt.Errorf("a reader ended at %v; want %v", from, want)
+		}
+		return nil
+	}))
+}
+
+func checkConcurrentDeletes(t *historyTest) {
+	const writers, deleters, each = 4, 2, 20
+	all := keep(writers*each + 1)
+	ch := t.channel("room")
+	var mu sync.Mutex
+	given := make(map[storage.Position]bool)
+	require.NoError(t, together(writers+deleters, func(i int) error {
+		for range each {
+			if i >= writers {
+				if err := t.store.Delete(t.ctx, ch); err != nil {
+					return err
+				}
+				continue
+			}
+			out, err := t.store.Append(t.ctx, ch, event(ch, "x"), all)
+			if err != nil {
+				return err
+			}
+			mu.Lock()
+			twice := given[out.Position]
+			given[out.Position] = true
+			mu.Unlock()
+			if twice {
+				return fmt.Errorf("position %v was given twice", out.Position)
+			}
+		}
+		return nil
+	}))
+	last := t.append(ch, "x", all).Position
+	page := t.read(ch, storage.ReadOptions{})
+	require.Equal(t, last, page.Latest)
+	require.Equal(t, int(last.Offset), len(page.Events), "all events of the last epoch are kept")
+	for i, ev := range page.Events {
+		require.Equal(t, at(last, uint64(i)+1), ev.Position)
+	}
+}
+
+// doneContexts returns contexts that are done, by the error they end with.
+func doneContexts() map[error]context.Context {
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	late, cancel := context.WithDeadline(context.Background(), time.Unix(1, 0))
+	cancel()
+	return map[error]context.Context{context.Canceled: canceled, context.DeadlineExceeded: late}
+}
+
+func checkHistoryContext(t *historyTest) {
+	ch, fresh := t.channel("room"), t.channel("fresh")
+	last := t.append(ch, "1", keep(100)).Position
+	for want, ctx := range doneContexts() {
+		_, err := t.store.Append(ctx, ch, event(ch, "2"), keyed("k"))
+		require.ErrorIs(t, err, want, "Append")
+		_, err = t.store.Append(ctx, fresh, event(fresh, "2"), keyed("k"))
+		require.ErrorIs(t, err, want, "Append to a new channel")
+		_, err = t.store.Read(ctx, ch, storage.ReadOptions{})
+		require.ErrorIs(t, err, want, "Read")
+		require.False(t, errors.Is(err, storage.ErrGap), "the error of a context is no gap")
+		_, err = t.store.Latest(ctx, ch)
+		require.ErrorIs(t, err, want, "Latest")
+		require.ErrorIs(t, t.store.Delete(ctx, ch), want, "Delete")
+	}
+	t.requireKept(ch, "1")
+	require.Equal(t, last, t.latest(ch), "calls with a done context change nothing")
+	require.True(t, t.latest(fresh).IsZero(), "calls with a done context change nothing")
+	require.False(t, t.append(ch, "2", keyed("k")).Duplicate, "a key of a call with a done context is not used")
+}

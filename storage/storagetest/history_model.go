@@ -1,0 +1,212 @@
+package storagetest
+
+import (
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// historyModel is what a channel has to keep, as simply as can be said.
+type historyModel struct {
+	ch     storage.ChannelID
+	now    time.Duration
+	latest storage.Position // zero for a deleted or new channel
+	events []modelEvent     // all of the epoch that the retention has not removed
+	keep   storage.Retention
+	keys   map[string]modelKey
+	epochs map[string]bool // all there were
+}
+
+type modelEvent struct {
+	pos  storage.Position
+	data string
+	at   time.Duration
+}
+
+type modelKey struct {
+	pos   storage.Position
+	until time.Duration
+}
+
+func checkHistoryModel(t *historyTest) {
+	rapid.Check(t, func(rt *rapid.T) {
+		app := unique("app")
+		var models []*historyModel
+		for _, name := range []string{"one", "two"} {
+			models = append(models, &historyModel{
+				ch:   storage.ChannelID{App: app, Name: name},
+				keys: map[string]modelKey{}, epochs: map[string]bool{},
+			})
+		}
+		channel := rapid.SampledFrom(models)
+		actions := map[string]func(*rapid.T){
+			"append": func(rt *rapid.T) { t.modelAppend(rt, channel.Draw(rt, "channel")) },
+			"read":   func(rt *rapid.T) { t.modelRead(rt, channel.Draw(rt, "channel")) },
+			"delete": func(rt *rapid.T) {
+				if m := channel.Draw(rt, "channel"); rapid.IntRange(0, 3).Draw(rt, "really") == 0 {
+					require.NoError(rt, t.store.Delete(t.ctx, m.ch))
+					m.latest, m.events, m.keep = storage.Position{}, nil, storage.Retention{}
+					clear(m.keys)
+				}
+			},
+			"latest": func(rt *rapid.T) {
+				m := channel.Draw(rt, "channel")
+				latest, err := t.store.Latest(t.ctx, m.ch)
+				require.NoError(rt, err)
+				m.requireLatest(rt, latest)
+			},
+		}
+		if t.clock.exact() {
+			actions["time passes"] = func(rt *rapid.T) {
+				d := t.clock.tick * time.Duration(2*rapid.IntRange(1, 3).Draw(rt, "ticks/2"))
+				t.clock.advance(d)
+				for _, m := range models {
+					m.now += d
+				}
+			}
+		}
+		rt.Repeat(actions)
+	})
+}
+
+func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
+	opts := storage.AppendOptions{
+		Retention:      storage.Retention{Events: rapid.IntRange(0, 6).Draw(rt, "keep")},
+		IdempotencyKey: rapid.SampledFrom([]string{"", "", "k", "l"}).Draw(rt, "key"),
+	}
+	window := storage.DefaultIdempotencyWindow
+	if t.clock.exact() {
+		opts.Retention.Age = t.clock.tick * time.Duration(rapid.SampledFrom([]int{0, 1, 3, 7}).Draw(rt, "age in ticks"))
+		opts.IdempotencyWindow = t.clock.tick * time.Duration(rapid.SampledFrom([]int{1, 3, 7}).Draw(rt, "window in ticks"))
+		window = opts.IdempotencyWindow
+	}
+	data := strconv.Itoa(rapid.IntRange(0, 999).Draw(rt, "data"))
+	out, err := t.store.Append(t.ctx, m.ch, event(m.ch, data), opts)
+	require.NoError(rt, err)
+
+	if used, ok := m.keys[opts.IdempotencyKey]; ok && m.now < used.until {
+		require.Equal(rt, storage.Appended{Position: used.pos, Duplicate: true}, out, "a retry")
+		return
+	}
+	require.False(rt, out.Duplicate)
+	if m.forgettable() && out.Position.Epoch != m.latest.Epoch {
+		require.False(rt, m.epochs[out.Position.Epoch], "a new epoch is one that never was")
+		m.latest, m.events = storage.Position{Epoch: out.Position.Epoch}, nil
+		m.epochs[out.Position.Epoch] = true
+	}
+	require.Equal(rt, at(m.latest, m.latest.Offset+1), out.Position, "the next position")
+	m.latest = out.Position
+	if opts.IdempotencyKey != "" {
+		m.keys[opts.IdempotencyKey] = modelKey{out.Position, m.now + window}
+	}
+	m.trim()
+	m.keep = opts.Retention
+	m.events = append(m.events, modelEvent{out.Position, data, m.now})
+	m.trim()
+}
+
+// trim removes what the retention no longer keeps.
+func (m *historyModel) trim() {
+	for len(m.events) > m.keep.Events || len(m.events) > 0 && m.keep.Age > 0 && m.now-m.events[0].at >= m.keep.Age {
+		m.events = m.events[1:]
+	}
+}
+
+// forgettable reports whether the store may have forgotten the channel.
+func (m *historyModel) forgettable() bool {
+	m.trim()
+	for _, key := range m.keys {
+		if m.now < key.until {
+			return false
+		}
+	}
+	return len(m.events) == 0
+}
+
+func (m *historyModel) requireLatest(rt *rapid.T, latest storage.Position) {
+	if m.forgettable() && latest.Offset == 0 {
+		require.False(rt, m.epochs[latest.Epoch], "the epoch of a channel that was forgotten")
+		return
+	}
+	require.Equal(rt, m.latest, latest, "the latest position")
+}
+
+func (t *historyTest) modelRead(rt *rapid.T, m *historyModel) {
+	opts := storage.ReadOptions{
+		Backward: rapid.Bool().Draw(rt, "backward"),
+		Limit:    rapid.IntRange(0, 4).Draw(rt, "limit"),
+		From:     m.drawFrom(rt),
+	}
+	page, err := t.store.Read(t.ctx, m.ch, opts)
+	if err != nil {
+		var gap *storage.GapError
+		require.True(rt, errors.Is(err, storage.ErrGap) && errors.As(err, &gap), "the error of a read: %v", err)
+		m.requireGap(rt, opts, gap)
+		return
+	}
+	want, gap := m.read(opts)
+	require.False(rt, gap, "a read across a gap returned %+v", page)
+	m.requireLatest(rt, page.Latest)
+	more := opts.Limit > 0 && len(want) > opts.Limit
+	if more {
+		want = want[:opts.Limit]
+	}
+	require.Equal(rt, more, page.More, "Page.More")
+	require.Len(rt, page.Events, len(want))
+	for i, ev := range page.Events {
+		require.Equal(rt, want[i].pos, ev.Position)
+		require.Equal(rt, want[i].data, string(ev.Data))
+	}
+}
+
+// drawFrom draws a position to read from, which often is the channel's.
+func (m *historyModel) drawFrom(rt *rapid.T) storage.Position {
+	switch rapid.IntRange(0, 5).Draw(rt, "from") {
+	case 0:
+		return storage.Position{}
+	case 1:
+		return storage.Position{Epoch: "another", Offset: rapid.Uint64Range(0, 3).Draw(rt, "offset")}
+	default:
+		return at(m.latest, rapid.Uint64Range(0, m.latest.Offset+1).Draw(rt, "offset"))
+	}
+}
+
+// read returns all events that a read without a limit has to return, and whether
+// it has to fail.
+func (m *historyModel) read(opts storage.ReadOptions) (events []modelEvent, gap bool) {
+	m.trim()
+	from := opts.From
+	if !from.IsZero() {
+		oldest := m.latest.Offset + 1 - uint64(len(m.events))
+		if from.Epoch != m.latest.Epoch || from.Offset > m.latest.Offset || !opts.Backward && from.Offset+1 < oldest {
+			return nil, true
+		}
+	}
+	for _, ev := range m.events {
+		switch {
+		case opts.Backward && (from.IsZero() || ev.pos.Offset < from.Offset):
+			events = append([]modelEvent{ev}, events...)
+		case !opts.Backward && ev.pos.Offset > from.Offset:
+			events = append(events, ev)
+		}
+	}
+	return events, false
+}
+
+func (m *historyModel) requireGap(rt *rapid.T, opts storage.ReadOptions, gap *storage.GapError) {
+	_, want := m.read(opts)
+	require.True(rt, want || m.forgettable() && !opts.From.IsZero(), "no gap at %+v: %v", opts, gap)
+	require.Equal(rt, m.ch, gap.Channel)
+	require.Equal(rt, opts.From, gap.From)
+	m.requireLatest(rt, gap.Latest)
+	oldest := storage.Position{}
+	if len(m.events) > 0 {
+		oldest = m.events[0].pos
+	}
+	require.Equal(rt, oldest, gap.Oldest, "the oldest position")
+}

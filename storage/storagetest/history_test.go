@@ -1,0 +1,84 @@
+package storagetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/memory"
+)
+
+// brokenHistory is a memory store that does what its fields say.
+type brokenHistory struct {
+	storage.History
+	before   func(ctx *context.Context, ch *storage.ChannelID, opts *storage.AppendOptions)
+	after    func(*storage.Appended)
+	page     func(opts storage.ReadOptions, page *storage.Page, err *error)
+	keepsAll bool
+}
+
+func (b *brokenHistory) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	if b.before != nil {
+		b.before(&ctx, &ch, &opts)
+	}
+	out, err := b.History.Append(ctx, ch, ev, opts)
+	if b.after != nil {
+		b.after(&out)
+	}
+	return out, err
+}
+
+func (b *brokenHistory) Read(ctx context.Context, ch storage.ChannelID, opts storage.ReadOptions) (storage.Page, error) {
+	page, err := b.History.Read(ctx, ch, opts)
+	if b.page != nil {
+		b.page(opts, &page, &err)
+	}
+	return page, err
+}
+
+func (b *brokenHistory) Delete(ctx context.Context, ch storage.ChannelID) error {
+	if b.keepsAll {
+		return ctx.Err()
+	}
+	return b.History.Delete(ctx, ch)
+}
+
+func TestBrokenHistoryIsCaught(t *testing.T) {
+	for name, broken := range map[string]brokenHistory{
+		"OffsetsAreContiguous": {after: func(out *storage.Appended) { out.Position.Offset = min(out.Position.Offset, 5) }},
+		"ConcurrentAppends":    {after: func(out *storage.Appended) { out.Position.Offset = 1 }},
+		"KeyIsUsedOnce": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.IdempotencyKey = ""
+		}},
+		"KeyIsForgottenAfterItsWindow": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.IdempotencyWindow = 0
+		}},
+		"RetentionByAge": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.Retention.Age = 0
+		}},
+		"RetentionByCount": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.Retention.Events++
+		}},
+		"ChannelsAndAppsAreApart": {before: func(_ *context.Context, ch *storage.ChannelID, _ *storage.AppendOptions) {
+			*ch = storage.ChannelID{Name: ch.String()}
+		}},
+		"DoneContext": {before: func(ctx *context.Context, _ *storage.ChannelID, _ *storage.AppendOptions) {
+			*ctx = context.WithoutCancel(*ctx)
+		}},
+		"GapWhereTrimmed": {page: func(_ storage.ReadOptions, _ *storage.Page, err *error) { *err = nil }},
+		"ReadPageByPage": {page: func(opts storage.ReadOptions, page *storage.Page, _ *error) {
+			page.More = len(page.Events) == opts.Limit
+			if n := len(page.Events); n > 1 {
+				page.Events = page.Events[:n-1]
+			}
+		}},
+		"DeleteStartsNewEpoch": {keepsAll: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			requireCaught(t, historyChecks(), name, func(tb testing.TB, c clock) *historyTest {
+				broken.History = memory.New()
+				return newHistoryTest(tb, &broken, c)
+			})
+		})
+	}
+}
