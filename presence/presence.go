@@ -1,0 +1,211 @@
+// Package presence keeps track of who is on a channel and who is online at all,
+// on one node, over a storage.Presence that any number of nodes may share.
+//
+// It decides nothing about who may join and sends nothing to anybody: the
+// broker does both, and is told of each change in its order.
+//
+//	tracker := presence.NewTracker(store, "node-1")
+//	err := tracker.Join(ctx, channel, socketID, member, 100, func(first bool, members []presence.Member) { … })
+package presence
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Member is a user on a presence channel.
+type Member = storage.Member
+
+// Departure says that a connection left a channel.
+type Departure = storage.Departure
+
+const stripes = 256
+
+// Tracker joins connections of one node to channels and takes them away again.
+// The changes of one channel happen one after another, each together with what
+// the caller does about it. All methods are safe for concurrent use.
+type Tracker struct {
+	store storage.Presence
+	node  string
+	seed  maphash.Seed
+
+	// order[i] puts the changes of the channels of stripe i into one order; it
+	// is held while a caller's callback runs.
+	order [stripes]sync.Mutex
+
+	mu      sync.Mutex
+	pending map[pendingKey]*pendingLeave // guarded by mu
+	closed  bool                         // guarded by mu
+	leaving sync.WaitGroup
+}
+
+// pendingLeave is a connection that has gone and whose member is still there
+// until the grace is over.
+type pendingLeave struct {
+	pendingKey
+	userID string
+	left   func(Departure, error)
+	timer  *time.Timer
+}
+
+type pendingKey struct {
+	channel storage.ChannelID
+	conn    string
+}
+
+// NewTracker returns a tracker for the connections of the named node.
+func NewTracker(store storage.Presence, node string) *Tracker {
+	return &Tracker{store: store, node: node, seed: maphash.MakeSeed(), pending: make(map[pendingKey]*pendingLeave)}
+}
+
+// lock takes the order of a channel's changes. The users of an app who are
+// online are a channel without a name; there each user has an order of its own.
+func (t *Tracker) lock(ch storage.ChannelID, userID string) *sync.Mutex {
+	name := ch.Name
+	if name == "" {
+		name = userID
+	}
+	mu := &t.order[maphash.String(t.seed, name)%stripes]
+	mu.Lock()
+	return mu
+}
+
+// Join adds a connection of m to the channel and calls joined before any other
+// change of the channel on this node: with whether the user is new there and,
+// on a named channel, all members, m included. max above 0 bounds the members;
+// see storage.Presence. joined is not called when Join fails, and must not
+// call the tracker.
+func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m Member, max int, joined func(first bool, members []Member)) error {
+	defer t.lock(ch, m.UserID).Unlock()
+	c := storage.Connection{Node: t.node, ID: conn}
+	first, err := t.store.Join(ctx, ch, c, m, max)
+	if err != nil {
+		return err
+	}
+	var members []Member
+	if ch.Name != "" {
+		if members, err = t.store.Members(ctx, ch); err != nil {
+			_, undo := t.store.Leave(context.WithoutCancel(ctx), ch, c)
+			return errors.Join(err, undo)
+		}
+	}
+	t.cancel(pendingKey{ch, conn})
+	joined(first, members)
+	return nil
+}
+
+// Leave takes the connection of a user from the channel, at once or, with
+// a grace, when that time is over: a user who joins again in the meantime has
+// never left. left is called before any other change of the channel on this
+// node, with the outcome; it must not call the tracker. It is not called where
+// the connection itself joins again in the meantime, nor by a second Leave with
+// a grace.
+func (t *Tracker) Leave(ctx context.Context, ch storage.ChannelID, userID, conn string, grace time.Duration, left func(Departure, error)) {
+	if grace > 0 && t.leaveLater(ch, userID, conn, grace, left) {
+		return
+	}
+	defer t.lock(ch, userID).Unlock()
+	left(t.store.Leave(ctx, ch, storage.Connection{Node: t.node, ID: conn}))
+}
+
+func (t *Tracker) leaveLater(ch storage.ChannelID, userID, conn string, grace time.Duration, left func(Departure, error)) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := &pendingLeave{pendingKey: pendingKey{ch, conn}, userID: userID, left: left}
+	if t.closed {
+		return false
+	}
+	if t.pending[p.pendingKey] != nil {
+		return true
+	}
+	t.pending[p.pendingKey] = p
+	t.leaving.Add(1)
+	p.timer = time.AfterFunc(grace, func() { t.leave(context.Background(), p) })
+	return true
+}
+
+// leave carries out a leave whose time has come, unless it was taken away.
+func (t *Tracker) leave(ctx context.Context, p *pendingLeave) {
+	defer t.lock(p.channel, p.userID).Unlock()
+	// Under the order of the channel, so that no join comes between.
+	if !t.take(p) {
+		return
+	}
+	defer t.leaving.Done()
+	p.timer.Stop()
+	p.left(t.store.Leave(ctx, p.channel, storage.Connection{Node: t.node, ID: p.conn}))
+}
+
+// take makes the caller the one who carries out p.
+func (t *Tracker) take(p *pendingLeave) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pending[p.pendingKey] != p {
+		return false
+	}
+	delete(t.pending, p.pendingKey)
+	return true
+}
+
+// cancel keeps a connection that was to leave later.
+func (t *Tracker) cancel(key pendingKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p := t.pending[key]; p != nil {
+		delete(t.pending, key)
+		p.timer.Stop()
+		t.leaving.Done()
+	}
+}
+
+// Members returns the members of a channel in the order they joined.
+func (t *Tracker) Members(ctx context.Context, ch storage.ChannelID) ([]Member, error) {
+	return t.store.Members(ctx, ch)
+}
+
+// Count returns the number of members on a channel.
+func (t *Tracker) Count(ctx context.Context, ch storage.ChannelID) (int, error) {
+	return t.store.Count(ctx, ch)
+}
+
+// Online returns those of userIDs that are online in the app, and those that
+// are not, each in the order given.
+func (t *Tracker) Online(ctx context.Context, app string, userIDs []string) (online, offline []string, err error) {
+	for _, id := range userIDs {
+		is, err := t.store.IsMember(ctx, storage.ChannelID{App: app}, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if is {
+			online = append(online, id)
+		} else {
+			offline = append(offline, id)
+		}
+	}
+	return online, offline, nil
+}
+
+// LastSeen returns when the user was last on the channel; see storage.Presence.
+func (t *Tracker) LastSeen(ctx context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
+	return t.store.LastSeen(ctx, ch, userID)
+}
+
+// Close carries out every leave that still waits for its grace to end, and
+// returns when none is left. Later leaves happen at once.
+func (t *Tracker) Close(ctx context.Context) {
+	t.mu.Lock()
+	t.closed = true
+	waiting := slices.Collect(maps.Values(t.pending))
+	t.mu.Unlock()
+	for _, p := range waiting {
+		t.leave(ctx, p)
+	}
+	t.leaving.Wait()
+}
