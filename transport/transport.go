@@ -1,0 +1,99 @@
+// Package transport is the seam between a protocol and the bytes on the wire:
+// WebSocket, HTTP streaming, or no socket at all.
+//
+// A transport takes a connection, asks the protocol for the Receiver of it, and
+// from then on hands it every message that comes in, while the protocol sends
+// through the Conn. transporttest is the suite that a transport of your own has
+// to pass; transport/memory is the shortest example of one.
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Conn is one client connection after its handshake. All methods are safe for
+// concurrent use, never block and never wait for the peer.
+type Conn interface {
+	// Send queues m to be written. Messages leave in the order in which Send
+	// was called. It returns an error that wraps ErrSlow, and queues nothing,
+	// when the queue is full, and ErrClosed after Close or after the peer
+	// has gone.
+	Send(m *Message) error
+
+	// Close writes what is queued, then ends the connection with a close code
+	// and a reason of at most 123 bytes (RFC 6455, section 5.5.1). A peer that
+	// does not take it all in time is cut off. Further calls do nothing.
+	Close(code int, reason string)
+
+	// LastReceived is when anything last came in from the peer, control frames
+	// and heartbeats included.
+	LastReceived() time.Time
+
+	// Info describes the connection. It does not change.
+	Info() Info
+}
+
+// Info describes a connection for logs, limits and hooks.
+type Info struct {
+	// Transport is the transport's name, such as "websocket".
+	Transport string
+	// RemoteAddr is the peer's address as the transport sees it, host and port.
+	RemoteAddr string
+	// Secure says that the bytes are encrypted on their way to this process.
+	Secure bool
+}
+
+// Receiver is a protocol's side of one connection. A transport calls its
+// methods one after another, never two at once.
+type Receiver interface {
+	// Receive is called with each complete message. data is only valid during
+	// the call. While it runs, nothing further is read from the peer.
+	Receive(data []byte)
+
+	// Closed is called once, last, when the connection is gone, with the
+	// close code: the one that the peer sent, or, if Close came first, the one
+	// given to Close. Connections that end without a close code report 1006.
+	Closed(code int, err error)
+}
+
+// Open is how a transport asks a protocol for the receiver of a new
+// connection. Open may already send on conn.
+type Open func(conn Conn) Receiver
+
+// Errors of Conn.Send.
+var (
+	// ErrClosed says that the connection is closed or closing.
+	ErrClosed = errors.New("connection is closed")
+	// ErrSlow is wrapped by the error for a peer whose queue is full.
+	ErrSlow = errors.New("connection's queue is full")
+)
+
+// QueueError says which bound of a connection's queue was reached.
+// It wraps ErrSlow.
+type QueueError struct {
+	// Messages and Bytes are what the queue holds; the limits are its bounds.
+	Messages, MessageLimit int
+	Bytes, ByteLimit       int
+}
+
+// Error implements error.
+func (e *QueueError) Error() string {
+	return fmt.Sprintf("%v: %d messages of at most %d, %d bytes of at most %d", ErrSlow,
+		e.Messages, e.MessageLimit, e.Bytes, e.ByteLimit)
+}
+
+// Unwrap makes errors.Is(err, ErrSlow) true.
+func (e *QueueError) Unwrap() error { return ErrSlow }
+
+// StatusAbnormal is the code that Receiver.Closed gets for a connection that
+// ended without a close code (RFC 6455, section 7.1.5).
+const StatusAbnormal = 1006
+
+// Default bounds of a connection's queue. A connection over either is cut off
+// rather than skipped.
+const (
+	DefaultQueueMessages = 16384
+	DefaultQueueBytes    = 4 << 20
+)

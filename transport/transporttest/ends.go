@@ -1,0 +1,214 @@
+package transporttest
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// status checks what the client was told, after rest.
+func (p *peer) status(code int, reason string) {
+	p.t.Helper()
+	gotCode, gotReason := p.client.CloseStatus()
+	require.Equal(p.t, code, gotCode, "code that the client got")
+	require.Equal(p.t, reason, gotReason, "reason that the client got")
+}
+
+func checkServerCloses(s *suite) {
+	p := s.connect(nil)
+	p.conn.Close(4100, "come again")
+	require.Empty(s, p.rest())
+	p.status(4100, "come again")
+	p.endedWith(4100)
+}
+
+func checkCloseFlushes(s *suite) {
+	p := s.connect(nil)
+	const n = 1000
+	text := noise(500)
+	for i := range n {
+		require.NoError(s, p.conn.Send(numbered(i, text)))
+	}
+	p.conn.Close(4000, "flushed")
+	require.Len(s, p.rest(), n)
+	p.status(4000, "flushed")
+	p.endedWith(4000)
+}
+
+func checkCloseInOpen(s *suite) {
+	p := s.connect(func(conn transport.Conn, _ *receiver) {
+		_ = conn.Send(message("no"))
+		conn.Close(4009, "refused")
+	})
+	require.Equal(s, []string{"no"}, p.rest())
+	p.status(4009, "refused")
+	p.endedWith(4009)
+}
+
+func checkCloseInReceive(s *suite) {
+	p := s.connect(func(_ transport.Conn, r *receiver) {
+		r.receive = func(conn transport.Conn, _ []byte) {
+			_ = conn.Send(message("last"))
+			conn.Close(4301, "enough")
+			assert.False(s, r.over.Load(), "Closed was called during Receive")
+		}
+	})
+	p.say("anything")
+	require.Equal(s, []string{"last"}, p.rest())
+	p.status(4301, "enough")
+	p.endedWith(4301)
+}
+
+// checkCloseDuringReceive relies on the receiver to see an overlap.
+func checkCloseDuringReceive(s *suite) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	p := s.connect(func(_ transport.Conn, r *receiver) {
+		r.receive = func(transport.Conn, []byte) {
+			close(entered)
+			<-proceed
+		}
+	})
+	// A transport without sockets may call Receive from within Send.
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		_ = p.client.Send([]byte("anything"))
+	}()
+	<-entered
+	p.conn.Close(4000, "")
+	close(proceed)
+	<-said
+	p.rest()
+	p.endedWith(4000)
+}
+
+func checkSecondClose(s *suite) {
+	p := s.connect(nil)
+	p.conn.Close(4001, "first")
+	p.conn.Close(4002, "second")
+	p.rest()
+	p.conn.Close(4003, "third")
+	p.status(4001, "first")
+	p.endedWith(4001)
+}
+
+func checkClientCloses(s *suite) {
+	for _, code := range []int{1000, 1001, 3000, 4999} {
+		p := s.connect(nil)
+		if !s.oneWay {
+			p.say("goodbye")
+		}
+		p.client.Close(code, "no more")
+		if !s.oneWay {
+			require.Equal(s, "goodbye", p.heard())
+		}
+		if end := p.endedWith(s.codeFor(code)); !s.wordless {
+			require.NoError(s, end.err)
+		}
+	}
+}
+
+func checkClientVanishes(s *suite) {
+	p := s.connect(nil)
+	if !s.oneWay {
+		p.say("hello")
+		p.heard()
+	}
+	p.client.Close(transport.StatusAbnormal, "")
+	p.endedWith(transport.StatusAbnormal)
+}
+
+func checkBothClose(s *suite) {
+	for range 20 {
+		p := s.connect(nil)
+		var both sync.WaitGroup
+		both.Go(func() { p.conn.Close(4001, "server") })
+		both.Go(func() { p.client.Close(4002, "client") })
+		both.Wait()
+		p.rest()
+		require.Contains(s, []int{4001, s.codeFor(4002)}, p.ended().code)
+	}
+}
+
+func checkSendAfterClose(s *suite) {
+	p := s.connect(nil)
+	p.conn.Close(4000, "")
+	require.ErrorIs(s, p.conn.Send(message("late")), transport.ErrClosed)
+	require.Empty(s, p.rest())
+	p.endedWith(4000)
+	require.ErrorIs(s, p.conn.Send(message("late")), transport.ErrClosed)
+
+	p = s.connect(nil)
+	p.client.Close(1000, "")
+	p.endedWith(s.codeFor(1000))
+	require.ErrorIs(s, p.conn.Send(message("late")), transport.ErrClosed)
+	p.conn.Close(4000, "") // does nothing
+}
+
+// checkConcurrentClose sees that what Send has taken arrives, whoever closes
+// in between, and nothing else.
+func checkConcurrentClose(s *suite) {
+	for range 20 {
+		p := s.connect(nil)
+		const senders = 4
+		var taken [senders]atomic.Int64
+		var all sync.WaitGroup
+		for i := range senders {
+			all.Go(func() {
+				for j := range 2000 {
+					if p.conn.Send(message(fmt.Sprintf("%d %d", i, j))) != nil {
+						return
+					}
+					taken[i].Add(1)
+				}
+			})
+		}
+		for range 3 {
+			all.Go(func() {
+				time.Sleep(time.Millisecond)
+				p.conn.Close(4000, "enough")
+			})
+		}
+		got := map[string]bool{}
+		for _, m := range p.rest() {
+			got[m] = true
+		}
+		all.Wait()
+		total := 0
+		for i := range senders {
+			n := int(taken[i].Load())
+			total += n
+			for j := range n {
+				require.True(s, got[strconv.Itoa(i)+" "+strconv.Itoa(j)], "message %d of sender %d was taken, and lost", j, i)
+			}
+		}
+		require.Len(s, got, total)
+		p.endedWith(4000)
+	}
+}
+
+// checkLeaks leaves connections in every state; Run sees what is left.
+func checkLeaks(s *suite) {
+	for i := range 40 {
+		p := s.connect(nil)
+		switch i % 5 {
+		case 0: // open, and idle
+		case 1:
+			p.send("something")
+		case 2:
+			p.conn.Close(4000, "")
+		case 3:
+			p.client.Close(1000, "")
+		case 4:
+			p.client.Close(transport.StatusAbnormal, "")
+		}
+	}
+	s.close()
+}

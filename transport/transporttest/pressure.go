@@ -1,0 +1,72 @@
+package transporttest
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+func checkFullQueue(s *suite) {
+	p := s.connect(nil)
+	_, full := p.fill()
+	require.Equal(s, s.config.QueueMessages, full.MessageLimit)
+	require.Equal(s, s.config.QueueBytes, full.ByteLimit)
+	require.LessOrEqual(s, full.Messages, full.MessageLimit)
+	require.LessOrEqual(s, full.Bytes, full.ByteLimit)
+	require.True(s, full.Messages == full.MessageLimit || full.Bytes+fillBytes+1<<10 > full.ByteLimit,
+		"neither bound is reached: %v", full)
+}
+
+// checkNoGap sees that what was refused is all that is missing.
+func checkNoGap(s *suite) {
+	p := s.connect(nil)
+	taken, _ := p.fill()
+	for i := range taken {
+		number, _, _ := strings.Cut(p.next(), " ")
+		require.Equal(s, strconv.Itoa(i), number)
+	}
+	p.send("room again")
+	require.Equal(s, "room again", p.next())
+}
+
+// checkFullThenClose closes a connection whose peer does not read: it ends.
+func checkFullThenClose(s *suite) {
+	p := s.connect(nil)
+	p.fill()
+	p.conn.Close(4100, "too slow")
+	p.endedWith(4100)
+}
+
+func checkOverLimit(s *suite) {
+	p := s.connect(nil)
+	err := p.conn.Send(numbered(0, noise(2*s.config.QueueBytes)))
+	require.ErrorIs(s, err, transport.ErrSlow)
+	p.send("smaller")
+	require.Equal(s, "smaller", p.next())
+}
+
+func checkSlowPeer(s *suite) {
+	slow, fast := s.connect(nil), s.connect(nil)
+	slow.fill()
+	for range 1000 {
+		fast.send("on")
+		require.Equal(s, "on", fast.next())
+	}
+	fast.conn.Close(4000, "")
+	fast.rest()
+	fast.endedWith(4000)
+	require.Empty(s, slow.closed)
+}
+
+// checkHalfOpen closes connections whose peers do nothing any more.
+func checkHalfOpen(s *suite) {
+	idle, behind := s.connect(nil), s.connect(nil)
+	behind.fill()
+	idle.conn.Close(4200, "restart")
+	behind.conn.Close(4201, "restart")
+	idle.endedWith(4200)
+	behind.endedWith(4201)
+}
