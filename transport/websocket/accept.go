@@ -1,0 +1,168 @@
+package websocket
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// headerBuffer is the size of the buffer from which frame headers are parsed:
+// the longest has 14 bytes. What lies behind it is in the socket's own buffer.
+const headerBuffer = 16
+
+// upgrade makes the handshake. On an error the request has been answered.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) {
+	if !canHijack(w) {
+		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
+		return nil, fmt.Errorf("upgrade: %w", http.ErrNotSupported)
+	}
+	c := &conn{server: s, secure: r.TLS != nil, format: textFrames}
+	accept := websocket.AcceptOptions{
+		InsecureSkipVerify: true,
+		OnPingReceived:     c.pinged,
+		OnPongReceived:     func(context.Context, []byte) { c.countControl() },
+	}
+	if s.options.compress {
+		accept.CompressionMode = websocket.CompressionNoContextTakeover
+	}
+	h := &hijacker{ResponseWriter: w, conn: c}
+	ws, err := websocket.Accept(h, r, &accept)
+	if err != nil {
+		if c.nc != nil {
+			_ = c.nc.Close()
+		}
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	if w.Header().Get("Sec-WebSocket-Extensions") != "" {
+		c.format = s.format
+	}
+	ws.SetReadLimit(int64(s.options.readLimit))
+	c.ws = ws
+	// Accept has put what it found buffered before the socket: nothing, here.
+	c.br.Reset((*socket)(c))
+	c.received.Store(time.Now().UnixNano())
+	if s.join(c) {
+		c.cut(ErrShutdown)
+	}
+	return c, nil
+}
+
+// hijacker is the http.ResponseWriter that Accept sees. It keeps the connection
+// and all of net/http's buffers away from it.
+type hijacker struct {
+	http.ResponseWriter
+	conn *conn
+}
+
+// Hijack implements http.Hijacker.
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	nc, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	c := h.conn
+	c.take(nc)
+	if n := brw.Reader.Buffered(); n > 0 {
+		// The client did not wait for the answer to its handshake.
+		early, err := brw.Reader.Peek(n)
+		if err != nil {
+			return nil, nil, err
+		}
+		c.in = append([]byte(nil), early...)
+	}
+	s := (*socket)(c)
+	c.br = bufio.NewReaderSize(s, headerBuffer)
+	return s, bufio.NewReadWriter(c.br, bufio.NewWriterSize(s, headerBuffer)), nil
+}
+
+// WriteHeaderNow is what gin needs for a status to go out; Accept calls it.
+func (h *hijacker) WriteHeaderNow() {
+	if w, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
+		w.WriteHeaderNow()
+	}
+}
+
+// canHijack says whether w can be hijacked, as far as can be told before.
+func canHijack(w http.ResponseWriter) bool {
+	for {
+		switch v := w.(type) {
+		case http.Hijacker:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+// socket is a conn as coder/websocket sees it: it reads from it, but everything
+// that is written goes through the connection's own queues, since only these
+// know where a frame ends.
+type socket conn
+
+var errFlooded = errors.New("no more is read")
+
+// Read implements net.Conn.
+func (s *socket) Read(p []byte) (int, error) {
+	c := (*conn)(s)
+	if c.flooded {
+		return 0, errFlooded
+	}
+	if len(c.in) == 0 {
+		if len(p) >= directRead {
+			c.releaseBuffer()
+			n, err := c.nc.Read(p)
+			if n > 0 {
+				err = nil
+			}
+			c.came(err)
+			return n, err
+		}
+		if err := c.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, c.in)
+	c.in = c.in[n:]
+	return n, nil
+}
+
+// Write implements net.Conn. All that comes here are close frames, which the
+// connection makes itself: see conn.stop.
+func (s *socket) Write(p []byte) (int, error) {
+	s.answered.Store(true)
+	return len(p), nil
+}
+
+// Close implements net.Conn. It is called when a close frame was answered, which
+// does not end the connection yet, or when the peer stopped in the middle of a
+// control frame.
+func (s *socket) Close() error {
+	if !s.answered.Load() {
+		s.server.counters.protocolErrors.Add(1)
+		(*conn)(s).cut(fmt.Errorf("%w: control frame was not completed in time", ErrProtocol))
+	}
+	return nil
+}
+
+// LocalAddr implements net.Conn.
+func (s *socket) LocalAddr() net.Addr { return s.nc.LocalAddr() }
+
+// RemoteAddr implements net.Conn.
+func (s *socket) RemoteAddr() net.Addr { return s.nc.RemoteAddr() }
+
+// SetDeadline implements net.Conn. Deadlines are the connection's own business.
+func (s *socket) SetDeadline(time.Time) error { return nil }
+
+// SetReadDeadline implements net.Conn.
+func (s *socket) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline implements net.Conn.
+func (s *socket) SetWriteDeadline(time.Time) error { return nil }

@@ -1,0 +1,233 @@
+package websocket
+
+import (
+	"bufio"
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// maxPongs is how many pongs may wait for a peer that sends pings but does not
+// read.
+const maxPongs = 64
+
+// conn is one connection. Its reader is a goroutine of its own; its writer is
+// whoever found writing unset and set it: a flusher, or for a blocked socket a
+// goroutine that runs drain.
+type conn struct {
+	server   *Server
+	flusher  *flusher
+	receiver transport.Receiver
+	nc       net.Conn
+	raw      syscall.RawConn // nil if only nc's own methods may be used
+	format   *transport.Format
+	secure   bool
+	received atomic.Int64 // Unix time in nanoseconds
+	// answered says that coder/websocket has answered a close frame.
+	answered atomic.Bool
+
+	// Guarded by server.mu.
+	previous, following *conn
+	// Guarded by flusher.mu.
+	flushNext *conn
+
+	reading
+
+	mu sync.Mutex
+	// What follows is guarded by mu. queue is what is to be written, control
+	// frames included; offset is how much of its first frame has been, and size
+	// how many bytes are left in all.
+	queue   queue
+	offset  int
+	size    int
+	pongs   int  // how many frames of queue are pongs
+	writing bool // somebody is the writer
+	closing bool // the last frame that is ever queued is: a close frame
+	gone    bool // nothing is written any more
+	slow    bool // the queue was full once
+	code    int  // the one of closing
+	err     error
+	waiter  chan struct{} // closed when the close frame is sent, or gone set
+}
+
+// reading is the part of a conn that belongs to its reader.
+type reading struct {
+	ws *websocket.Conn
+	br *bufio.Reader
+	// in is what was read and not yet parsed. It lies in buffer, if that is set.
+	in      []byte
+	buffer  *[]byte
+	small   []byte // what a connection without raw reads into
+	onReady func(fd uintptr) bool
+	again   func() // run, made once
+	readErr error  // how reading from nc ended
+
+	flooded      bool
+	window       int64 // when counting control frames began
+	controlCount int
+}
+
+// take makes nc the connection's own.
+func (c *conn) take(nc net.Conn) {
+	c.nc = nc
+	c.again = c.run
+	if !c.server.options.portable {
+		c.raw = rawConn(nc)
+	}
+	if c.raw != nil {
+		c.onReady = c.readReady
+	}
+}
+
+// Send implements transport.Conn.
+func (c *conn) Send(m *transport.Message) error {
+	frame := m.In(c.format)
+	limits := &c.server.options
+	c.mu.Lock()
+	if c.closing || c.gone {
+		c.mu.Unlock()
+		return transport.ErrClosed
+	}
+	if c.queue.count >= limits.queueMessages || c.size+len(frame) > limits.queueBytes {
+		defer c.mu.Unlock()
+		if !c.slow {
+			c.slow = true
+			c.server.counters.slow.Add(1)
+		}
+		return &transport.QueueError{
+			Messages: c.queue.count, MessageLimit: limits.queueMessages,
+			Bytes: c.size, ByteLimit: limits.queueBytes,
+		}
+	}
+	c.enqueue(frame)
+	return nil
+}
+
+// enqueue queues a frame, sees that it is written, and unlocks mu.
+func (c *conn) enqueue(frame []byte) {
+	c.queue.push(&c.server.chunks, frame)
+	c.size += len(frame)
+	wake := !c.writing
+	c.writing = true
+	c.mu.Unlock()
+	if wake {
+		c.flusher.add(c)
+	}
+}
+
+// Close implements transport.Conn.
+func (c *conn) Close(code int, reason string) { c.stop(code, reason) }
+
+// stop queues a close frame behind everything else, unless there is one. From
+// then on, the connection has until the close time-out to end.
+func (c *conn) stop(code int, reason string) {
+	c.mu.Lock()
+	if c.closing || c.gone {
+		c.mu.Unlock()
+		return
+	}
+	c.closing = true
+	c.code = code
+	c.enqueue(closeFrame(code, reason))
+	// Nothing else sets it. A reader that runs into it ends the connection.
+	_ = c.nc.SetReadDeadline(time.Now().Add(c.server.options.closeTimeout))
+}
+
+// LastReceived implements transport.Conn.
+func (c *conn) LastReceived() time.Time { return time.Unix(0, c.received.Load()) }
+
+// Info implements transport.Conn.
+func (c *conn) Info() transport.Info {
+	return transport.Info{Transport: "websocket", RemoteAddr: c.nc.RemoteAddr().String(), Secure: c.secure}
+}
+
+// pinged queues a pong. What it returns keeps coder/websocket from sending one.
+func (c *conn) pinged(_ context.Context, payload []byte) bool {
+	c.countControl()
+	c.mu.Lock()
+	if c.closing || c.gone {
+		c.mu.Unlock()
+		return false
+	}
+	if c.pongs == maxPongs {
+		c.flooded = true
+		c.mu.Unlock()
+		return false
+	}
+	c.pongs++
+	c.enqueue(appendFrame(nil, finPong, payload))
+	return false
+}
+
+// countControl counts a ping or pong.
+func (c *conn) countControl() {
+	now := c.received.Load()
+	if now-c.window >= int64(time.Second) {
+		c.window, c.controlCount = now, 0
+	}
+	c.controlCount++
+	if c.controlCount > ControlFramesPerSecond {
+		c.flooded = true
+	}
+}
+
+// cut ends the connection at once, for the reason err. It does not wait.
+func (c *conn) cut(err error) {
+	c.mu.Lock()
+	if c.gone {
+		c.mu.Unlock()
+		return
+	}
+	c.gone = true
+	c.err = err
+	c.wakeReader()
+	c.mu.Unlock()
+	nc := c.nc
+	if secure, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		// TLS would say goodbye first, and wait for a full socket to take it.
+		nc = secure.NetConn()
+	}
+	_ = nc.Close()
+}
+
+// wakeReader lets flushed return. The caller holds mu.
+func (c *conn) wakeReader() {
+	if c.waiter != nil {
+		close(c.waiter)
+		c.waiter = nil
+	}
+}
+
+// end closes what is still open. It is the last that the reader does, but for
+// Closed.
+func (c *conn) end() {
+	c.mu.Lock()
+	c.gone = true
+	dropped := 0
+	for ; c.queue.count > 0; c.queue.pop(&c.server.chunks) {
+		if isMessage(c.queue.front()) {
+			dropped++
+		}
+	}
+	c.size = 0
+	c.mu.Unlock()
+	c.server.counters.dropped.Add(int64(dropped))
+	_ = c.nc.Close()
+	c.answered.Store(true)
+	_ = c.ws.CloseNow()
+	c.releaseBuffer()
+}
+
+// abandon ends a connection that has no receiver.
+func (c *conn) abandon() {
+	c.cut(net.ErrClosed)
+	c.end()
+	c.server.remove(c)
+}

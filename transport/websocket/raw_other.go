@@ -1,0 +1,18 @@
+//go:build !unix
+
+package websocket
+
+import (
+	"errors"
+	"net"
+	"syscall"
+)
+
+var errWouldBlock = errors.New("socket would block")
+
+// rawConn returns nil: here, every connection is written to by its own methods.
+func rawConn(net.Conn) syscall.RawConn { return nil }
+
+func readFD(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }
+
+func writeFD(uintptr, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -1,0 +1,58 @@
+//go:build unix
+
+package websocket
+
+import (
+	"io"
+	"net"
+	"syscall"
+)
+
+// errWouldBlock says that a socket has nothing to read, or no room.
+const errWouldBlock = syscall.EAGAIN
+
+// rawConn returns nc's socket, if all that is written to nc goes there as it is.
+// Only the types of package net are known to do that.
+func rawConn(nc net.Conn) syscall.RawConn {
+	var socket syscall.Conn
+	switch nc := nc.(type) {
+	case *net.TCPConn:
+		socket = nc
+	case *net.UnixConn:
+		socket = nc
+	default:
+		return nil
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// readFD reads from a socket without waiting.
+func readFD(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
+}
+
+// writeFD writes to a socket what it takes without waiting.
+func writeFD(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := syscall.Write(int(fd), p)
+		if err == syscall.EINTR {
+			continue
+		}
+		return max(n, 0), err
+	}
+}

@@ -1,0 +1,261 @@
+package websocket
+
+import (
+	"compress/flate"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+const (
+	// readBytes is the size of the buffers that are read into. They are shared:
+	// a connection that waits for its peer has none.
+	readBytes = 4 << 10
+	// maxPooled is the largest buffer that is kept for another message.
+	maxPooled = 64 << 10
+	// portableBytes is the buffer of a connection that must have one to wait.
+	portableBytes = 128
+	// directRead is from what size on a payload is read to where it belongs.
+	directRead = 512
+)
+
+// run reads until the connection is over. Its goroutine is a fresh one each time
+// that there is nothing to read: handling a message makes the stack grow, which
+// an idle connection has no use for.
+func (c *conn) run() {
+	err := c.receive()
+	if err == errIdle {
+		go c.again()
+		return
+	}
+	code, err := c.finish(err)
+	c.end()
+	c.receiver.Closed(code, err)
+	c.server.remove(c)
+}
+
+// finish closes the connection as it should be, after receive has returned err.
+// It returns what Closed is to be told.
+func (c *conn) finish(err error) (code int, _ error) {
+	var peer websocket.CloseError
+	switch {
+	case errors.As(err, &peer):
+		c.stop(int(peer.Code), peer.Reason)
+		c.flushed()
+		err = nil
+	case c.readErr != nil:
+		err = c.lost()
+	default:
+		var status int
+		status, err = c.refused(err)
+		c.stop(status, err.Error())
+		c.flushed()
+		// To close the socket on unread data would take the close frame back.
+		for c.fill() == nil {
+			c.in = nil
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		return transport.StatusAbnormal, err
+	}
+	return c.code, err
+}
+
+// lost says why the connection ended without a close frame of the peer's.
+func (c *conn) lost() error {
+	c.mu.Lock()
+	closing, err := c.closing, c.err
+	c.mu.Unlock()
+	switch {
+	case err != nil: // it was cut
+		return err
+	case closing && errors.Is(c.readErr, os.ErrDeadlineExceeded):
+		c.server.counters.closeTimeouts.Add(1)
+		return ErrCloseTimeout
+	}
+	return fmt.Errorf("connection lost: %w", c.readErr)
+}
+
+// refused says what was wrong with the peer's input, and counts it.
+func (c *conn) refused(err error) (int, error) {
+	n := &c.server.counters
+	var corrupt flate.CorruptInputError
+	switch {
+	case c.flooded:
+		n.floods.Add(1)
+		return int(websocket.StatusPolicyViolation), ErrFlood
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		n.oversized.Add(1)
+		return int(websocket.StatusMessageTooBig), fmt.Errorf("%w of %d bytes", ErrTooLarge, c.server.options.readLimit)
+	case errors.Is(err, ErrBinary):
+		n.binary.Add(1)
+		return int(websocket.StatusUnsupportedData), err
+	case errors.Is(err, ErrInvalidData), errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF):
+		n.invalidData.Add(1)
+		return int(websocket.StatusInvalidFramePayloadData), ErrInvalidData
+	}
+	n.protocolErrors.Add(1)
+	return int(websocket.StatusProtocolError), fmt.Errorf("%w: %w", ErrProtocol, err)
+}
+
+// flushed waits, after stop, until all is written or the connection is cut.
+func (c *conn) flushed() {
+	c.mu.Lock()
+	if c.gone || c.size == 0 {
+		c.mu.Unlock()
+		return
+	}
+	sent := make(chan struct{})
+	c.waiter = sent
+	c.mu.Unlock()
+	patience := time.NewTimer(c.server.options.closeTimeout)
+	defer patience.Stop()
+	select {
+	case <-sent:
+	case <-patience.C:
+		c.server.counters.closeTimeouts.Add(1)
+		c.cut(ErrCloseTimeout)
+	}
+}
+
+// errIdle says that a message was handled and that there is no other yet.
+var errIdle = errors.New("nothing to read yet")
+
+// receive waits for input and hands over message after message. Its error is
+// never nil.
+func (c *conn) receive() error {
+	for waited := false; ; waited = true {
+		if len(c.in) == 0 && c.br.Buffered() == 0 {
+			if waited {
+				return errIdle
+			}
+			if err := c.fill(); err != nil {
+				return err
+			}
+		}
+		if err := c.receiveOne(); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *conn) receiveOne() error {
+	kind, r, err := c.ws.Reader(context.Background())
+	if err != nil {
+		return err
+	}
+	if kind != websocket.MessageText {
+		return ErrBinary
+	}
+	buffer := c.server.buffers.Get().(*[]byte)
+	defer c.putBuffer(buffer)
+	data, err := readAll(r, (*buffer)[:0])
+	if cap(data) > cap(*buffer) {
+		*buffer = data[:cap(data)]
+	}
+	if err != nil {
+		return err
+	}
+	if !utf8.Valid(data) {
+		return ErrInvalidData
+	}
+	c.mu.Lock()
+	over := c.closing || c.gone
+	c.mu.Unlock()
+	if over {
+		return nil
+	}
+	c.server.counters.messagesIn.Inc()
+	c.server.counters.bytesIn.Add(int64(len(data)))
+	c.receiver.Receive(data)
+	return nil
+}
+
+// readAll appends to p what comes from r until it ends.
+func readAll(r io.Reader, p []byte) ([]byte, error) {
+	for {
+		n, err := r.Read(p[len(p):cap(p)])
+		p = p[:len(p)+n]
+		if err == io.EOF {
+			return p, nil
+		}
+		if err != nil {
+			return p, err
+		}
+		if len(p) == cap(p) {
+			p = append(p, 0)[:len(p)]
+		}
+	}
+}
+
+// fill reads what there is into in, which must be empty, and waits if need be.
+func (c *conn) fill() error {
+	c.releaseBuffer()
+	var err error
+	if c.raw != nil {
+		if err = c.raw.Read(c.onReady); err == nil {
+			err = c.readErr
+		}
+	} else {
+		if c.small == nil {
+			c.small = make([]byte, portableBytes)
+		}
+		var n int
+		n, err = c.nc.Read(c.small)
+		c.in = c.small[:n]
+		if n > 0 {
+			err = nil
+		}
+	}
+	c.came(err)
+	return err
+}
+
+// readReady reads from a socket, unless it has to wait for that.
+func (c *conn) readReady(fd uintptr) bool {
+	buffer := c.server.buffers.Get().(*[]byte)
+	n, err := readFD(fd, *buffer)
+	if n > 0 {
+		c.buffer, c.in = buffer, (*buffer)[:n]
+		return true
+	}
+	c.putBuffer(buffer)
+	if err == errWouldBlock {
+		return false
+	}
+	c.readErr = err
+	return true
+}
+
+// came notes how reading went.
+func (c *conn) came(err error) {
+	if err != nil {
+		c.readErr = err
+		return
+	}
+	c.received.Store(time.Now().UnixNano())
+}
+
+func (c *conn) releaseBuffer() {
+	if c.buffer != nil {
+		c.putBuffer(c.buffer)
+		c.buffer = nil
+	}
+	c.in = nil
+}
+
+func (c *conn) putBuffer(b *[]byte) {
+	if cap(*b) <= maxPooled {
+		c.server.buffers.Put(b)
+	}
+}

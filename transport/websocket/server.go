@@ -1,0 +1,203 @@
+package websocket
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// Server turns HTTP requests into connections and carries their messages. It is
+// safe for concurrent use.
+//
+// A connection costs one goroutine, which reads. What goes out is written by as
+// many flushers as the program had processors when the server was made; they
+// start with the first message and end with Shutdown.
+type Server struct {
+	options  options
+	counters counters
+	format   *transport.Format
+	flushers []*flusher
+
+	chunks  sync.Pool // of *chunk
+	buffers sync.Pool // of *[]byte, to read into
+	batches sync.Pool // of *[]byte, to write blocked connections from
+
+	writers  sync.WaitGroup // goroutines that write blocked connections
+	stopping sync.Once
+
+	mu sync.Mutex
+	// What follows is guarded by mu. conns is a list of the open connections;
+	// open counts them and those in their handshake.
+	conns        *conn
+	open         int
+	accepted     uint
+	closed, over bool
+	idle         chan struct{} // closed once closed is set and open is 0
+}
+
+// NewServer returns a server. It runs nothing until there is something to send.
+func NewServer(opts ...Option) *Server {
+	s := &Server{options: defaults(), format: textFrames, idle: make(chan struct{})}
+	for _, opt := range opts {
+		opt(&s.options)
+	}
+	s.counters.messagesIn, s.counters.bytesIn = xsync.NewCounter(), xsync.NewCounter()
+	s.chunks.New = func() any { return new(chunk) }
+	s.buffers.New = func() any { b := make([]byte, readBytes); return &b }
+	s.batches.New = func() any { b := make([]byte, 0, blockedBytes); return &b }
+	if s.options.compress {
+		s.format = deflatedFrames(s.options.compressFrom)
+	}
+	s.flushers = make([]*flusher, runtime.GOMAXPROCS(0))
+	for i := range s.flushers {
+		s.flushers[i] = newFlusher(s)
+	}
+	return s
+}
+
+// Serve upgrades r to a WebSocket connection, asks open for its receiver and
+// returns; from then on the connection lives on a goroutine of its own. r and
+// its context are not kept. When the upgrade fails, Serve answers the request
+// and returns an error, without having called open.
+//
+// Serve accepts any origin: check it before, or in open, where a refusal can be
+// told by a close code. A browser cannot read the status of a failed upgrade.
+// How long a client may take over its request is up to http.Server's
+// ReadHeaderTimeout.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Open) error {
+	if !s.enter() {
+		http.Error(w, ErrShutdown.Error(), http.StatusServiceUnavailable)
+		return ErrShutdown
+	}
+	c, err := s.upgrade(w, r)
+	if err != nil {
+		s.mu.Lock()
+		s.leave()
+		s.mu.Unlock()
+		return err
+	}
+	opened := false
+	defer func() {
+		if !opened { // open has panicked
+			c.abandon()
+		}
+	}()
+	c.receiver = open(c)
+	opened = true
+	go c.run()
+	return nil
+}
+
+// Shutdown refuses new connections and waits until the open ones have ended; it
+// closes none, since only their protocol knows the code. Once ctx ends, it cuts
+// off what is left and returns an error that wraps ErrShutdown and the cause of
+// ctx. No goroutine of the server is left, unless a receiver holds on to one
+// for longer than the close time-out after that.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		if s.open == 0 {
+			close(s.idle)
+		}
+	}
+	s.mu.Unlock()
+	var err error
+	select {
+	case <-s.idle:
+	case <-ctx.Done():
+		if err = s.cutOff(ctx); err != nil {
+			return err
+		}
+		err = shutdownError(context.Cause(ctx))
+	}
+	s.stopping.Do(func() {
+		for _, f := range s.flushers {
+			f.stop()
+		}
+		s.writers.Wait()
+	})
+	return err
+}
+
+// cutOff cuts all connections and waits for their receivers.
+func (s *Server) cutOff(ctx context.Context) error {
+	s.mu.Lock()
+	s.over = true
+	var conns []*conn
+	for c := s.conns; c != nil; c = c.following {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.cut(ErrShutdown)
+	}
+	patience := time.NewTimer(s.options.closeTimeout)
+	defer patience.Stop()
+	select {
+	case <-s.idle:
+		return nil
+	case <-patience.C:
+		return shutdownError(context.Cause(ctx))
+	}
+}
+
+// enter counts a connection in, unless the server is closed.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.open++
+	return true
+}
+
+// join adds a connection that has made its handshake. It says whether
+// connections are being cut off.
+func (s *Server) join(c *conn) (over bool) {
+	s.counters.accepted.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.flusher = s.flushers[s.accepted%uint(len(s.flushers))]
+	s.accepted++
+	c.following = s.conns
+	if s.conns != nil {
+		s.conns.previous = c
+	}
+	s.conns = c
+	return s.over
+}
+
+// remove takes out a connection that has ended.
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.previous != nil {
+		c.previous.following = c.following
+	} else {
+		s.conns = c.following
+	}
+	if c.following != nil {
+		c.following.previous = c.previous
+	}
+	c.previous, c.following = nil, nil
+	s.leave()
+}
+
+// leave counts a connection out. The caller holds mu.
+func (s *Server) leave() {
+	s.open--
+	if s.closed && s.open == 0 {
+		close(s.idle)
+	}
+}
+
+func shutdownError(cause error) error { return fmt.Errorf("%w: %w", ErrShutdown, cause) }
