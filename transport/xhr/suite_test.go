@@ -1,0 +1,208 @@
+package xhr
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/transporttest"
+)
+
+func TestTransport(t *testing.T) {
+	for _, mode := range []Mode{Streaming, Polling} {
+		t.Run(mode.String(), func(t *testing.T) {
+			transporttest.Run(t, func(_ testing.TB, c transporttest.Config) transporttest.Harness {
+				return newHarness(mode, c)
+			})
+		})
+	}
+}
+
+// harness is a server for package transporttest.
+type harness struct {
+	mode   Mode
+	server *Server
+	http   *httptest.Server
+
+	mu      sync.Mutex
+	opens   map[string]transport.Open // guarded by mu
+	clients []*suiteClient            // guarded by mu
+}
+
+func newHarness(mode Mode, c transporttest.Config) *harness {
+	h := &harness{mode: mode, opens: map[string]transport.Open{}, server: NewServer(
+		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithWriteTimeout(c.Timeout), WithGap(3*time.Second))}
+	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, rest, _ := strings.Cut(r.URL.Path, "/")
+		id, action, _ := strings.Cut(rest, "/")
+		if action == "xhr_send" {
+			h.server.ServeSend(w, r, id)
+			return
+		}
+		h.mu.Lock()
+		open := h.opens[id]
+		h.mu.Unlock()
+		h.server.ServeReceive(w, r, id, mode, open)
+	}))
+	return h
+}
+
+// Wordless implements transporttest.Wordless: a client just does not come back.
+func (*harness) Wordless() {}
+
+func (h *harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id := fmt.Sprint(len(h.opens))
+	h.opens[id] = open
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &suiteClient{harness: h, url: h.http.URL + "/" + id, ctx: ctx, cancel: cancel}
+	h.clients = append(h.clients, c)
+	h.mu.Unlock()
+	defer h.mu.Lock()
+	require.NoError(t, c.open(ctx))
+	return c
+}
+
+func (h *harness) Close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = h.server.Shutdown(ctx)
+	h.mu.Lock()
+	for _, c := range h.clients {
+		c.cancel()
+	}
+	h.mu.Unlock()
+	h.http.Client().CloseIdleConnections()
+	h.http.Close()
+}
+
+// suiteClient receives as pusher-js does.
+type suiteClient struct {
+	harness *harness
+	url     string
+	ctx     context.Context
+	cancel  context.CancelFunc
+	sending sync.Mutex
+
+	body    *http.Response
+	lines   *bufio.Reader
+	read    int
+	pending []string
+
+	mu     sync.Mutex
+	code   int    // guarded by mu
+	reason string // guarded by mu
+}
+
+// open asks for another response.
+func (c *suiteClient) open(ctx context.Context) error {
+	action := "/xhr"
+	if c.harness.mode == Streaming {
+		action = "/xhr_streaming"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+action, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.harness.http.Client().Do(req)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		_ = resp.Body.Close()
+		return errors.New(resp.Status)
+	}
+	c.body, c.lines, c.read = resp, bufio.NewReader(resp.Body), 0
+	return nil
+}
+
+func (c *suiteClient) Send(data []byte) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	body, err := json.Marshal([]string{string(data)})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(c.ctx, http.MethodPost, c.url+"/xhr_send", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := c.harness.http.Client().Do(req)
+	if err != nil {
+		return err
+	}
+	return errors.Join(resp.Body.Close())
+}
+
+var errEnded = errors.New("session has ended")
+
+func (c *suiteClient) Receive(ctx context.Context) ([]byte, error) {
+	stop := context.AfterFunc(ctx, c.cancel)
+	defer stop()
+	for len(c.pending) == 0 {
+		if err := c.chunk(); err != nil {
+			return nil, err
+		}
+	}
+	data := c.pending[0]
+	c.pending = c.pending[1:]
+	return []byte(data), nil
+}
+
+// chunk reads one chunk, from another response where the last one is over or
+// has grown long.
+func (c *suiteClient) chunk() error {
+	if code, _ := c.CloseStatus(); code != 0 {
+		return errEnded
+	}
+	if c.body == nil || c.read > restart {
+		if c.body != nil {
+			_ = c.body.Body.Close()
+		}
+		if err := c.open(c.ctx); err != nil {
+			return err
+		}
+	}
+	line, err := c.lines.ReadString('\n')
+	if err != nil {
+		_ = c.body.Body.Close()
+		c.body = nil
+		return c.ctx.Err() // a response that has ended is followed by another
+	}
+	c.read += length([]byte(line))
+	switch line[0] {
+	case 'a':
+		return json.Unmarshal([]byte(line[1:]), &c.pending)
+	case 'c':
+		var end [2]any
+		if err := json.Unmarshal([]byte(line[1:]), &end); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		c.code, c.reason = int(end[0].(float64)), end[1].(string)
+		c.mu.Unlock()
+		return errEnded
+	}
+	return nil
+}
+
+func (c *suiteClient) Close(int, string) { c.cancel() }
+
+func (c *suiteClient) CloseStatus() (code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.code, c.reason
+}
