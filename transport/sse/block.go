@@ -1,0 +1,72 @@
+package sse
+
+import (
+	"bytes"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const idField = "id: "
+
+// ID names a position in a channel's history for the id of a block.
+type ID struct {
+	Channel string
+	Epoch   string
+	Offset  uint64
+}
+
+// Block returns a block with one line of data, such as JSON. With an ID that
+// has a channel the client remembers the position, and states it in
+// Last-Event-ID when it comes back; see ParseID. Without data nothing but the
+// position is told.
+func Block(id ID, data []byte) []byte {
+	block := make([]byte, 0, len(data)+len(id.Channel)+len(id.Epoch)+40)
+	if id.Channel != "" {
+		block = append(block, idField...)
+		block = append(append(block, url.QueryEscape(id.Channel)...), '=')
+		block = append(append(block, url.QueryEscape(id.Epoch)...), ':')
+		block = strconv.AppendUint(block, id.Offset, 10)
+		block = append(block, '\n')
+	}
+	if len(data) > 0 {
+		block = append(block, "data: "...)
+		block = append(block, data...)
+		block = append(block, '\n')
+	}
+	return append(block, '\n')
+}
+
+// Comment returns a block that clients ignore and people can read.
+func Comment(text string) []byte {
+	return []byte(": " + strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\n\n")
+}
+
+// cutID takes the id from a block.
+func cutID(block []byte) (id, rest []byte, ok bool) {
+	after, ok := bytes.CutPrefix(block, []byte(idField))
+	if !ok {
+		return nil, nil, false
+	}
+	return bytes.Cut(after, []byte("\n"))
+}
+
+// ParseID takes a Last-Event-ID apart: the positions of all channels that the
+// client has heard from. What is not a position is left out.
+func ParseID(lastEventID string) []ID {
+	var ids []ID
+	for part := range strings.SplitSeq(lastEventID, "&") {
+		name, position, _ := strings.Cut(part, "=")
+		epoch, offset, _ := strings.Cut(position, ":")
+		id := ID{}
+		var err [3]error
+		id.Channel, err[0] = url.QueryUnescape(name)
+		id.Epoch, err[1] = url.QueryUnescape(epoch)
+		id.Offset, err[2] = strconv.ParseUint(offset, 10, 64)
+		if errors.Join(err[:]...) == nil && id.Channel != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

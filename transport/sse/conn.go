@@ -1,0 +1,226 @@
+package sse
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carillon-rt/carillon/internal/wheel"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// conn is one stream. It is written by the goroutine of its request.
+type conn struct {
+	server    *Server
+	info      transport.Info
+	opened    time.Time
+	heartbeat wheel.Timer
+	wake      chan struct{} // has room for one
+
+	mu      sync.Mutex
+	queue   []*transport.Message // guarded by mu
+	bytes   int                  // guarded by mu
+	beat    bool                 // guarded by mu: a heartbeat is due
+	closing bool                 // guarded by mu: Close was called
+	code    int                  // guarded by mu
+	reason  string               // guarded by mu
+	ended   bool                 // guarded by mu
+
+	// ids are the latest of each channel, in the order they came; only the
+	// writer uses them.
+	ids []latest
+}
+
+// latest is the position of a channel's last event.
+type latest struct{ channel, position []byte }
+
+func newConn(s *Server, r *http.Request) *conn {
+	c := &conn{server: s, opened: time.Now(), wake: make(chan struct{}, 1),
+		info: transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
+	c.heartbeat.Init(c.due)
+	return c
+}
+
+// Send implements transport.Conn. The payload is a block; see Block.
+func (c *conn) Send(m *transport.Message) error {
+	size := len(m.Payload())
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing || c.ended {
+		return transport.ErrClosed
+	}
+	if len(c.queue) >= c.server.queueMessages || c.bytes+size > c.server.queueBytes {
+		return &transport.QueueError{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
+			Bytes: c.bytes, ByteLimit: c.server.queueBytes}
+	}
+	c.queue = append(c.queue, m)
+	c.bytes += size
+	c.signal()
+	return nil
+}
+
+func (c *conn) signal() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Close implements transport.Conn. The client is told the code and the reason in
+// an event named "close".
+func (c *conn) Close(code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing && !c.ended {
+		c.closing, c.code, c.reason = true, code, reason
+		c.signal()
+	}
+}
+
+// cut ends the stream without a word.
+func (c *conn) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.signal()
+}
+
+// LastReceived implements transport.Conn: a client says nothing after its
+// request.
+func (c *conn) LastReceived() time.Time { return c.opened }
+
+// Info implements transport.Conn.
+func (c *conn) Info() transport.Info { return c.info }
+
+// due runs when the stream has been silent for long.
+func (c *conn) due() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.beat = true
+	c.signal()
+}
+
+var errGone = errors.New("client has gone")
+
+// write writes until the stream has ended, and returns how.
+func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err error) {
+	control := http.NewResponseController(w)
+	// The server's own time-outs are for requests that end soon.
+	_ = control.SetReadDeadline(time.Time{})
+	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	c.signal() // the header
+	var buf []byte
+	for {
+		select {
+		case <-c.wake:
+		case <-r.Context().Done():
+			return c.end(), errGone
+		}
+		buf = buf[:0]
+		last, cut := false, false
+		if buf, last, cut = c.take(buf); cut {
+			return c.end(), errors.New("server is shut down")
+		}
+		c.server.wheel.Schedule(&c.heartbeat, c.server.heartbeat)
+		_ = control.SetWriteDeadline(time.Now().Add(c.server.writeTimeout))
+		_, err := w.Write(buf)
+		if err == nil {
+			err = control.Flush()
+		}
+		if err != nil {
+			return c.end(), fmt.Errorf("write: %w", err)
+		}
+		if last {
+			return c.end(), nil
+		}
+		if cap(buf) > keepSpare {
+			buf = nil
+		}
+	}
+}
+
+// keepSpare bounds the buffer that a connection keeps between writes.
+const keepSpare = 64 << 10
+
+// end forgets what is queued, and returns the code that the stream has ended
+// with: that of Close, if it came.
+func (c *conn) end() (code int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	c.queue, c.bytes = nil, 0
+	if !c.closing {
+		return transport.StatusAbnormal
+	}
+	return c.code
+}
+
+// take appends to buf what is to be written. last says that the stream ends with
+// it, cut that it is to end at once.
+func (c *conn) take(buf []byte) (_ []byte, last, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return buf, false, true
+	}
+	for _, m := range c.queue {
+		buf = c.appendBlock(buf, m.Payload())
+	}
+	c.queue, c.bytes = nil, 0
+	if c.closing {
+		c.ended = true
+		return appendClose(buf, c.code, c.reason), true, false
+	}
+	if c.beat {
+		c.beat = false
+		if len(buf) == 0 {
+			buf = append(buf, ":\n\n"...)
+		}
+	}
+	return buf, false, false
+}
+
+// appendBlock appends a block. Since a client keeps only the last id, an id
+// names the positions of all channels of the connection.
+func (c *conn) appendBlock(buf, block []byte) []byte {
+	id, rest, ok := cutID(block)
+	if !ok {
+		return append(buf, block...)
+	}
+	channel, position, _ := bytes.Cut(id, []byte("="))
+	i := slices.IndexFunc(c.ids, func(l latest) bool { return bytes.Equal(l.channel, channel) })
+	if i < 0 {
+		c.ids = append(c.ids, latest{channel: bytes.Clone(channel)})
+		i = len(c.ids) - 1
+	}
+	c.ids[i].position = append(c.ids[i].position[:0], position...)
+	if len(c.ids) == 1 {
+		return append(buf, block...)
+	}
+	buf = append(buf, idField...)
+	for i, l := range c.ids {
+		if i > 0 {
+			buf = append(buf, '&')
+		}
+		buf = append(append(append(buf, l.channel...), '='), l.position...)
+	}
+	buf = append(buf, '\n')
+	return append(buf, rest...)
+}
+
+// appendClose says how the stream ends. Clients reconnect by themselves: the
+// time until then is drawn, so that not all come back at once.
+func appendClose(buf []byte, code int, reason string) []byte {
+	wait := 500 + rand.IntN(2500)
+	text, err := json.Marshal(reason)
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return fmt.Appendf(buf, "retry: %d\nevent: close\ndata: {\"code\":%d,\"reason\":%s}\n\n", wait, code, text)
+}

@@ -1,0 +1,171 @@
+// Package sse carries messages one way over Server-Sent Events
+// (https://html.spec.whatwg.org/multipage/server-sent-events.html), to
+// EventSource in browsers and to tools such as curl -N.
+//
+// It knows blocks and their ids, not what they mean; clients that have something
+// to say need another transport. Payloads are whole blocks: see Block.
+//
+//	s := sse.NewServer()
+//	err := s.Serve(w, r, func(conn transport.Conn) transport.Receiver { … })
+package sse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/carillon-rt/carillon/internal/wheel"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// Name is what Info.Transport says of these connections.
+const Name = "sse"
+
+// Defaults of a Server's options.
+const (
+	// DefaultHeartbeat is the longest silence on a connection; proxies close
+	// silent ones.
+	DefaultHeartbeat = 25 * time.Second
+	// DefaultWriteTimeout is how long a client may take to take in a write.
+	DefaultWriteTimeout = 10 * time.Second
+	// DefaultMaxConnections bounds the connections of a server.
+	DefaultMaxConnections = 100_000
+)
+
+// Server holds the connections. It is safe for concurrent use.
+type Server struct {
+	heartbeat, writeTimeout   time.Duration
+	queueMessages, queueBytes int
+	maxConnections            int
+	wheel                     *wheel.Wheel
+
+	mu      sync.Mutex
+	conns   map[*conn]struct{} // guarded by mu
+	closed  bool               // guarded by mu
+	refused int64              // guarded by mu
+	empty   chan struct{}      // closed when closed is set and the last connection has ended
+}
+
+// Option changes a server.
+type Option func(*Server)
+
+// WithHeartbeat sets the longest silence on a connection, at least 1 s.
+func WithHeartbeat(d time.Duration) Option {
+	return func(s *Server) { s.heartbeat = max(d, time.Second) }
+}
+
+// WithWriteTimeout sets how long a client may take to take in a write.
+func WithWriteTimeout(d time.Duration) Option {
+	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
+}
+
+// WithQueueLimits bounds what may wait for one client. Values below 1 count as 1.
+func WithQueueLimits(messages, bytes int) Option {
+	return func(s *Server) { s.queueMessages, s.queueBytes = max(messages, 1), max(bytes, 1) }
+}
+
+// WithMaxConnections bounds the number of connections; clients over it get a 503.
+func WithMaxConnections(n int) Option { return func(s *Server) { s.maxConnections = max(n, 1) } }
+
+// NewServer returns a server without connections. It has no goroutine of its own
+// but while a heartbeat is due.
+func NewServer(opts ...Option) *Server {
+	s := &Server{
+		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
+		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
+		wheel: wheel.New(250*time.Millisecond, 512),
+		conns: make(map[*conn]struct{}), empty: make(chan struct{}),
+	}
+	for _, opt := range opts {
+		opt(s)
+	}
+	return s
+}
+
+// Stats are the numbers of a server.
+type Stats struct {
+	// Connections is how many there are now.
+	Connections int
+	// Refused is how many clients found no room.
+	Refused int64
+}
+
+// Stats returns the server's numbers.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Stats{Connections: len(s.conns), Refused: s.refused}
+}
+
+// ErrFull says that a server has no room for another connection, or is shutting
+// down.
+var ErrFull = errors.New("server has no room for another connection")
+
+// Serve answers r with a stream, and returns when that has ended. Where open
+// returns no receiver, nothing has been written, and the caller answers. Serve
+// returns an error that wraps ErrFull, and has written nothing either, if there
+// is no room.
+func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Open) error {
+	c := newConn(s, r)
+	s.mu.Lock()
+	if s.closed || len(s.conns) >= s.maxConnections {
+		s.refused++
+		s.mu.Unlock()
+		return fmt.Errorf("%w: the limit is %d", ErrFull, s.maxConnections)
+	}
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	defer s.remove(c)
+
+	receiver := open(c)
+	if receiver == nil {
+		return nil
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store, no-transform")
+	h.Set("X-Accel-Buffering", "no")
+	w.WriteHeader(http.StatusOK)
+	receiver.Closed(c.write(w, r))
+	return nil
+}
+
+func (s *Server) remove(c *conn) {
+	s.wheel.Cancel(&c.heartbeat)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if s.closed && len(s.conns) == 0 {
+		close(s.empty)
+	}
+}
+
+// Shutdown takes no further connections, waits until all have ended, and cuts
+// off those that are left when ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		if len(s.conns) == 0 {
+			close(s.empty)
+		}
+	}
+	s.mu.Unlock()
+	var err error
+	select {
+	case <-s.empty:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.mu.Lock()
+		for c := range s.conns {
+			c.cut()
+		}
+		s.mu.Unlock()
+		<-s.empty
+	}
+	s.wheel.Stop()
+	return err
+}

@@ -1,0 +1,140 @@
+package sse
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/transporttest"
+)
+
+func TestTransport(t *testing.T) {
+	transporttest.Run(t, func(_ testing.TB, c transporttest.Config) transporttest.Harness { return newHarness(c) })
+}
+
+// harness is a server for package transporttest.
+type harness struct {
+	server *Server
+	http   *httptest.Server
+
+	mu      sync.Mutex
+	opens   map[string]transport.Open // guarded by mu
+	clients []*suiteClient            // guarded by mu
+}
+
+func newHarness(c transporttest.Config) *harness {
+	h := &harness{opens: map[string]transport.Open{}, server: NewServer(
+		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithWriteTimeout(c.Timeout))}
+	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.mu.Lock()
+		open := h.opens[r.URL.Path]
+		h.mu.Unlock()
+		_ = h.server.Serve(w, r, func(conn transport.Conn) transport.Receiver { return open(blocks{conn}) })
+	}))
+	return h
+}
+
+// blocks makes blocks of the suite's messages, as a protocol does.
+type blocks struct{ transport.Conn }
+
+func (b blocks) Send(m *transport.Message) error {
+	return b.Conn.Send(transport.NewMessage(Block(ID{}, m.Payload())))
+}
+
+// Wordless implements transporttest.Wordless.
+func (*harness) Wordless() {}
+
+// OneWay implements transporttest.OneWay.
+func (*harness) OneWay() {}
+
+func (h *harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
+	h.mu.Lock()
+	path := fmt.Sprint("/", len(h.opens))
+	h.opens[path] = open
+	h.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.http.URL+path, nil)
+	require.NoError(t, err)
+	resp, err := h.http.Client().Do(req)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, resp.StatusCode)
+	c := &suiteClient{cancel: cancel, lines: bufio.NewReader(resp.Body)}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.clients = append(h.clients, c)
+	return c
+}
+
+func (h *harness) Close() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = h.server.Shutdown(ctx)
+	h.mu.Lock()
+	for _, c := range h.clients {
+		c.cancel()
+	}
+	h.mu.Unlock()
+	h.http.Client().CloseIdleConnections()
+	h.http.Close()
+}
+
+type suiteClient struct {
+	cancel context.CancelFunc
+	lines  *bufio.Reader
+
+	mu     sync.Mutex
+	code   int    // guarded by mu
+	reason string // guarded by mu
+}
+
+var errOneWay = errors.New("clients have no way to send")
+
+func (*suiteClient) Send([]byte) error { return errOneWay }
+
+func (c *suiteClient) Receive(ctx context.Context) ([]byte, error) {
+	stop := context.AfterFunc(ctx, c.cancel)
+	defer stop()
+	closing := false
+	for {
+		line, err := c.lines.ReadString('\n')
+		if err != nil {
+			return nil, err
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch {
+		case name == "event":
+			closing = value == "close"
+		case name == "data" && !closing:
+			return []byte(value), nil
+		case name == "data":
+			var end struct {
+				Code   int
+				Reason string
+			}
+			if err := json.Unmarshal([]byte(value), &end); err != nil {
+				return nil, err
+			}
+			c.mu.Lock()
+			c.code, c.reason = end.Code, end.Reason
+			c.mu.Unlock()
+		}
+	}
+}
+
+func (c *suiteClient) Close(int, string) { c.cancel() }
+
+func (c *suiteClient) CloseStatus() (code int, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.code, c.reason
+}
