@@ -1,0 +1,241 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// App is a handle on one app of a broker: a namespace of channels and users. It
+// is cheap to make and safe for concurrent use.
+type App struct {
+	broker *Broker
+	id     string
+}
+
+// ID returns the app's ID.
+func (a *App) ID() string { return a.id }
+
+// ChannelInfo describes a channel as of now.
+type ChannelInfo struct {
+	Name string
+	// Occupied says that a client is subscribed, on this node.
+	Occupied bool
+	// SubscriptionCount is the number of client subscriptions on this node.
+	SubscriptionCount int
+	// UserCount is the number of members; 0 but on presence channels.
+	UserCount int
+}
+
+// Channel describes a channel. One that nobody is subscribed to is not an error.
+func (a *App) Channel(ctx context.Context, name string) (ChannelInfo, error) {
+	if err := CheckChannelName(name); err != nil {
+		return ChannelInfo{}, err
+	}
+	ch := storage.ChannelID{App: a.id, Name: name}
+	info := ChannelInfo{Name: name}
+	if c := a.broker.channels.load(ch); c != nil {
+		info.SubscriptionCount = c.sessionCount()
+	}
+	if err := a.countUsers(ctx, ch, &info); err != nil {
+		return ChannelInfo{}, err
+	}
+	info.Occupied = info.SubscriptionCount > 0 || info.UserCount > 0
+	return info, nil
+}
+
+func (c *channel) sessionCount() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.sessions
+}
+
+func (a *App) countUsers(ctx context.Context, ch storage.ChannelID, info *ChannelInfo) error {
+	if KindOf(ch.Name).Base() != Presence {
+		return nil
+	}
+	n, err := a.broker.tracker.Count(ctx, ch)
+	if err != nil {
+		return a.broker.storeFailed("presence count", ch, err)
+	}
+	info.UserCount = n
+	return nil
+}
+
+// Channels describes every occupied channel whose name starts with prefix, in no
+// order.
+func (a *App) Channels(ctx context.Context, prefix string) ([]ChannelInfo, error) {
+	var all []ChannelInfo
+	a.broker.channels.all(func(c *channel) bool {
+		if c.id.App == a.id && strings.HasPrefix(c.id.Name, prefix) {
+			if n := c.sessionCount(); n > 0 {
+				all = append(all, ChannelInfo{Name: c.id.Name, Occupied: true, SubscriptionCount: n})
+			}
+		}
+		return true
+	})
+	for i := range all {
+		if err := a.countUsers(ctx, storage.ChannelID{App: a.id, Name: all[i].Name}, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Members returns the members of a presence channel in the order they joined.
+func (a *App) Members(ctx context.Context, channel string) ([]Member, error) {
+	if err := CheckChannelName(channel); err != nil {
+		return nil, err
+	}
+	if KindOf(channel).Base() != Presence {
+		return nil, &FieldError{Field: "channel", Value: channel, Problem: "is not a presence channel"}
+	}
+	ch := storage.ChannelID{App: a.id, Name: channel}
+	members, err := a.broker.tracker.Members(ctx, ch)
+	if err != nil {
+		return nil, a.broker.storeFailed("presence members", ch, err)
+	}
+	return members, nil
+}
+
+// Cached returns the event that a new subscriber of a cache channel would get,
+// and for how long it will be there. Without one, ok is false.
+func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Duration, ok bool, err error) {
+	kind := KindOf(channel)
+	if !kind.Cache() {
+		return Event{}, 0, false, &FieldError{Field: "channel", Value: channel, Problem: "is not a cache channel"}
+	}
+	ch := storage.ChannelID{App: a.id, Name: channel}
+	rule := a.broker.rule(ch)
+	past, err := a.broker.past(ctx, ch, rule, kind, 0, nil)
+	if err != nil || len(past) == 0 {
+		return Event{}, 0, false, err
+	}
+	return past[0], rule.cacheTTL() - time.Since(past[0].Time), true, nil
+}
+
+// HistoryOption says what to read of a channel's history.
+type HistoryOption func(*storage.ReadOptions)
+
+// Backward reads from newer to older.
+func Backward() HistoryOption { return func(o *storage.ReadOptions) { o.Backward = true } }
+
+// From reads what is next to a position, in the direction of reading.
+func From(p Position) HistoryOption { return func(o *storage.ReadOptions) { o.From = p } }
+
+// Limit reads at most n events.
+func Limit(n int) HistoryOption { return func(o *storage.ReadOptions) { o.Limit = n } }
+
+// History reads the events that a channel keeps, oldest first. A forward read
+// from a position that cannot be continued without a gap yields an error that
+// wraps storage.ErrGap. Events of encrypted channels come sealed.
+func (a *App) History(ctx context.Context, channel string, opts ...HistoryOption) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		if err := CheckChannelName(channel); err != nil {
+			yield(Event{}, err)
+			return
+		}
+		var o storage.ReadOptions
+		for _, opt := range opts {
+			opt(&o)
+		}
+		if o.Limit < 0 {
+			yield(Event{}, &FieldError{Field: "limit", Problem: "is negative"})
+			return
+		}
+		a.read(ctx, storage.ChannelID{App: a.id, Name: channel}, o, yield)
+	}
+}
+
+const historyPage = 256
+
+// read yields page by page, so that a long history is never held whole.
+func (a *App) read(ctx context.Context, ch storage.ChannelID, o storage.ReadOptions, yield func(Event, error) bool) {
+	left := o.Limit
+	for {
+		o.Limit = historyPage
+		if left > 0 {
+			o.Limit = min(left, historyPage)
+		}
+		page, err := a.broker.history.Read(ctx, ch, o)
+		if err != nil {
+			if !isGap(err) {
+				err = a.broker.storeFailed("history read", ch, err)
+			}
+			yield(Event{}, err)
+			return
+		}
+		for _, ev := range page.Events {
+			if !yield(ev, nil) {
+				return
+			}
+		}
+		if left > 0 {
+			if left -= len(page.Events); left == 0 {
+				return
+			}
+		}
+		if !page.More || len(page.Events) == 0 {
+			return
+		}
+		o.From = page.Events[len(page.Events)-1].Position
+	}
+}
+
+func isGap(err error) bool { return errors.Is(err, storage.ErrGap) }
+
+// Latest returns the position of the last event in a channel's history.
+func (a *App) Latest(ctx context.Context, channel string) (Position, error) {
+	if err := CheckChannelName(channel); err != nil {
+		return Position{}, err
+	}
+	return a.broker.history.Latest(ctx, storage.ChannelID{App: a.id, Name: channel})
+}
+
+// DeleteHistory forgets the events that a channel keeps. Subscribers notice
+// nothing but that positions from before can no longer be continued from.
+func (a *App) DeleteHistory(ctx context.Context, channel string) error {
+	if err := CheckChannelName(channel); err != nil {
+		return err
+	}
+	return a.broker.history.Delete(ctx, storage.ChannelID{App: a.id, Name: channel})
+}
+
+// IsOnline reports whether a session is signed in as the user.
+func (a *App) IsOnline(ctx context.Context, userID string) (bool, error) {
+	online, _, err := a.broker.tracker.Online(ctx, a.id, []string{userID})
+	return len(online) > 0, err
+}
+
+// LastSeen returns when the user went offline: the zero time for a user who is
+// online now, or of whom the store does not know.
+func (a *App) LastSeen(ctx context.Context, userID string) (time.Time, error) {
+	return a.broker.tracker.LastSeen(ctx, onlineIn(a.id), userID)
+}
+
+// TerminateUser closes every connection that is signed in as the user, and
+// returns their number.
+func (a *App) TerminateUser(userID string) (int, error) {
+	if err := CheckUserID(userID); err != nil {
+		return 0, err
+	}
+	sessions := a.broker.signedIn.Of(a.id, userID)
+	for _, s := range sessions {
+		s.Close(CloseTerminated)
+	}
+	return len(sessions), nil
+}
+
+// PublishToUser publishes an event to every connection that is signed in as the
+// user.
+func (a *App) PublishToUser(ctx context.Context, userID, event string, data []byte, opts ...PublishOption) (Published, error) {
+	if err := CheckUserID(userID); err != nil {
+		return Published{}, fmt.Errorf("publish to user: %w", err)
+	}
+	return a.Publish(ctx, serverToUserPrefix+userID, event, data, opts...)
+}

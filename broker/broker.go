@@ -1,0 +1,169 @@
+// Package broker is the core of Carillon: it takes events in, puts those of each
+// channel into one order, keeps them where a rule says so, and hands them to
+// every subscriber, be it a client's session or Go code in the same process.
+//
+// It knows no wire protocol and opens no socket: package pusher mounts it on an
+// HTTP server for Pusher's clients, and package brokertest gives tests clients
+// without sockets.
+//
+//	b, err := broker.New()
+//	app := b.App("1")
+//	go func() {
+//		for ev, err := range app.Subscribe(ctx, "room") { … }
+//	}()
+//	app.Publish(ctx, "room", "message", []byte(`{"text":"hello"}`))
+//	defer b.Shutdown(ctx)
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/puzpuzpuz/xsync/v3"
+
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/memory"
+)
+
+// Broker takes events in and hands them to subscribers. Make one with New, share
+// it freely: all methods are safe for concurrent use.
+type Broker struct {
+	rules         []Rule
+	limits        *ratelimit.Rules
+	history       storage.History
+	presenceStore storage.Presence
+	log           *slog.Logger
+	maxEventBytes int
+	drainWindow   *time.Duration
+	node          string
+
+	channels  registry
+	sessions  *xsync.MapOf[string, *Session]
+	quotas    quotas
+	signedIn  presence.UserIndex[*Session]
+	watchers  presence.UserIndex[*Session]
+	tracker   *presence.Tracker
+	notifiers atomic.Pointer[[]*notifier]
+	cipher    atomic.Pointer[Cipher]
+	ids       *eventIDs
+	stats     stats
+
+	// storing[i] puts the events of the channels of stripe i that are kept into
+	// the order of their offsets.
+	storing [storingStripes]paddedMutex
+
+	lifecycle
+}
+
+const storingStripes = 256
+
+type paddedMutex struct {
+	sync.Mutex
+	_ [56]byte
+}
+
+// New returns a broker. Without options it keeps everything in memory and starts
+// no goroutine until there is something to do.
+func New(opts ...Option) (*Broker, error) {
+	b := &Broker{
+		log:           slog.Default(),
+		maxEventBytes: DefaultMaxEventBytes,
+		node:          strconv.FormatUint(rand.Uint64(), 36),
+		channels:      newRegistry(),
+		sessions:      xsync.NewMapOf[string, *Session](),
+		ids:           newEventIDs(),
+		stats:         stats{published: xsync.NewCounter(), delivered: xsync.NewCounter()},
+	}
+	for _, opt := range opts {
+		if err := opt(b); err != nil {
+			return nil, fmt.Errorf("broker: %w", err)
+		}
+	}
+	if b.history == nil || b.presenceStore == nil {
+		store := memory.New()
+		if b.history == nil {
+			b.history = store
+		}
+		if b.presenceStore == nil {
+			b.presenceStore = store
+		}
+	}
+	b.tracker = presence.NewTracker(b.presenceStore, b.node)
+	b.lifecycle.init()
+	return b, nil
+}
+
+// App returns a handle on the app with the given ID: its channels are apart from
+// those of every other app. An app comes into being by being used.
+func (b *Broker) App(id string) *App { return &App{broker: b, id: id} }
+
+// UseCipher tells the broker how to seal events of encrypted channels. Protocol
+// handlers call it when they are made.
+func (b *Broker) UseCipher(c Cipher) { b.cipher.Store(&c) }
+
+// Logger returns where the broker logs.
+func (b *Broker) Logger() *slog.Logger { return b.log }
+
+// Session returns the session with the given socket ID, or nil.
+func (b *Broker) Session(socketID string) *Session {
+	s, _ := b.sessions.Load(socketID)
+	return s
+}
+
+// refusal counts a refusal, and hides from the client what it is not told.
+func (b *Broker) refusal(err error) error {
+	b.stats.refused.Add(1)
+	for _, known := range [...]error{ErrRefused, ErrInvalid, ratelimit.ErrLimited, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, known) {
+			return err
+		}
+	}
+	b.log.Error("hook failed", "error", err)
+	return fmt.Errorf("%w: %w", ErrRefused, &RefusedError{Status: 500, Message: "internal error"})
+}
+
+// storeFailed counts and logs what a store could not do.
+func (b *Broker) storeFailed(what string, ch storage.ChannelID, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	b.stats.storeErrors.Add(1)
+	b.log.Error("store failed", "operation", what, "channel", ch.String(), "error", err)
+	return fmt.Errorf("%s of channel %q: %w", what, ch.Name, err)
+}
+
+// quotas counts the sessions of each app.
+type quotas struct {
+	mu   sync.Mutex
+	apps map[string]int // guarded by mu
+}
+
+func (q *quotas) take(app string, max int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if max > 0 && q.apps[app] >= max {
+		return fmt.Errorf("%w: app %q has %d connections, the limit is %d", ErrQuota, app, q.apps[app], max)
+	}
+	if q.apps == nil {
+		q.apps = make(map[string]int)
+	}
+	q.apps[app]++
+	return nil
+}
+
+func (q *quotas) give(app string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.apps[app]--; q.apps[app] <= 0 {
+		delete(q.apps, app)
+	}
+}

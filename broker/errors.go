@@ -1,0 +1,86 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors that callers tell apart. They come wrapped: use errors.Is.
+var (
+	// ErrShutdown says that the broker no longer takes anything in.
+	ErrShutdown = errors.New("broker is shut down")
+	// ErrInvalid is wrapped by every *FieldError.
+	ErrInvalid = errors.New("invalid input")
+	// ErrRefused is wrapped by every *RefusedError.
+	ErrRefused = errors.New("refused")
+	// ErrUnauthorized refuses a subscription that was not authorized.
+	ErrUnauthorized = fmt.Errorf("%w: not authorized", ErrRefused)
+	// ErrSubscribed refuses a second subscription of a session to a channel.
+	ErrSubscribed = errors.New("existing subscription")
+	// ErrNotSubscribed refuses a client event to a channel that its sender is
+	// not subscribed to.
+	ErrNotSubscribed = errors.New("not subscribed")
+	// ErrSlowSubscriber ends a subscription whose consumer fell behind by more
+	// than its buffer.
+	ErrSlowSubscriber = errors.New("subscriber fell behind")
+	// ErrQuota refuses a connection over its app's quota.
+	ErrQuota = errors.New("connection quota is used up")
+	// ErrNoCipher says that an event cannot be published to an encrypted
+	// channel, because nobody gave the broker the app's key.
+	ErrNoCipher = errors.New("encrypted channel has no cipher")
+	// ErrClosed says that the session has ended.
+	ErrClosed = errors.New("session is closed")
+)
+
+// FieldError names the field of an input that is not valid, what is wrong with
+// it and, where a limit is exceeded, the limit. It wraps ErrInvalid.
+type FieldError struct {
+	// Field is the name of the field as the protocol or the option has it.
+	Field string
+	// Problem says what is wrong, as in "is too long".
+	Problem string
+	// Value is the value, where it is short and helps.
+	Value string
+	// Limit and Got are set where a limit is exceeded.
+	Limit, Got int
+}
+
+// Error implements error.
+func (e *FieldError) Error() string {
+	s := e.Field + " " + e.Problem
+	if e.Value != "" {
+		s = fmt.Sprintf("%s %q %s", e.Field, e.Value, e.Problem)
+	}
+	if e.Limit > 0 {
+		s += fmt.Sprintf(": %d, the limit is %d", e.Got, e.Limit)
+	}
+	return s
+}
+
+// Unwrap makes errors.Is(err, ErrInvalid) true.
+func (e *FieldError) Unwrap() error { return ErrInvalid }
+
+// RefusedError is what a hook returns to refuse something and tell the client
+// why. Other errors of hooks are logged, and the client is told no more than
+// that it was refused. It wraps ErrRefused.
+type RefusedError struct {
+	// Status is an HTTP status that says what kind of refusal it is; 0 means
+	// 403.
+	Status int
+	// Message is shown to the client.
+	Message string
+	// RetryAfter is how long to wait before trying again; 0 if that is no use.
+	RetryAfter time.Duration
+}
+
+// Refuse returns a *RefusedError.
+func Refuse(status int, message string) error {
+	return &RefusedError{Status: status, Message: message}
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string { return e.Message }
+
+// Unwrap makes errors.Is(err, ErrRefused) true.
+func (e *RefusedError) Unwrap() error { return ErrRefused }

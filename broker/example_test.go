@@ -1,0 +1,132 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/ratelimit"
+)
+
+func mustNew(opts ...broker.Option) *broker.Broker {
+	b, err := broker.New(opts...)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return b
+}
+
+func Example() {
+	ctx := context.Background()
+	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 100}}))
+	defer func() { _ = b.Shutdown(ctx) }()
+	app := b.App("1")
+	if _, err := app.Publish(ctx, "room", "message", []byte("hello")); err != nil {
+		log.Fatal(err)
+	}
+	for ev, err := range app.History(ctx, "room") {
+		fmt.Println(ev.Name, string(ev.Data), ev.Position.Offset, err)
+	}
+	// Output: message hello 1 <nil>
+}
+
+func ExampleApp_Subscribe() {
+	ctx := context.Background()
+	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 100}}))
+	defer func() { _ = b.Shutdown(ctx) }()
+	app := b.App("1")
+	first, err := app.Publish(ctx, "room", "message", []byte("one"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if _, err := app.Publish(ctx, "room", "message", []byte("two")); err != nil {
+		log.Fatal(err)
+	}
+	// After resumes: first what the history has since, then what is published,
+	// each event once.
+	for ev, err := range app.Subscribe(ctx, "room", broker.After(first.Position)) {
+		fmt.Println(string(ev.Data), err)
+		if string(ev.Data) == "three" {
+			break
+		}
+		if _, err := app.Publish(ctx, "room", "message", []byte("three")); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// two <nil>
+	// three <nil>
+}
+
+func ExampleTopic() {
+	type Message struct {
+		From string `json:"from"`
+		Text string `json:"text"`
+	}
+	ctx := context.Background()
+	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 1}}))
+	defer func() { _ = b.Shutdown(ctx) }()
+	topic, err := broker.NewTopic[Message](b.App("1"), "room", "message")
+	if err != nil {
+		log.Fatal(err)
+	}
+	published, err := topic.Publish(ctx, Message{From: "ann", Text: "hello"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	before := broker.Position{Epoch: published.Position.Epoch}
+	for m, err := range topic.Subscribe(ctx, broker.After(before)) {
+		fmt.Println(m.From, m.Text, err)
+		break
+	}
+	// Output: ann hello <nil>
+}
+
+func ExampleIdempotencyKey() {
+	ctx := context.Background()
+	b := mustNew(broker.WithRules(broker.Rule{Pattern: "orders", History: broker.Retention{Events: 100}}))
+	defer func() { _ = b.Shutdown(ctx) }()
+	for range 2 {
+		p, err := b.App("1").Publish(ctx, "orders", "paid", []byte("42"), broker.IdempotencyKey("order-42"))
+		fmt.Println(p.Position.Offset, p.Duplicate, err)
+	}
+	// Output:
+	// 1 false <nil>
+	// 1 true <nil>
+}
+
+func ExampleHooks() {
+	ctx := context.Background()
+	b := mustNew(broker.WithHooks(broker.Hooks{
+		Publish: func(_ context.Context, r *broker.PublishRequest) error {
+			if r.Channel == "archive" {
+				return broker.Refuse(403, "the archive takes no more events")
+			}
+			return nil
+		},
+	}))
+	defer func() { _ = b.Shutdown(ctx) }()
+	_, err := b.App("1").Publish(ctx, "archive", "message", []byte("late"))
+	fmt.Println(err)
+	// Output: the archive takes no more events
+}
+
+func ExampleWithLimits() {
+	limits, err := ratelimit.New(nil, ratelimit.ConnectionsPerIP(5, 20), ratelimit.PublishesPerApp(1000, 2000))
+	if err != nil {
+		log.Fatal(err)
+	}
+	b := mustNew(broker.WithLimits(limits))
+	fmt.Println(b.Shutdown(context.Background()))
+	// Output: <nil>
+}
+
+func ExampleWithRules() {
+	_, err := broker.New(broker.WithRules(broker.Rule{
+		Pattern: "presence-room-*", History: broker.Retention{Events: 10, Age: time.Hour}, Rewind: 20,
+	}))
+	fmt.Println(err)
+	// Output: broker: rules[0].Rewind is more than the history keeps: 20, the limit is 10
+}

@@ -1,0 +1,154 @@
+package broker
+
+import (
+	"context"
+	"time"
+
+	"github.com/carillon-rt/carillon/presence"
+)
+
+// Hooks let a program decide about what its clients do, and hear of what has
+// happened. Any of them may be nil; several sets may be used side by side, see
+// WithHooks and Broker.AddHooks.
+//
+// The first five decide: they run where the thing happens, before it has any
+// effect, and may change the request they are given or refuse it by returning
+// an error. They may block, up to their context's end, and hold up only their
+// own connection or publisher. Refuse tells the client why.
+//
+// The others inform: they run afterwards, one at a time and in the order of what
+// happened, on a goroutine that a set of hooks has to itself. A set that falls
+// more than 65 536 calls behind misses further ones; they are counted in Stats.
+type Hooks struct {
+	// Connect decides whether a client may connect.
+	Connect func(context.Context, *ConnectRequest) error
+	// Authorize decides about a subscription to a channel that needs it. It may
+	// set Authorized, even where the client brought no valid signature.
+	Authorize func(context.Context, *SubscribeRequest) error
+	// Subscribe decides about every subscription of a session, after Authorize.
+	Subscribe func(context.Context, *SubscribeRequest) error
+	// ClientEvent decides about an event that a client sends to others.
+	ClientEvent func(context.Context, *ClientEventRequest) error
+	// Publish decides about an event that the server side publishes, in process
+	// or over HTTP.
+	Publish func(context.Context, *PublishRequest) error
+
+	// Connected and Disconnected tell of sessions.
+	Connected    func(SessionChange)
+	Disconnected func(SessionChange)
+	// MemberJoined and MemberLeft tell of users on presence channels.
+	MemberJoined func(MemberChange)
+	MemberLeft   func(MemberChange)
+	// UserOnline tells of a user whose first connection signed in, UserOffline
+	// of one whose last one has gone.
+	UserOnline  func(UserChange)
+	UserOffline func(UserChange)
+	// ChannelOccupied tells of a channel that has its first client subscription
+	// on this node, ChannelVacated of one that has lost the last.
+	ChannelOccupied func(ChannelChange)
+	ChannelVacated  func(ChannelChange)
+	// SubscriptionCount tells of the number of client subscriptions of a
+	// channel, at most every 5 s above 100.
+	SubscriptionCount func(ChannelChange)
+	// CacheMissed tells of a subscription to a cache channel that has no event.
+	CacheMissed func(ChannelChange)
+	// ClientEventSent tells of an event that a client has sent to others.
+	ClientEventSent func(app string, ev Event)
+}
+
+// ConnectRequest is a client that wants to connect.
+type ConnectRequest struct {
+	// App is the ID of the app.
+	App string
+	// IP is the client's address without a port, as far as it is known.
+	IP string
+	// Origin is the page's origin as the browser states it; empty elsewhere.
+	Origin string
+	// Client and Version are what the client says of itself.
+	Client, Version string
+	// Transport is the transport's name, such as "websocket".
+	Transport string
+	// Secure says that the connection is encrypted.
+	Secure bool
+}
+
+// SubscribeRequest is a session that wants to subscribe to a channel.
+type SubscribeRequest struct {
+	Session *Session
+	Channel string
+	Kind    Kind
+	// Authorized says that the subscription is allowed: the channel needs no
+	// authorization, or the client brought a valid signature.
+	Authorized bool
+	// Member is who the subscriber is on a presence channel; nil elsewhere.
+	// A presence channel without one takes the signed-in user.
+	Member *presence.Member
+	// Rewind is the number of past events the subscriber will get first: the
+	// rule's, unless a hook sets another.
+	Rewind int
+	// After resumes: the subscriber gets every event after this position first,
+	// instead of a rewind.
+	After *Position
+}
+
+// ClientEventRequest is an event that a session wants to send to the other
+// subscribers of a channel.
+type ClientEventRequest struct {
+	Session *Session
+	Channel string
+	Event   string
+	// Data is the payload; see Event.Data and Event.JSON.
+	Data []byte
+	JSON bool
+	// UserID is the sender on a presence channel, or the signed-in user.
+	UserID string
+}
+
+// PublishRequest is an event to publish to one channel.
+type PublishRequest struct {
+	// App is set by the broker.
+	App     string
+	Channel string
+	Event   string
+	// Data is the payload, and is taken over: it must not be changed
+	// afterwards. See Event.Data and Event.JSON.
+	Data []byte
+	JSON bool
+	// ExcludeSocketID is a connection that shall not get the event.
+	ExcludeSocketID string
+	// IdempotencyKey makes a retry within 5 minutes a no-op.
+	IdempotencyKey string
+	// Sealed says that Data is already encrypted for an encrypted channel.
+	Sealed bool
+}
+
+// SessionChange tells of a session that connected or ended.
+type SessionChange struct {
+	Session *Session
+	// CloseCode is how the session ended; 0 for one that connected.
+	CloseCode int
+	Time      time.Time
+}
+
+// MemberChange tells of a user who joined or left a presence channel.
+type MemberChange struct {
+	App, Channel string
+	Member       presence.Member
+	Time         time.Time
+}
+
+// UserChange tells of a user who went online or offline.
+type UserChange struct {
+	App, UserID string
+	// Time is when it happened: for a user who went offline, when the user was
+	// last seen.
+	Time time.Time
+}
+
+// ChannelChange tells of a channel.
+type ChannelChange struct {
+	App, Channel string
+	// SubscriptionCount is the number of client subscriptions on this node.
+	SubscriptionCount int
+	Time              time.Time
+}

@@ -1,0 +1,280 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// DefaultBuffer is how many events an in-process subscription holds for its
+// consumer where WithBuffer does not say.
+const DefaultBuffer = 65536
+
+// SubscribeOption changes an in-process subscription.
+type SubscribeOption func(*subscribeOptions)
+
+type subscribeOptions struct {
+	buffer int
+	rewind int
+	after  *Position
+}
+
+// WithBuffer sets how many events may wait for the consumer. A consumer that
+// falls further behind gets ErrSlowSubscriber and no more.
+func WithBuffer(events int) SubscribeOption {
+	return func(o *subscribeOptions) { o.buffer = events }
+}
+
+// WithRewind starts with up to n of the events in the channel's history.
+func WithRewind(n int) SubscribeOption {
+	return func(o *subscribeOptions) { o.rewind = n }
+}
+
+// After starts with every event after a position in the channel's history: what
+// was missed since, once and in order. Where that cannot be done without a gap,
+// the first thing the consumer gets is an error that wraps storage.ErrGap; who
+// goes on after it gets the events from now on.
+func After(p Position) SubscribeOption {
+	return func(o *subscribeOptions) { o.after = &p }
+}
+
+// Subscribe subscribes to a channel of any kind, with no regard to authorization:
+// it is the program's own. The subscription exists when Subscribe returns, and
+// ends with ctx or when the consumer leaves its loop; it must do either. It
+// counts neither as occupying the channel nor in its number of subscriptions.
+//
+// An error ends the sequence, except one that wraps storage.ErrGap. The end of
+// ctx ends it without an error, the end of the broker with ErrShutdown. Events
+// of encrypted channels come opened. The sequence can be consumed once.
+func (a *App) Subscribe(ctx context.Context, channel string, opts ...SubscribeOption) iter.Seq2[Event, error] {
+	o := subscribeOptions{buffer: DefaultBuffer}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	q, gap, err := a.subscribe(ctx, channel, o)
+	if err != nil {
+		return func(yield func(Event, error) bool) { yield(Event{}, err) }
+	}
+	return func(yield func(Event, error) bool) {
+		defer q.end(nil)
+		if gap != nil && !yield(Event{}, gap) {
+			return
+		}
+		q.consume(yield)
+	}
+}
+
+func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions) (q *localQueue, gap, err error) {
+	b := a.broker
+	if err := CheckChannelName(channel); err != nil {
+		return nil, nil, err
+	}
+	if o.buffer < 1 {
+		return nil, nil, &FieldError{Field: "buffer", Problem: "is not positive"}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	ch := storage.ChannelID{App: a.id, Name: channel}
+	q = &localQueue{limit: o.buffer}
+	q.sub.local = q
+	if err := b.attach(ch, &q.sub, func() {}); err != nil {
+		return nil, nil, err
+	}
+	b.stats.locals.Add(1)
+	if b.stopped.Load() {
+		q.end(ErrShutdown)
+		return nil, nil, ErrShutdown
+	}
+	if o.rewind > 0 || o.after != nil {
+		if gap, err = q.rewind(ctx, ch, o); err != nil {
+			q.end(err)
+			return nil, nil, err
+		}
+	}
+	if ctx.Done() != nil {
+		stop := context.AfterFunc(ctx, func() { q.end(nil) })
+		q.mu.Lock()
+		q.stopContext = stop
+		q.mu.Unlock()
+	}
+	return q, gap, nil
+}
+
+// rewind puts past events in front of those that have come in since the
+// subscription was attached.
+func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscribeOptions) (gap, err error) {
+	b := q.sub.channel.broker
+	read := storage.ReadOptions{Backward: true, Limit: o.rewind}
+	if o.after != nil {
+		read = storage.ReadOptions{From: *o.after}
+	}
+	page, err := b.history.Read(ctx, ch, read)
+	if isGap(err) {
+		return err, nil
+	}
+	if err != nil {
+		return nil, b.storeFailed("history read", ch, err)
+	}
+	if read.Backward {
+		slices.Reverse(page.Events)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	queue := make([]*Event, 0, len(page.Events)+len(q.queue))
+	var last Position
+	for i := range page.Events {
+		queue = append(queue, &page.Events[i])
+		last = page.Events[i].Position
+	}
+	for _, ev := range q.queue {
+		if !covered(ev.Position, last) {
+			queue = append(queue, ev)
+		}
+	}
+	q.queue, q.last = queue, last
+	return nil, nil
+}
+
+// localQueue holds the events that an in-process subscription has not yet
+// consumed.
+type localQueue struct {
+	sub   subscription
+	limit int
+
+	mu          sync.Mutex
+	queue       []*Event      // guarded by mu
+	last        Position      // guarded by mu: the last past event, which must not come again
+	wake        chan struct{} // guarded by mu; made when the consumer first waits
+	waiting     bool          // guarded by mu
+	full        bool          // guarded by mu: takes nothing more and is about to end
+	ended       bool          // guarded by mu
+	err         error         // guarded by mu: why it ended
+	stopContext func() bool   // guarded by mu
+}
+
+// push queues an event; a queue that is full ends the subscription.
+func (q *localQueue) push(ev *Event) {
+	q.mu.Lock()
+	if q.ended || covered(ev.Position, q.last) {
+		q.mu.Unlock()
+		return
+	}
+	if q.full {
+		q.mu.Unlock()
+		return
+	}
+	if len(q.queue) >= q.limit {
+		q.full = true
+		b := q.sub.channel.broker
+		b.stats.slowLocal.Add(1)
+		q.mu.Unlock()
+		// The caller holds the channel's order, which end must not wait for.
+		b.background(func() {
+			q.end(fmt.Errorf("%w: channel %q, the buffer is %d events", ErrSlowSubscriber, ev.Channel, q.limit))
+		})
+		return
+	}
+	q.queue = append(q.queue, ev)
+	q.signal()
+	q.mu.Unlock()
+}
+
+// signal wakes a consumer that waits. The caller holds mu.
+func (q *localQueue) signal() {
+	if q.waiting {
+		q.waiting = false
+		q.wake <- struct{}{}
+	}
+}
+
+// end ends the subscription, once; what is queued can still be consumed.
+func (q *localQueue) end(err error) {
+	q.mu.Lock()
+	if q.ended {
+		q.mu.Unlock()
+		return
+	}
+	q.ended, q.err = true, err
+	stop := q.stopContext
+	q.signal()
+	q.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	q.sub.channel.detach(&q.sub)
+	q.sub.channel.broker.stats.locals.Add(-1)
+}
+
+// next waits for events and takes all there are into spare.
+func (q *localQueue) next(spare []*Event) (events []*Event, err error, ended bool) {
+	for {
+		q.mu.Lock()
+		if len(q.queue) > 0 {
+			events, q.queue = q.queue, spare[:0]
+			q.mu.Unlock()
+			return events, nil, false
+		}
+		if q.ended {
+			err := q.err
+			q.mu.Unlock()
+			return nil, err, true
+		}
+		if q.wake == nil {
+			q.wake = make(chan struct{}, 1)
+		}
+		q.waiting = true
+		q.mu.Unlock()
+		<-q.wake
+	}
+}
+
+func (q *localQueue) consume(yield func(Event, error) bool) {
+	var spare []*Event
+	for {
+		events, err, ended := q.next(spare)
+		if ended {
+			if err != nil {
+				yield(Event{}, err)
+			}
+			return
+		}
+		for i, ev := range events {
+			events[i] = nil
+			opened, err := q.open(ev)
+			if !yield(opened, err) || err != nil {
+				return
+			}
+		}
+		spare = nil
+		if cap(events) <= maxSpare {
+			spare = events[:0]
+		}
+	}
+}
+
+// maxSpare is how many events' worth of queue a subscription keeps for reuse.
+const maxSpare = 1024
+
+// open returns the event as published, unsealed on an encrypted channel.
+func (q *localQueue) open(ev *Event) (Event, error) {
+	c := q.sub.channel
+	if c.kind.Base() != Encrypted {
+		return *ev, nil
+	}
+	cipher := c.broker.cipher.Load()
+	if cipher == nil {
+		return Event{}, fmt.Errorf("%w: channel %q", ErrNoCipher, ev.Channel)
+	}
+	opened := *ev
+	data, err := (*cipher).Open(c.id.App, ev.Channel, ev.Data)
+	if err != nil {
+		return Event{}, fmt.Errorf("open event %s of channel %q: %w", ev.ID, ev.Channel, err)
+	}
+	opened.Data = data
+	return opened, nil
+}

@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"context"
+	"sync"
+)
+
+// maxNotices bounds the calls that wait for one set of hooks.
+const maxNotices = 1 << 16
+
+// notifier calls the informing hooks of one set, one at a time and in order. Its
+// goroutine lives only while there is something to call.
+type notifier struct {
+	hooks  *Hooks
+	broker *Broker
+
+	mu      sync.Mutex
+	queue   []func()      // guarded by mu
+	running bool          // guarded by mu
+	idle    chan struct{} // guarded by mu; closed when running ends, if anybody waits
+}
+
+// call queues a call. It never blocks.
+func (n *notifier) call(f func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.queue) >= maxNotices {
+		if n.broker.stats.hooksDropped.Add(1) == 1 {
+			n.broker.log.Error("hooks are too slow, calls are dropped", "limit", maxNotices)
+		}
+		return
+	}
+	n.queue = append(n.queue, f)
+	if !n.running {
+		n.running = true
+		go n.run()
+	}
+}
+
+func (n *notifier) run() {
+	for {
+		n.mu.Lock()
+		batch := n.queue
+		n.queue = nil
+		if len(batch) == 0 {
+			n.running = false
+			if n.idle != nil {
+				close(n.idle)
+				n.idle = nil
+			}
+			n.mu.Unlock()
+			return
+		}
+		n.mu.Unlock()
+		for _, f := range batch {
+			n.broker.guard("hook", f)
+		}
+	}
+}
+
+// flush waits until every queued call has been made.
+func (n *notifier) flush(ctx context.Context) error {
+	n.mu.Lock()
+	if !n.running {
+		n.mu.Unlock()
+		return nil
+	}
+	if n.idle == nil {
+		n.idle = make(chan struct{})
+	}
+	idle := n.idle
+	n.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// guard calls f and turns a panic of the program's own code into a log line, so
+// that one hook cannot end the process for every client.
+func (b *Broker) guard(what string, f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.stats.hookPanics.Add(1)
+			b.log.Error("panic in "+what, "panic", p)
+		}
+	}()
+	f()
+}
+
+// AddHooks makes the broker use another set of hooks from now on. Protocol
+// handlers use it for their webhooks; programs usually have WithHooks.
+func (b *Broker) AddHooks(h Hooks) {
+	n := &notifier{hooks: &h, broker: b}
+	for {
+		old := b.notifiers.Load()
+		var all []*notifier
+		if old != nil {
+			all = append(all, *old...)
+		}
+		all = append(all, n)
+		if b.notifiers.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
+
+func (b *Broker) hookSets() []*notifier {
+	if all := b.notifiers.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// inform queues one call for each set of hooks that has the hook which pick
+// returns.
+func inform[T any](b *Broker, pick func(*Hooks) func(T), value T) {
+	for _, n := range b.hookSets() {
+		if f := pick(n.hooks); f != nil {
+			n.call(func() { f(value) })
+		}
+	}
+}
+
+// decide asks each set of hooks in turn, until one refuses.
+func decide[T any](ctx context.Context, b *Broker, pick func(*Hooks) func(context.Context, *T) error, req *T) error {
+	for _, n := range b.hookSets() {
+		if f := pick(n.hooks); f != nil {
+			if err := f(ctx, req); err != nil {
+				return b.refusal(err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,130 @@
+package broker
+
+import (
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Option configures a broker. An option that is not valid makes New fail.
+type Option func(*Broker) error
+
+// WithRules sets how channels behave, by the pattern of their names. The first
+// rule that matches a channel decides.
+func WithRules(rules ...Rule) Option {
+	return func(b *Broker) error {
+		for i := range rules {
+			if err := rules[i].check(i); err != nil {
+				return err
+			}
+		}
+		b.rules = slices.Clone(rules)
+		return nil
+	}
+}
+
+// WithHooks adds a set of hooks. It may be given several times; the sets are
+// asked in that order.
+func WithHooks(h Hooks) Option {
+	return func(b *Broker) error {
+		b.AddHooks(h)
+		return nil
+	}
+}
+
+// WithLimits sets rate limits on connections, subscriptions, client events,
+// publishes and sign-ins. The limits of an app, such as its client events per
+// second, hold besides.
+func WithLimits(rules *ratelimit.Rules) Option {
+	return func(b *Broker) error {
+		if rules == nil {
+			return &FieldError{Field: "limits", Problem: "is nil"}
+		}
+		b.limits = rules
+		return nil
+	}
+}
+
+// WithHistory keeps events in the given store. The default is storage/memory.
+func WithHistory(h storage.History) Option {
+	return func(b *Broker) error {
+		if h == nil {
+			return &FieldError{Field: "history", Problem: "is nil"}
+		}
+		b.history = h
+		return nil
+	}
+}
+
+// WithPresence keeps members and users who are online in the given store. The
+// default is storage/memory.
+func WithPresence(p storage.Presence) Option {
+	return func(b *Broker) error {
+		if p == nil {
+			return &FieldError{Field: "presence", Problem: "is nil"}
+		}
+		b.presenceStore = p
+		return nil
+	}
+}
+
+// WithLogger sets where the broker logs what goes wrong. The default is
+// slog.Default.
+func WithLogger(log *slog.Logger) Option {
+	return func(b *Broker) error {
+		if log == nil {
+			return &FieldError{Field: "logger", Problem: "is nil"}
+		}
+		b.log = log
+		return nil
+	}
+}
+
+// DefaultMaxEventBytes is how large an event's data may be where
+// WithMaxEventBytes does not say. The HTTP API of package pusher has its own,
+// lower limit.
+const DefaultMaxEventBytes = 1 << 20
+
+// WithMaxEventBytes sets how many bytes an event's data may have.
+func WithMaxEventBytes(n int) Option {
+	return func(b *Broker) error {
+		if n < 1 {
+			return &FieldError{Field: "max event bytes", Problem: "is not positive"}
+		}
+		b.maxEventBytes = n
+		return nil
+	}
+}
+
+// MaxDrainWindow is the longest time over which Shutdown spreads the closing of
+// sessions where WithDrainWindow does not say.
+const MaxDrainWindow = 10 * time.Second
+
+// WithDrainWindow sets the time over which Shutdown spreads the closing of
+// sessions, so that their clients do not all reconnect at once. By default it is
+// one millisecond a session, at most MaxDrainWindow. Shutdown takes at most half
+// of its context's time for it.
+func WithDrainWindow(d time.Duration) Option {
+	return func(b *Broker) error {
+		if d < 0 {
+			return &FieldError{Field: "drain window", Problem: "is negative"}
+		}
+		b.drainWindow = &d
+		return nil
+	}
+}
+
+// WithNode names this process among those that share a presence store. The
+// default is a random name.
+func WithNode(name string) Option {
+	return func(b *Broker) error {
+		if name == "" {
+			return &FieldError{Field: "node", Problem: "is empty"}
+		}
+		b.node = name
+		return nil
+	}
+}

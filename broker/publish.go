@@ -1,0 +1,212 @@
+package broker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Published is the outcome of publishing to one channel.
+type Published struct {
+	// Position is the event's, on a channel that keeps history.
+	Position Position
+	// Duplicate says that the idempotency key had been used: nothing went out,
+	// and Position is that of the first event.
+	Duplicate bool
+}
+
+// PublishOption changes how an event is published.
+type PublishOption func(*PublishRequest)
+
+// Exclude keeps the event from the connection with this socket ID.
+func Exclude(socketID string) PublishOption {
+	return func(r *PublishRequest) { r.ExcludeSocketID = socketID }
+}
+
+// IdempotencyKey makes a retry of the publish to the same channel within 5
+// minutes a no-op that returns the first position.
+func IdempotencyKey(key string) PublishOption {
+	return func(r *PublishRequest) { r.IdempotencyKey = key }
+}
+
+// Publish publishes an event to a channel. When it returns, the event is in the
+// channel's history, if that keeps any, and in the queue of every subscriber. On
+// an encrypted channel the data is sealed first. data is taken over: it must not
+// be changed afterwards. Errors wrap ErrInvalid, ErrRefused, ErrNoCipher,
+// ErrShutdown or ratelimit.ErrLimited, or are the store's.
+func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
+	req := PublishRequest{Channel: channel, Event: event, Data: data}
+	for _, opt := range opts {
+		opt(&req)
+	}
+	p, err := a.prepare(ctx, &req)
+	if err != nil {
+		return Published{}, err
+	}
+	return p.commit(ctx)
+}
+
+// PublishMany publishes one event to several channels. Nothing is published
+// unless the event is acceptable on all of them. If a store fails, the outcomes
+// of the channels before come with the error.
+func (a *App) PublishMany(ctx context.Context, channels []string, event string, data []byte, opts ...PublishOption) ([]Published, error) {
+	reqs := make([]PublishRequest, len(channels))
+	for i, channel := range channels {
+		reqs[i] = PublishRequest{Channel: channel, Event: event, Data: data}
+		for _, opt := range opts {
+			opt(&reqs[i])
+		}
+	}
+	return a.PublishBatch(ctx, reqs)
+}
+
+// PublishBatch publishes several events in their order. Nothing is published
+// unless all of them are acceptable; an error then names the first that is not.
+// If a store fails, the outcomes of the events before come with the error.
+func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Published, error) {
+	ready := make([]prepared, len(reqs))
+	for i := range reqs {
+		p, err := a.prepare(ctx, &reqs[i])
+		if err != nil {
+			return nil, &BatchError{Index: i, Err: err}
+		}
+		ready[i] = p
+	}
+	done := make([]Published, 0, len(reqs))
+	for i := range ready {
+		p, err := ready[i].commit(ctx)
+		if err != nil {
+			return done, &BatchError{Index: i, Err: err}
+		}
+		done = append(done, p)
+	}
+	return done, nil
+}
+
+// BatchError says which event of a batch failed.
+type BatchError struct {
+	// Index counts the events of the batch, or the channels, from 0.
+	Index int
+	Err   error
+}
+
+// Error implements error.
+func (e *BatchError) Error() string { return fmt.Sprintf("event %d: %v", e.Index, e.Err) }
+
+// Unwrap returns the event's own error.
+func (e *BatchError) Unwrap() error { return e.Err }
+
+// prepared is an event that nothing but a store can keep from being published.
+type prepared struct {
+	broker  *Broker
+	channel storage.ChannelID
+	name    string
+	data    []byte
+	json    bool
+	exclude string
+	keep    Retention
+	key     string
+}
+
+func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error) {
+	b := a.broker
+	if b.stopped.Load() {
+		return prepared{}, ErrShutdown
+	}
+	req.App = a.id
+	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }, req); err != nil {
+		return prepared{}, err
+	}
+	if err := CheckChannelName(req.Channel); err != nil {
+		return prepared{}, b.refusal(err)
+	}
+	if err := CheckEventName(req.Event); err != nil {
+		return prepared{}, b.refusal(err)
+	}
+	if len(req.Data) > b.maxEventBytes {
+		return prepared{}, b.refusal(&FieldError{Field: "data", Problem: "is too large", Limit: b.maxEventBytes, Got: len(req.Data)})
+	}
+	if req.JSON && !json.Valid(req.Data) {
+		return prepared{}, b.refusal(&FieldError{Field: "data", Problem: "is not valid JSON"})
+	}
+	ch := storage.ChannelID{App: a.id, Name: req.Channel}
+	kind, rule := KindOf(req.Channel), b.rule(ch)
+	if rule.Publishers == OnlyClients {
+		return prepared{}, b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
+	}
+	if b.limits != nil {
+		limit := ratelimit.Request{Action: ratelimit.Publish, App: a.id, Channel: req.Channel, Event: req.Event, Size: len(req.Data)}
+		if err := b.limited(ctx, limit); err != nil {
+			return prepared{}, err
+		}
+	}
+	data := req.Data
+	if kind.Base() == Encrypted && !req.Sealed {
+		sealed, err := b.seal(ch, data)
+		if err != nil {
+			return prepared{}, err
+		}
+		data = sealed
+	}
+	return prepared{broker: b, channel: ch, name: req.Event, data: data, json: req.JSON,
+		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey}, nil
+}
+
+func (b *Broker) seal(ch storage.ChannelID, data []byte) ([]byte, error) {
+	c := b.cipher.Load()
+	if c == nil {
+		return nil, fmt.Errorf("%w: channel %q", ErrNoCipher, ch.Name)
+	}
+	sealed, err := (*c).Seal(ch.App, ch.Name, data)
+	if err != nil {
+		return nil, fmt.Errorf("seal event for channel %q: %w", ch.Name, err)
+	}
+	return sealed, nil
+}
+
+func (p *prepared) commit(ctx context.Context) (Published, error) {
+	b := p.broker
+	if p.keep.Events == 0 && p.key == "" && b.channels.load(p.channel) == nil {
+		b.stats.published.Add(1)
+		return Published{}, nil
+	}
+	var exclude *Session
+	if p.exclude != "" {
+		exclude = b.Session(p.exclude)
+	}
+	ev := &Event{ID: b.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json, Time: time.Now()}
+	return b.commit(ctx, p.channel, ev, exclude, p.keep, p.key)
+}
+
+// commit gives the event its place in the channel's order and hands it to every
+// subscriber but exclude.
+func (b *Broker) commit(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, keep Retention, key string) (Published, error) {
+	var done Published
+	if keep.Events > 0 || key != "" {
+		// Held from the append to the hand-out: what is kept goes out in the
+		// order of its offsets.
+		stripe := &b.storing[b.channels.hash(ch)%storingStripes]
+		stripe.Lock()
+		defer stripe.Unlock()
+		appended, err := b.history.Append(ctx, ch, ev, storage.AppendOptions{Retention: keep, IdempotencyKey: key})
+		if err != nil {
+			return Published{}, b.storeFailed("history append", ch, err)
+		}
+		done = Published(appended)
+		if done.Duplicate {
+			return done, nil
+		}
+		ev.Position = done.Position
+	}
+	b.stats.published.Add(1)
+	if c := b.channels.load(ch); c != nil {
+		c.order.Lock()
+		c.fanOut(&delivery{event: ev, exclude: exclude})
+		c.order.Unlock()
+	}
+	return done, nil
+}

@@ -1,0 +1,127 @@
+package broker
+
+import (
+	"fmt"
+	"path"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Rule says how the channels whose names match a pattern behave. The first rule
+// that matches a channel decides all of it; the zero Rule is how a channel
+// without a rule behaves.
+type Rule struct {
+	// Pattern is matched against the whole name, as path.Match does:
+	// "presence-room-*", "chat-?", "orders-[0-9]*".
+	Pattern string
+	// App is the ID of the app whose channels are meant; empty means all.
+	App string
+
+	// History is how many events are kept, and how long. Zero Events keeps
+	// none, and cache channels keep one.
+	History storage.Retention
+	// Rewind is the number of past events that a new subscriber gets right
+	// after its subscription has succeeded. It needs History.
+	Rewind int
+	// CacheTTL is how long the last event of a cache channel is delivered to
+	// new subscribers; 0 means 30 minutes.
+	CacheTTL time.Duration
+	// LeaveGrace is how long a member of a presence channel stays after the
+	// last connection has gone; who returns within it has never left. Off by
+	// default.
+	LeaveGrace time.Duration
+	// MaxMembers bounds the members of a presence channel; 0 means the limit
+	// of the session's app.
+	MaxMembers int
+	// MaxSubscribers bounds the client subscriptions of the channel on this
+	// node; 0 sets no bound.
+	MaxSubscribers int
+	// Publishers says who may publish; by default server and clients, as far as
+	// the channel's kind allows.
+	Publishers Publishers
+}
+
+// Publishers says who may publish to a channel.
+type Publishers uint8
+
+// Who may publish.
+const (
+	// Anyone lets the server publish, and clients on the kinds of channels
+	// that relay client events.
+	Anyone Publishers = iota
+	// OnlyServer refuses client events.
+	OnlyServer
+	// OnlyClients refuses what a server publishes.
+	OnlyClients
+)
+
+// DefaultCacheTTL is how long a cache channel keeps its last event where no
+// rule says otherwise.
+const DefaultCacheTTL = 30 * time.Minute
+
+func (r *Rule) check(i int) error {
+	field := func(name string) string { return fmt.Sprintf("rules[%d].%s", i, name) }
+	if _, err := path.Match(r.Pattern, ""); err != nil || r.Pattern == "" {
+		return &FieldError{Field: field("Pattern"), Value: r.Pattern, Problem: "is not a pattern"}
+	}
+	for _, f := range []struct {
+		name  string
+		value int64
+	}{
+		{"History.Events", int64(r.History.Events)}, {"History.Age", int64(r.History.Age)}, {"Rewind", int64(r.Rewind)},
+		{"CacheTTL", int64(r.CacheTTL)}, {"LeaveGrace", int64(r.LeaveGrace)},
+		{"MaxMembers", int64(r.MaxMembers)}, {"MaxSubscribers", int64(r.MaxSubscribers)},
+	} {
+		if f.value < 0 {
+			return &FieldError{Field: field(f.name), Problem: "is negative"}
+		}
+	}
+	if r.Rewind > 0 && r.Rewind > r.History.Events {
+		return &FieldError{Field: field("Rewind"), Problem: "is more than the history keeps",
+			Limit: r.History.Events, Got: r.Rewind}
+	}
+	if r.Publishers > OnlyClients {
+		return &FieldError{Field: field("Publishers"), Problem: "is unknown"}
+	}
+	return nil
+}
+
+func (r *Rule) cacheTTL() time.Duration {
+	if r.CacheTTL > 0 {
+		return r.CacheTTL
+	}
+	return DefaultCacheTTL
+}
+
+// retention is what the channel's history has to keep for the rule and for the
+// channel's being a cache channel.
+func (r *Rule) retention(kind Kind) storage.Retention {
+	keep := r.History
+	if !kind.Cache() {
+		return keep
+	}
+	if keep.Events == 0 {
+		return storage.Retention{Events: 1, Age: r.cacheTTL()}
+	}
+	if keep.Age > 0 {
+		keep.Age = max(keep.Age, r.cacheTTL())
+	}
+	return keep
+}
+
+var noRule Rule
+
+// rule returns the rule of a channel.
+func (b *Broker) rule(ch storage.ChannelID) *Rule {
+	for i := range b.rules {
+		r := &b.rules[i]
+		if r.App != "" && r.App != ch.App {
+			continue
+		}
+		if ok, _ := path.Match(r.Pattern, ch.Name); ok {
+			return r
+		}
+	}
+	return &noRule
+}

@@ -1,0 +1,285 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// Session is one client connection, from handshake to close. A protocol makes
+// it with Broker.Connect, drives it with what the client asks for, and ends it
+// with End. All methods are safe for concurrent use.
+type Session struct {
+	broker   *Broker
+	id       string
+	app      string
+	ip       string
+	conn     transport.Conn
+	protocol Protocol
+	ctx      context.Context
+
+	counts          bool
+	maxMembers      int
+	clientEventRate ratelimit.Limit
+	clientEvents    ratelimit.Bucket
+
+	user atomic.Pointer[User]
+	slow atomic.Bool
+
+	// op is held while the session's subscriptions or user change.
+	op    sync.Mutex
+	subs  map[string]*subscription // guarded by op
+	ended bool                     // guarded by op
+
+	// news keeps what a session hears of the users it watches in order.
+	news sync.Mutex
+}
+
+// User is who a session is signed in as.
+type User struct {
+	// ID is at most 128 characters and never empty.
+	ID string
+	// Info is a JSON value, or empty.
+	Info []byte
+	// Watchlist holds the IDs of users whose going online and offline the
+	// session is told of.
+	Watchlist []string
+}
+
+// ConnectOptions go with a session.
+type ConnectOptions struct {
+	ConnectRequest
+	// Conn and Protocol carry what the broker has to say to the client.
+	Conn     transport.Conn
+	Protocol Protocol
+	// MaxConnections bounds the sessions of the app on this node; 0 sets no
+	// bound.
+	MaxConnections int
+	// MaxMembers bounds the members of presence channels; 0 sets no bound.
+	MaxMembers int
+	// ClientEventsPerSecond bounds the events that the session may send to
+	// others; 0 sets no bound.
+	ClientEventsPerSecond int
+	// SubscriptionCounts makes the session hear of the number of subscribers of
+	// its channels.
+	SubscriptionCounts bool
+}
+
+// Connect makes a session for a client. ctx is given to the hooks; its values,
+// but not its end, stay with the session. Errors wrap ErrShutdown, ErrQuota,
+// ErrRefused or ratelimit.ErrLimited. A session that was made has to be ended
+// with End.
+func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, error) {
+	limit := ratelimit.Request{Action: ratelimit.Connect, App: opts.App, IP: opts.IP}
+	if err := b.limited(ctx, limit); err != nil {
+		return nil, err
+	}
+	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *ConnectRequest) error { return h.Connect }, &opts.ConnectRequest); err != nil {
+		return nil, err
+	}
+	if err := b.quotas.take(opts.App, opts.MaxConnections); err != nil {
+		b.stats.refused.Add(1)
+		return nil, err
+	}
+	s := &Session{
+		broker: b, app: opts.App, ip: opts.IP, conn: opts.Conn, protocol: opts.Protocol, ctx: context.Background(),
+		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers,
+		clientEventRate: ratelimit.Limit{Rate: float64(opts.ClientEventsPerSecond), Burst: opts.ClientEventsPerSecond},
+	}
+	if b.notifiers.Load() != nil {
+		s.ctx = context.WithoutCancel(ctx)
+	}
+	for {
+		s.id = newSocketID()
+		if _, taken := b.sessions.LoadOrStore(s.id, s); !taken {
+			break
+		}
+	}
+	if !b.sessionStarted() {
+		b.sessions.Delete(s.id)
+		b.quotas.give(s.app)
+		return nil, ErrShutdown
+	}
+	b.stats.connected.Add(1)
+	inform(b, func(h *Hooks) func(SessionChange) { return h.Connected }, SessionChange{Session: s, Time: time.Now()})
+	return s, nil
+}
+
+// ID is the session's socket ID: two decimal numbers and a dot.
+func (s *Session) ID() string { return s.id }
+
+// App is the ID of the session's app.
+func (s *Session) App() string { return s.app }
+
+// IP is the client's address without a port, as far as it is known.
+func (s *Session) IP() string { return s.ip }
+
+// Conn is the connection behind the session.
+func (s *Session) Conn() transport.Conn { return s.conn }
+
+// User is who the session is signed in as, or nil. It must not be changed.
+func (s *Session) User() *User { return s.user.Load() }
+
+// Context carries the values of the context that the session was made with, for
+// hooks. It does not end.
+func (s *Session) Context() context.Context { return s.ctx }
+
+// Send queues a message for the client. A client whose queue is full is cut off.
+func (s *Session) Send(m *transport.Message) {
+	if err := s.conn.Send(m); err != nil && errors.Is(err, transport.ErrSlow) && s.slow.CompareAndSwap(false, true) {
+		s.broker.stats.slowSessions.Add(1)
+		s.broker.log.Warn("slow client cut off", "app", s.app, "socket_id", s.id, "error", err)
+		// Close may call back into the session, and the caller may hold locks.
+		s.broker.background(func() { s.Close(CloseSlow) })
+	}
+}
+
+// Close ends the connection for one of the broker's reasons. It does not wait
+// for the end.
+func (s *Session) Close(reason CloseReason) {
+	code, text := s.protocol.Close(reason)
+	s.conn.Close(code, text)
+}
+
+// End takes the session out of everything: its protocol calls it once, when the
+// connection is gone.
+func (s *Session) End(code int) {
+	s.op.Lock()
+	if s.ended {
+		s.op.Unlock()
+		return
+	}
+	s.ended = true
+	subs := s.subs
+	s.subs = nil
+	b := s.broker
+	for _, sub := range subs {
+		s.drop(s.ctx, sub, sub.channel.rule.LeaveGrace)
+		if s.counts {
+			sub.channel.countChanged()
+		}
+	}
+	s.signOut()
+	s.op.Unlock()
+	b.sessions.Delete(s.id)
+	b.quotas.give(s.app)
+	inform(b, func(h *Hooks) func(SessionChange) { return h.Disconnected }, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
+	b.sessionEnded()
+}
+
+// Subscribed reports whether the session is subscribed to the channel.
+func (s *Session) Subscribed(channel string) bool {
+	s.op.Lock()
+	defer s.op.Unlock()
+	return s.subs[channel] != nil
+}
+
+// ClientEvent sends an event to the other subscribers of a channel. Only
+// Channel, Event, Data and JSON of req are taken from the caller; Data is taken
+// over. Errors wrap ErrInvalid, ErrRefused, ErrNotSubscribed or
+// ratelimit.ErrLimited.
+func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error {
+	b := s.broker
+	kind := KindOf(req.Channel)
+	if !kind.ClientEvents() {
+		return b.refusal(&FieldError{Field: "channel", Value: req.Channel, Problem: "does not relay client events: only private and presence channels do"})
+	}
+	s.op.Lock()
+	sub := s.subs[req.Channel]
+	s.op.Unlock()
+	if sub == nil {
+		b.stats.refused.Add(1)
+		return fmt.Errorf("%w to channel %q", ErrNotSubscribed, req.Channel)
+	}
+	if err := s.takeClientEvent(); err != nil {
+		return b.refusal(err)
+	}
+	ch := sub.channel.id
+	rule := sub.channel.rule
+	if rule.Publishers == OnlyServer {
+		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes no client events", req.Channel)))
+	}
+	req.Session, req.UserID = s, sub.userID
+	user := s.User()
+	if req.UserID == "" && user != nil && kind.Base() == Presence {
+		req.UserID = user.ID
+	}
+	limit := ratelimit.Request{Action: ratelimit.ClientEvent, App: s.app, IP: s.ip, Session: s.id,
+		Channel: req.Channel, Event: req.Event, Size: len(req.Data)}
+	if user != nil {
+		limit.User = user.ID
+	}
+	if err := b.limited(ctx, limit); err != nil {
+		return err
+	}
+	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *ClientEventRequest) error { return h.ClientEvent }, &req); err != nil {
+		return err
+	}
+	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
+		UserID: req.UserID, SocketID: s.id, Time: time.Now()}
+	keep := rule.retention(kind)
+	if kind.Cache() {
+		// What clients send is never the event of a cache channel.
+		keep = Retention{}
+	}
+	if _, err := b.commit(ctx, ch, ev, s, keep, ""); err != nil {
+		return err
+	}
+	b.informClientEvent(s.app, ev)
+	return nil
+}
+
+func (b *Broker) informClientEvent(app string, ev *Event) {
+	for _, n := range b.hookSets() {
+		if f := n.hooks.ClientEventSent; f != nil {
+			n.call(func() { f(app, *ev) })
+		}
+	}
+}
+
+func (s *Session) takeClientEvent() error {
+	if s.clientEventRate.Burst == 0 {
+		return nil
+	}
+	d := s.clientEvents.Take(time.Now(), s.clientEventRate, 1)
+	if d.OK {
+		return nil
+	}
+	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: s.clientEventRate, RetryAfter: d.RetryAfter}
+}
+
+// limited asks the broker's rate limits.
+func (b *Broker) limited(ctx context.Context, req ratelimit.Request) error {
+	if b.limits == nil {
+		return nil
+	}
+	if err := b.limits.Check(ctx, req); err != nil {
+		return b.refusal(err)
+	}
+	return nil
+}
+
+func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
+	limit := ratelimit.Request{Action: ratelimit.Subscribe, App: s.app, IP: s.ip, Session: s.id, Channel: req.Channel}
+	if user := s.User(); user != nil {
+		limit.User = user.ID
+	}
+	return limit
+}
+
+func (b *Broker) memberJoined(ch ChannelID, m presence.Member) {
+	inform(b, func(h *Hooks) func(MemberChange) { return h.MemberJoined },
+		MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
+}
+
+func (b *Broker) memberLeft(ch ChannelID, d presence.Departure) {
+	inform(b, func(h *Hooks) func(MemberChange) { return h.MemberLeft },
+		MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
+}

@@ -1,0 +1,64 @@
+package broker
+
+import (
+	"sync/atomic"
+
+	"github.com/puzpuzpuz/xsync/v3"
+)
+
+// Stats are counts since the broker was made, and the present numbers of what
+// there is.
+type Stats struct {
+	// Sessions, Channels and LocalSubscriptions are how many there are now.
+	Sessions, Channels, LocalSubscriptions int64
+	// Connected is how many sessions there have been.
+	Connected int64
+	// Published is how many events the broker took in, Delivered how many
+	// times one was handed to a subscriber.
+	Published, Delivered int64
+	// SlowSessions is how many sessions were cut off because they fell behind,
+	// SlowLocal how many in-process subscriptions.
+	SlowSessions, SlowLocal int64
+	// Refused is how many requests were refused: by hooks, rules or limits.
+	Refused int64
+	// HooksDropped is how many calls of informing hooks were dropped, because
+	// the hooks were too slow; HookPanics is how many panicked.
+	HooksDropped, HookPanics int64
+	// StoreErrors is how many operations of a store failed.
+	StoreErrors int64
+}
+
+// counter stands alone on its cache line.
+type counter struct {
+	atomic.Int64
+	_ [56]byte
+}
+
+type stats struct {
+	channels, locals, connected counter
+	published, delivered        *xsync.Counter // striped: publishers of distinct channels share nothing
+	slowSessions, slowLocal     counter
+	refused                     counter
+	hooksDropped, hookPanics    counter
+	storeErrors                 counter
+}
+
+// Stats returns the broker's counts. It is safe for concurrent use; counts that
+// belong together may be one event apart.
+func (b *Broker) Stats() Stats {
+	s := &b.stats
+	return Stats{
+		Sessions:           int64(b.sessions.Size()),
+		Channels:           s.channels.Load(),
+		LocalSubscriptions: s.locals.Load(),
+		Connected:          s.connected.Load(),
+		Published:          s.published.Value(),
+		Delivered:          s.delivered.Value(),
+		SlowSessions:       s.slowSessions.Load(),
+		SlowLocal:          s.slowLocal.Load(),
+		Refused:            s.refused.Load(),
+		HooksDropped:       s.hooksDropped.Load(),
+		HookPanics:         s.hookPanics.Load(),
+		StoreErrors:        s.storeErrors.Load(),
+	}
+}

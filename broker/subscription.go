@@ -1,0 +1,338 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// subscription is a session, or Go code in this process, on a channel.
+type subscription struct {
+	channel *channel
+	index   int // guarded by channel.mu
+	// One of these is set.
+	session *Session
+	local   *localQueue
+
+	// userID is the member the session is on a presence channel.
+	userID string
+	// catching is set while the subscriber is not yet told of its success: what
+	// goes out meanwhile waits there.
+	catching atomic.Pointer[catchUp]
+	// last is the last of the past events; set before catching is cleared.
+	last Position
+}
+
+// catchUp holds what goes out on a channel between the moment a session is
+// attached and the moment it has got its past events.
+type catchUp struct {
+	mu   sync.Mutex
+	held []heldMessage // guarded by mu
+	done bool          // guarded by mu
+}
+
+type heldMessage struct {
+	message  *transport.Message
+	position Position
+}
+
+// hold keeps m for later, unless the subscriber has caught up.
+func (c *catchUp) hold(m *transport.Message, ev *Event) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done {
+		return false
+	}
+	h := heldMessage{message: m}
+	if ev != nil {
+		h.position = ev.Position
+	}
+	c.held = append(c.held, h)
+	return true
+}
+
+// deliver hands d to the subscriber. It only queues.
+func (s *subscription) deliver(d *delivery) {
+	if s.local != nil {
+		if d.event != nil {
+			s.local.push(d.event)
+		}
+		return
+	}
+	if s.session == d.exclude || (d.counts && !s.session.counts) {
+		return
+	}
+	m := d.in(s.session.protocol)
+	if c := s.catching.Load(); c != nil && c.hold(m, d.event) {
+		return
+	}
+	if d.event != nil && covered(d.event.Position, s.last) {
+		return
+	}
+	s.session.Send(m)
+}
+
+// finish tells the subscriber of its success, then of the past events, then of
+// what has gone out since; from now on it is live.
+func (s *subscription) finish(c *catchUp, success *transport.Message, past []Event, missed bool) {
+	session := s.session
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	session.Send(success)
+	if missed {
+		session.Send(session.protocol.CacheMiss(s.channel.id.Name))
+	}
+	for i := range past {
+		session.Send(session.protocol.Event(&past[i]))
+		s.last = past[i].Position
+	}
+	for _, h := range c.held {
+		if !covered(h.position, s.last) {
+			session.Send(h.message)
+		}
+	}
+	c.held, c.done = nil, true
+	s.catching.Store(nil)
+}
+
+// covered reports whether an event at p has been part of the past up to last.
+func covered(p, last Position) bool {
+	return p.Offset != 0 && p.Epoch == last.Epoch && p.Offset <= last.Offset
+}
+
+// past returns the events with which a new subscription to the channel starts,
+// oldest first: up to rewind of them, and on a cache channel the last one.
+// With after it is every event after that position.
+func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position) ([]Event, error) {
+	if after != nil {
+		page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: *after})
+		if err != nil && !isGap(err) {
+			err = b.storeFailed("history read", ch, err)
+		}
+		return page.Events, err
+	}
+	limit := rewind
+	if kind.Cache() {
+		limit = max(limit, 1)
+	}
+	if limit == 0 {
+		return nil, nil
+	}
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: limit})
+	if err != nil {
+		return nil, b.storeFailed("history read", ch, err)
+	}
+	events := page.Events
+	if rewind == 0 && len(events) > 0 && time.Since(events[0].Time) >= rule.cacheTTL() {
+		events = nil
+	}
+	slices.Reverse(events)
+	return events, nil
+}
+
+// Subscribe subscribes the session to a channel, and sends it the protocol's
+// success message and whatever past events are due, in this order and before
+// anything else on the channel. On an error nothing has changed and nothing was
+// sent. Errors wrap ErrInvalid, ErrRefused, ErrSubscribed,
+// ratelimit.ErrLimited or storage.ErrMemberLimit, or storage.ErrGap if what
+// came after req.After is no longer kept; ErrClosed if the session has ended.
+//
+// Only Channel, Authorized, Member and After of req are taken from the caller.
+func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
+	b := s.broker
+	if err := CheckChannelName(req.Channel); err != nil {
+		return b.refusal(err)
+	}
+	ch := storage.ChannelID{App: s.app, Name: req.Channel}
+	rule := b.rule(ch)
+	req.Session, req.Kind, req.Rewind = s, KindOf(req.Channel), rule.Rewind
+	if err := s.authorize(ctx, &req); err != nil {
+		return err
+	}
+
+	s.op.Lock()
+	defer s.op.Unlock()
+	if s.ended {
+		return ErrClosed
+	}
+	if s.subs[req.Channel] != nil {
+		return ErrSubscribed
+	}
+	sub := &subscription{session: s}
+	var err error
+	if req.Kind.Base() == Presence {
+		err = s.subscribePresence(ctx, ch, rule, sub, req)
+	} else {
+		err = s.subscribePlain(ctx, ch, rule, sub, req)
+	}
+	if err != nil {
+		return err
+	}
+	if s.subs == nil {
+		s.subs = make(map[string]*subscription, 1)
+	}
+	s.subs[req.Channel] = sub
+	if s.counts {
+		sub.channel.countChanged()
+	}
+	return nil
+}
+
+// authorize decides whether the session may subscribe.
+func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
+	b := s.broker
+	if err := b.limited(ctx, s.subscribeLimit(req)); err != nil {
+		return err
+	}
+	needed := req.Kind.NeedsAuthorization()
+	if !needed {
+		req.Authorized = true
+	}
+	user := s.User()
+	if req.Kind == ServerToUser {
+		req.Authorized = user != nil && req.Channel == serverToUserPrefix+user.ID
+	}
+	if req.Kind.Base() != Presence {
+		req.Member = nil
+	} else if req.Member == nil && user != nil {
+		req.Member = &Member{UserID: user.ID, Info: user.Info}
+	}
+	if needed {
+		if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }, req); err != nil {
+			return err
+		}
+	}
+	if !req.Authorized {
+		return b.refusal(ErrUnauthorized)
+	}
+	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }, req); err != nil {
+		return err
+	}
+	if req.Kind.Base() != Presence {
+		return nil
+	}
+	if req.Member == nil {
+		return b.refusal(&FieldError{Field: "channel_data", Problem: "is missing: a presence channel needs it unless the connection is signed in"})
+	}
+	if err := CheckUserID(req.Member.UserID); err != nil {
+		return b.refusal(err)
+	}
+	return nil
+}
+
+func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
+	success := s.protocol.Subscribed(ch.Name, nil)
+	if req.Rewind == 0 && req.After == nil && !req.Kind.Cache() {
+		return s.broker.attach(ch, sub, func() { s.Send(success) })
+	}
+	c := &catchUp{}
+	sub.catching.Store(c)
+	if err := s.broker.attach(ch, sub, func() {}); err != nil {
+		return err
+	}
+	return s.catchUp(ctx, ch, rule, sub, c, success, req)
+}
+
+func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
+	b := s.broker
+	limit := s.maxMembers
+	if rule.MaxMembers > 0 {
+		limit = rule.MaxMembers
+	}
+	c := &catchUp{}
+	sub.catching.Store(c)
+	sub.userID = req.Member.UserID
+	var success *transport.Message
+	var attachErr error
+	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) {
+		if attachErr = b.attach(ch, sub, func() {}); attachErr != nil {
+			return
+		}
+		success = s.protocol.Subscribed(ch.Name, members)
+		if first {
+			b.memberJoined(ch, *req.Member)
+			sub.channel.announce(s, func(p Protocol) *transport.Message { return p.MemberAdded(ch.Name, *req.Member) })
+		}
+	})
+	if err == nil && attachErr != nil {
+		// Nobody was told of the member, so nobody is told of its leaving.
+		b.tracker.Leave(context.WithoutCancel(ctx), ch, sub.userID, s.id, 0, func(presence.Departure, error) {})
+		return attachErr
+	}
+	if errors.Is(err, storage.ErrMemberLimit) {
+		b.stats.refused.Add(1)
+		return err
+	}
+	if err != nil {
+		return b.storeFailed("presence join", ch, err)
+	}
+	return s.catchUp(ctx, ch, rule, sub, c, success, req)
+}
+
+// catchUp reads the past events and makes the subscription live, or undoes it.
+func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, c *catchUp, success *transport.Message, req SubscribeRequest) error {
+	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After)
+	if err != nil {
+		s.drop(ctx, sub, 0)
+		return err
+	}
+	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
+	sub.finish(c, success, past, missed)
+	if missed {
+		sub.channel.mu.Lock()
+		change := sub.channel.change()
+		sub.channel.mu.Unlock()
+		inform(s.broker, func(h *Hooks) func(ChannelChange) { return h.CacheMissed }, change)
+	}
+	return nil
+}
+
+// Unsubscribe ends the session's subscription to a channel. It reports whether
+// there was one.
+func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
+	s.op.Lock()
+	defer s.op.Unlock()
+	sub := s.subs[channel]
+	if sub == nil {
+		return false
+	}
+	delete(s.subs, channel)
+	s.drop(ctx, sub, 0)
+	if s.counts {
+		sub.channel.countChanged()
+	}
+	return true
+}
+
+// drop takes the subscription from its channel, and the member with it when the
+// grace has passed.
+func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
+	sub.channel.detach(sub)
+	if sub.userID != "" {
+		s.leave(ctx, sub.channel.id, sub.userID, grace)
+	}
+}
+
+func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string, grace time.Duration) {
+	b := s.broker
+	b.tracker.Leave(context.WithoutCancel(ctx), ch, userID, s.id, grace, func(d presence.Departure, err error) {
+		if err != nil {
+			_ = b.storeFailed("presence leave", ch, err)
+			return
+		}
+		if !d.Last {
+			return
+		}
+		b.memberLeft(ch, d)
+		if c := b.channels.load(ch); c != nil {
+			c.announce(nil, func(p Protocol) *transport.Message { return p.MemberRemoved(ch.Name, d.Member) })
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// ErrSignedIn refuses to sign a session in as somebody else than before.
+var ErrSignedIn = errors.New("session is signed in as another user")
+
+// onlineIn names the set of an app's users that are online.
+func onlineIn(app string) storage.ChannelID { return storage.ChannelID{App: app} }
+
+// SignIn makes the session one of the user's. The user is online from the first
+// session that signs in until the last one ends. confirm is called when it has
+// succeeded and before the session hears of the users on its watchlist. Signing
+// in again as the same user only calls confirm.
+func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
+	b := s.broker
+	if err := CheckUserID(u.ID); err != nil {
+		return b.refusal(err)
+	}
+	if err := b.limited(ctx, ratelimit.Request{Action: ratelimit.SignIn, App: s.app, IP: s.ip, Session: s.id, User: u.ID}); err != nil {
+		return err
+	}
+	s.op.Lock()
+	defer s.op.Unlock()
+	if s.ended {
+		return ErrClosed
+	}
+	if old := s.User(); old != nil {
+		if old.ID != u.ID {
+			return fmt.Errorf("%w: %q", ErrSignedIn, old.ID)
+		}
+		confirm()
+		return nil
+	}
+	err := b.tracker.Join(ctx, onlineIn(s.app), s.id, presence.Member{UserID: u.ID, Info: u.Info}, 0, func(first bool, _ []presence.Member) {
+		s.user.Store(&u)
+		b.signedIn.Add(s, s.app, u.ID)
+		if first {
+			b.userChanged(UserChange{App: s.app, UserID: u.ID, Time: time.Now()}, true)
+		}
+	})
+	if err != nil {
+		return b.storeFailed("sign-in", onlineIn(s.app), err)
+	}
+	confirm()
+	if len(u.Watchlist) > 0 {
+		s.watch(ctx, u.Watchlist)
+	}
+	return nil
+}
+
+// watch tells the session which of the users are online, and from then on of
+// their changes.
+func (s *Session) watch(ctx context.Context, userIDs []string) {
+	b := s.broker
+	s.news.Lock()
+	defer s.news.Unlock()
+	b.watchers.Add(s, s.app, userIDs...)
+	online, offline, err := b.tracker.Online(ctx, s.app, userIDs)
+	if err != nil {
+		_ = b.storeFailed("watchlist", onlineIn(s.app), err)
+		return
+	}
+	s.Send(s.protocol.Watchlist(online, offline))
+}
+
+// signOut undoes SignIn. The caller holds s.op.
+func (s *Session) signOut() {
+	u := s.User()
+	if u == nil {
+		return
+	}
+	b := s.broker
+	b.watchers.Remove(s, s.app, u.Watchlist...)
+	b.signedIn.Remove(s, s.app, u.ID)
+	b.tracker.Leave(context.WithoutCancel(s.ctx), onlineIn(s.app), u.ID, s.id, 0, func(d presence.Departure, err error) {
+		if err != nil {
+			_ = b.storeFailed("sign-out", onlineIn(s.app), err)
+		} else if d.Last {
+			b.userChanged(UserChange{App: s.app, UserID: u.ID, Time: d.Time}, false)
+		}
+	})
+}
+
+// userChanged tells the watchers and the hooks.
+func (b *Broker) userChanged(change UserChange, online bool) {
+	for _, w := range b.watchers.Of(change.App, change.UserID) {
+		ids := []string{change.UserID}
+		w.news.Lock()
+		if online {
+			w.Send(w.protocol.Watchlist(ids, nil))
+		} else {
+			w.Send(w.protocol.Watchlist(nil, ids))
+		}
+		w.news.Unlock()
+	}
+	if online {
+		inform(b, func(h *Hooks) func(UserChange) { return h.UserOnline }, change)
+	} else {
+		inform(b, func(h *Hooks) func(UserChange) { return h.UserOffline }, change)
+	}
+}
