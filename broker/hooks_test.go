@@ -1,0 +1,200 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/brokertest"
+)
+
+func TestConnectHookRefuses(t *testing.T) {
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+		Connect: func(_ context.Context, r *broker.ConnectRequest) error {
+			if r.IP == "10.0.0.1" {
+				return broker.Refuse(403, "not from there")
+			}
+			return nil
+		},
+	}))
+	c := kit.Dial(t, brokertest.WithIP("10.0.0.1"))
+	assert.Contains(t, c.Expect("pusher:error", "").Raw, "not from there")
+	assert.Equal(t, 4009, c.CloseCode())
+	kit.Connect(t)
+}
+
+func TestAuthorizeHookMayAllowWithoutASignature(t *testing.T) {
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+		Authorize: func(_ context.Context, r *broker.SubscribeRequest) error {
+			if u := r.Session.User(); u != nil && r.Channel == "private-of-"+u.ID {
+				r.Authorized = true
+			}
+			return nil
+		},
+	}))
+	ann := kit.Connect(t)
+	ann.SignIn("ann")
+	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"private-of-ann"}}`)
+	ann.Expect("pusher_internal:subscription_succeeded", "private-of-ann")
+	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"private-of-bob"}}`)
+	assert.Contains(t, ann.Expect("pusher:subscription_error", "private-of-bob").Data, `"status":401`)
+}
+
+func TestSubscribeHookTransformsAndRefuses(t *testing.T) {
+	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 9}}),
+		broker.WithLogger(slog.New(slog.DiscardHandler)),
+		broker.WithHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
+			switch r.Channel {
+			case "closed":
+				return broker.Refuse(410, "this room is closed")
+			case "broken":
+				return errors.New("the database password is swordfish")
+			case "presence-room":
+				r.Member = &broker.Member{UserID: r.Member.UserID, Info: []byte(`{"role":"admin"}`)}
+			}
+			r.Rewind = 1
+			return nil
+		}}))
+	publish(t, kit.App, "room", 1, 3)
+	ann := kit.Connect(t)
+	ann.Subscribe("room")
+	assert.Equal(t, "3", ann.Expect("message", "room").Data)
+	assert.Contains(t, ann.SubscribeAs("presence-room", "ann", `{"role":"guest"}`).Data, "admin")
+
+	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"closed"}}`)
+	f := ann.Expect("pusher:subscription_error", "closed")
+	assert.Contains(t, f.Data, "this room is closed")
+	assert.Contains(t, f.Data, `"status":410`)
+	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"broken"}}`)
+	f = ann.Expect("pusher:subscription_error", "broken")
+	assert.NotContains(t, f.Raw, "swordfish")
+}
+
+func TestPublishAndClientEventHooksTransform(t *testing.T) {
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+		Publish: func(_ context.Context, r *broker.PublishRequest) error {
+			if string(r.Data) == "bad word" {
+				return broker.Refuse(422, "mind your language")
+			}
+			r.Data = append([]byte("checked: "), r.Data...)
+			return nil
+		},
+		ClientEvent: func(_ context.Context, r *broker.ClientEventRequest) error {
+			if r.Event == "client-secret" {
+				return broker.Refuse(403, "not that one")
+			}
+			r.Data, r.JSON = []byte(`{"by":"`+r.UserID+`"}`), true
+			return nil
+		},
+	}))
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.SubscribeAs("presence-room", "ann", "")
+	bob.SubscribeAs("presence-room", "bob", "")
+	ann.Expect("pusher_internal:member_added", "presence-room")
+	_, err := kit.App.Publish(t.Context(), "presence-room", "message", []byte("bad word"))
+	require.ErrorIs(t, err, broker.ErrRefused)
+	_, err = kit.App.Publish(t.Context(), "presence-room", "message", []byte("hi"))
+	require.NoError(t, err)
+	assert.Equal(t, "checked: hi", ann.Expect("message", "presence-room").Data)
+	bob.Expect("message", "presence-room")
+
+	ann.Trigger("presence-room", "client-secret", "x")
+	assert.Contains(t, ann.Expect("pusher:error", "").Raw, "not that one")
+	ann.Trigger("presence-room", "client-x", "x")
+	assert.Equal(t, `{"by":"ann"}`, bob.Expect("client-x", "presence-room").Data)
+}
+
+func TestInformingHooksComeInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log []string
+		note := func(s string) { log = append(log, s) }
+		kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+			Connected:         func(broker.SessionChange) { note("connected") },
+			Disconnected:      func(c broker.SessionChange) { note("disconnected") },
+			MemberJoined:      func(c broker.MemberChange) { note("joined " + c.Member.UserID) },
+			MemberLeft:        func(c broker.MemberChange) { note("left " + c.Member.UserID) },
+			ChannelOccupied:   func(c broker.ChannelChange) { note("occupied " + c.Channel) },
+			ChannelVacated:    func(c broker.ChannelChange) { note("vacated " + c.Channel) },
+			ClientEventSent:   func(app string, ev broker.Event) { note("sent " + ev.Name + " by " + ev.UserID) },
+			SubscriptionCount: func(c broker.ChannelChange) { note("count") },
+		}))
+		local := kit.App.Subscribe(t.Context(), "presence-room")
+		ann := kit.Connect(t)
+		ann.SubscribeAs("presence-room", "ann", "")
+		ann.Trigger("presence-room", "client-x", "x")
+		ann.Close()
+		synctest.Wait()
+		assert.Equal(t, []string{"connected", "occupied presence-room", "joined ann", "sent client-x by ann",
+			"vacated presence-room", "left ann", "disconnected"}, log)
+		for range local {
+			break
+		}
+	})
+}
+
+func TestAPanicOfAnInformingHookIsCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithHooks(broker.Hooks{
+			Connected: func(broker.SessionChange) {
+				if n++; n == 1 {
+					panic("first")
+				}
+			},
+		}))
+		kit.Connect(t)
+		kit.Connect(t)
+		synctest.Wait()
+		assert.Equal(t, 2, n)
+		assert.EqualValues(t, 1, kit.Broker.Stats().HookPanics)
+	})
+}
+
+func TestSlowHooksAreDroppedAndCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		n := 0
+		kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithHooks(broker.Hooks{
+			ClientEventSent: func(string, broker.Event) { <-release; n++ },
+		}))
+		kit.Config.Limits.ClientEventsPerSecond = 1_000_000
+		ann := kit.Connect(t)
+		ann.Subscribe("private-room")
+		ann.Trigger("private-room", "client-x", "x")
+		synctest.Wait()
+		for range 1<<16 + 5 {
+			ann.Trigger("private-room", "client-x", "x")
+		}
+		close(release)
+		synctest.Wait()
+		assert.Equal(t, 1<<16+1, n)
+		assert.EqualValues(t, 5, kit.Broker.Stats().HooksDropped)
+	})
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	for text, opt := range map[string]broker.Option{
+		"rules[0].Pattern":                broker.WithRules(broker.Rule{}),
+		`rules[1].Pattern "["`:            broker.WithRules(broker.Rule{Pattern: "*"}, broker.Rule{Pattern: "["}),
+		"rules[0].Rewind is more than":    broker.WithRules(broker.Rule{Pattern: "*", Rewind: 1}),
+		"rules[0].LeaveGrace is negative": broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: -1}),
+		"rules[0].Publishers is unknown":  broker.WithRules(broker.Rule{Pattern: "*", Publishers: 9}),
+		"history is nil":                  broker.WithHistory(nil),
+		"presence is nil":                 broker.WithPresence(nil),
+		"logger is nil":                   broker.WithLogger(nil),
+		"limits is nil":                   broker.WithLimits(nil),
+		"max event bytes is not positive": broker.WithMaxEventBytes(0),
+		"drain window is negative":        broker.WithDrainWindow(-1),
+		"node is empty":                   broker.WithNode(""),
+	} {
+		_, err := broker.New(opt)
+		require.ErrorIs(t, err, broker.ErrInvalid, text)
+		assert.ErrorContains(t, err, text)
+	}
+}

@@ -1,0 +1,84 @@
+// Package brokertest gives tests a broker and clients of it that speak the real
+// protocol without sockets, servers or goroutines of their own. What a client is
+// sent has been queued for it when the call that caused it returns, so tests need
+// neither wait nor poll; inside testing/synctest time stands still as well.
+//
+//	func TestChat(t *testing.T) {
+//		kit := brokertest.New(t)
+//		ann := kit.Connect(t)
+//		ann.Subscribe("room")
+//		kit.App.Publish(t.Context(), "room", "message", []byte(`{"text":"hello"}`))
+//		ann.Expect("message", "room")
+//	}
+//
+// It is for tests of programs that use package broker, not for benchmarks.
+package brokertest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+)
+
+// The credentials of the kit's app.
+const (
+	AppID  = "1"
+	Key    = "test-key"
+	Secret = "test-secret"
+)
+
+// MasterKey is the kit's key for encrypted channels, 32 bytes.
+const MasterKey = "brokertest-master-key-0123456789"
+
+// Kit is a broker with one app, and the handler that clients connect to.
+type Kit struct {
+	Broker  *broker.Broker
+	App     *broker.App
+	Handler *pusher.Handler
+	// Config is the app. Tests may change it before the first Connect.
+	Config *pusher.App
+}
+
+// ShutdownTimeout is how long a kit's broker may take to end with its test.
+const ShutdownTimeout = 10 * time.Second
+
+// New returns a kit whose broker has the given options; it ends with the test,
+// which fails if that takes longer than ShutdownTimeout.
+func New(t testing.TB, opts ...broker.Option) *Kit {
+	t.Helper()
+	b, err := broker.New(append([]broker.Option{broker.WithDrainWindow(0)}, opts...)...)
+	if err != nil {
+		t.Fatalf("brokertest: %v", err)
+	}
+	kit := &Kit{Broker: b, App: b.App(AppID), Config: &pusher.App{
+		ID: AppID, Key: Key, Secret: Secret, EncryptionMasterKey: []byte(MasterKey),
+	}}
+	kit.Handler = pusher.NewHandler(b, kit)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), ShutdownTimeout)
+		defer cancel()
+		if err := b.Shutdown(ctx); err != nil {
+			t.Errorf("brokertest: shutdown: %v", err)
+		}
+	})
+	return kit
+}
+
+// AppByKey implements pusher.Apps.
+func (k *Kit) AppByKey(_ context.Context, key string) (*pusher.App, error) {
+	if key != k.Config.Key {
+		return nil, pusher.ErrUnknownApp
+	}
+	return k.Config, nil
+}
+
+// AppByID implements pusher.Apps.
+func (k *Kit) AppByID(_ context.Context, id string) (*pusher.App, error) {
+	if id != k.Config.ID {
+		return nil, pusher.ErrUnknownApp
+	}
+	return k.Config, nil
+}

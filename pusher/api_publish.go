@@ -1,0 +1,198 @@
+package pusher
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// eventBody is an event as a backend sends it.
+type eventBody struct {
+	Name     string   `json:"name"`
+	Data     *string  `json:"data"`
+	Channel  string   `json:"channel"`
+	Channels []string `json:"channels"`
+	SocketID string   `json:"socket_id"`
+	Info     string   `json:"info"`
+}
+
+// idempotencyHeader makes a retried request a no-op
+// (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
+const idempotencyHeader = "Idempotency-Key"
+
+// requests checks the event and makes a request for each of its channels.
+func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest, error) {
+	channels := e.Channels
+	switch {
+	case e.Name == "":
+		return nil, badRequest("name is missing")
+	case e.Data == nil:
+		return nil, badRequest("data is missing")
+	case len(channels) > 0 && e.Channel != "":
+		return nil, badRequest("channel and channels are both given: use one")
+	case e.Channel != "":
+		channels = []string{e.Channel}
+	case len(channels) == 0:
+		return nil, badRequest("channels is missing: give 1 to %d, or channel", limits.ChannelsPerEvent)
+	case len(channels) > limits.ChannelsPerEvent:
+		return nil, badRequest("channels has too many: %d, the limit is %d", len(channels), limits.ChannelsPerEvent)
+	}
+	if e.SocketID != "" && !validSocketID(e.SocketID) {
+		return nil, badRequest("socket_id %q is not two numbers joined by a dot", e.SocketID)
+	}
+	if len(*e.Data) > limits.EventBytes {
+		return nil, &apiError{status: http.StatusRequestEntityTooLarge,
+			message: fmt.Sprintf("data is too large: %d bytes, the limit is %d", len(*e.Data), limits.EventBytes)}
+	}
+	reqs := make([]broker.PublishRequest, len(channels))
+	data := []byte(*e.Data)
+	for i, channel := range channels {
+		reqs[i] = broker.PublishRequest{Channel: channel, Event: e.Name, Data: data,
+			ExcludeSocketID: e.SocketID, IdempotencyKey: key, Sealed: true}
+	}
+	return reqs, nil
+}
+
+// validSocketID matches \A\d+\.\d+\z.
+func validSocketID(id string) bool {
+	a, b, ok := strings.Cut(id, ".")
+	digits := func(s string) bool {
+		return s != "" && strings.Trim(s, "0123456789") == ""
+	}
+	return ok && digits(a) && digits(b)
+}
+
+// parseBody parses the JSON object that a backend has sent.
+func (r *apiRequest) parseBody(into any) error {
+	return unmarshal(r.body, into, "body")
+}
+
+// publish serves POST /events.
+func (r *apiRequest) publish() (any, error) {
+	var ev eventBody
+	if err := r.parseBody(&ev); err != nil {
+		return nil, err
+	}
+	info, err := parseInfo(ev.Info, "user_count", "subscription_count")
+	if err != nil {
+		return nil, err
+	}
+	reqs, err := ev.requests(r.limits, r.Header.Get(idempotencyHeader))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.app.PublishBatch(r.Context(), reqs); err != nil {
+		var in *broker.BatchError
+		if errors.As(err, &in) {
+			err = in.Err // the events differ in nothing but the channel
+		}
+		return nil, err
+	}
+	if len(info) == 0 {
+		return empty{}, nil
+	}
+	described := make(map[string]channelInfo, len(reqs))
+	for _, req := range reqs {
+		if described[req.Channel], err = r.describe(req.Channel, info); err != nil {
+			return nil, err
+		}
+	}
+	return struct {
+		Channels map[string]channelInfo `json:"channels"`
+	}{described}, nil
+}
+
+// publishBatch serves POST /batch_events.
+func (r *apiRequest) publishBatch() (any, error) {
+	var body struct {
+		Batch []json.RawMessage `json:"batch"`
+	}
+	if err := r.parseBody(&body); err != nil {
+		return nil, err
+	}
+	if len(body.Batch) == 0 {
+		return nil, badRequest("batch is missing or empty")
+	}
+	if len(body.Batch) > r.limits.EventsPerBatch {
+		return nil, badRequest("batch has too many events: %d, the limit is %d", len(body.Batch), r.limits.EventsPerBatch)
+	}
+	reqs := make([]broker.PublishRequest, 0, len(body.Batch))
+	infos := make([][]string, len(body.Batch))
+	asked := false
+	for i, raw := range body.Batch {
+		var err error
+		if reqs, infos[i], err = r.batchEvent(reqs, i, raw); err != nil {
+			return nil, inBatch(i, err)
+		}
+		asked = asked || len(infos[i]) > 0
+	}
+	if _, err := r.app.PublishBatch(r.Context(), reqs); err != nil {
+		var in *broker.BatchError
+		if errors.As(err, &in) {
+			err = inBatch(in.Index, in.Err)
+		}
+		return nil, err
+	}
+	if !asked {
+		return empty{}, nil
+	}
+	described := make([]channelInfo, len(reqs))
+	for i, req := range reqs {
+		var err error
+		if described[i], err = r.describe(req.Channel, infos[i]); err != nil {
+			return nil, err
+		}
+	}
+	return struct {
+		Batch []channelInfo `json:"batch"`
+	}{described}, nil
+}
+
+// inBatch says which event of a batch an error is about.
+func inBatch(i int, err error) error {
+	e := *asAPIError(err)
+	if e.status == http.StatusInternalServerError {
+		return fmt.Errorf("batch[%d]: %w", i, err)
+	}
+	e.message = fmt.Sprintf("batch[%d]: %s", i, e.message)
+	return &e
+}
+
+func (r *apiRequest) batchEvent(reqs []broker.PublishRequest, i int, raw json.RawMessage) ([]broker.PublishRequest, []string, error) {
+	var ev eventBody
+	if err := unmarshal(raw, &ev, "event"); err != nil {
+		return nil, nil, err
+	}
+	if len(ev.Channels) > 0 {
+		return nil, nil, badRequest("channels is not allowed in a batch: use channel")
+	}
+	info, err := parseInfo(ev.Info, "user_count", "subscription_count")
+	if err != nil {
+		return nil, nil, err
+	}
+	key := r.Header.Get(idempotencyHeader)
+	if key != "" {
+		key = fmt.Sprintf("%s[%d]", key, i)
+	}
+	added, err := ev.requests(r.limits, key)
+	return append(reqs, added...), info, err
+}
+
+// parseInfo takes the attributes that a backend asks for apart.
+func parseInfo(info string, known ...string) ([]string, error) {
+	if info == "" {
+		return nil, nil
+	}
+	names := strings.Split(info, ",")
+	for i, name := range names {
+		if names[i] = strings.TrimSpace(name); !slices.Contains(known, names[i]) {
+			return nil, badRequest("info has an unknown attribute %q: known are %s", name, strings.Join(known, ", "))
+		}
+	}
+	return names, nil
+}

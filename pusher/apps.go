@@ -1,0 +1,270 @@
+package pusher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// App holds the credentials of an app and what its clients may do. It must not
+// be changed while it is in use.
+type App struct {
+	// ID names the app in the HTTP API. SDKs expect a number.
+	ID string
+	// Key is what clients connect with; it is no secret. Secret signs.
+	Key, Secret string
+
+	// Disabled refuses connections (4003) and requests (403).
+	Disabled bool
+	// RequireTLS refuses connections that are not encrypted (4000).
+	RequireTLS bool
+	// MaxConnections bounds the app's connections on this node (4004); 0 sets no
+	// bound.
+	MaxConnections int
+	// AllowedOrigins says which pages may connect: patterns of origins, such as
+	// "https://*.example.com" or "http://localhost:*", or "*" for all. A * stands for
+	// any text without a slash. Empty allows pages of the host they connect to.
+	// Clients that send no origin, which are no browsers, are always allowed.
+	AllowedOrigins []string
+	// AuthorizationTimeout closes connections that have neither signed in nor
+	// subscribed to a channel that needs authorization by then (4009); 0 never
+	// does.
+	AuthorizationTimeout time.Duration
+
+	// DisableClientEvents refuses events that clients send to each other.
+	DisableClientEvents bool
+	// SubscriptionCounts tells subscribers how many there are on their channel.
+	SubscriptionCounts bool
+	// EncryptionMasterKey is the key of encrypted channels, 32 bytes. Without it
+	// clients can use them, if the backend seals and authorizes, but Go code in
+	// this process cannot publish to them.
+	EncryptionMasterKey []byte
+
+	Webhooks []Webhook
+	Limits   Limits
+}
+
+// Limits bound what clients and backends of an app may send. A zero value means
+// the default.
+type Limits struct {
+	// EventBytes bounds an event's data, in bytes, from clients and over the
+	// HTTP API.
+	EventBytes int
+	// EventNameChars bounds an event's name, in characters, up to 200.
+	EventNameChars int
+	// ChannelsPerEvent bounds the channels that one request publishes to.
+	ChannelsPerEvent int
+	// EventsPerBatch bounds the events of a batch.
+	EventsPerBatch int
+	// PresenceMembers bounds the members of a presence channel.
+	PresenceMembers int
+	// UserInfoBytes bounds a member's user_info and a user's, in bytes.
+	UserInfoBytes int
+	// Watchlist bounds the users that a user may watch.
+	Watchlist int
+	// ClientEventsPerSecond bounds what one connection sends to others; a
+	// negative value sets no bound.
+	ClientEventsPerSecond int
+	// RequestBytes bounds the body of a request to the HTTP API.
+	RequestBytes int
+}
+
+// DefaultLimits are the limits of the hosted service.
+var DefaultLimits = Limits{
+	EventBytes:            10 << 10,
+	EventNameChars:        broker.MaxEventName,
+	ChannelsPerEvent:      100,
+	EventsPerBatch:        10,
+	PresenceMembers:       100,
+	UserInfoBytes:         1 << 10,
+	Watchlist:             100,
+	ClientEventsPerSecond: 10,
+	RequestBytes:          1 << 20,
+}
+
+func (l Limits) withDefaults() Limits {
+	for _, field := range []struct {
+		value    *int
+		fallback int
+	}{
+		{&l.EventBytes, DefaultLimits.EventBytes},
+		{&l.EventNameChars, DefaultLimits.EventNameChars},
+		{&l.ChannelsPerEvent, DefaultLimits.ChannelsPerEvent},
+		{&l.EventsPerBatch, DefaultLimits.EventsPerBatch},
+		{&l.PresenceMembers, DefaultLimits.PresenceMembers},
+		{&l.UserInfoBytes, DefaultLimits.UserInfoBytes},
+		{&l.Watchlist, DefaultLimits.Watchlist},
+		{&l.ClientEventsPerSecond, DefaultLimits.ClientEventsPerSecond},
+		{&l.RequestBytes, DefaultLimits.RequestBytes},
+	} {
+		if *field.value == 0 {
+			*field.value = field.fallback
+		}
+	}
+	l.ClientEventsPerSecond = max(l.ClientEventsPerSecond, 0)
+	return l
+}
+
+// Webhook is a URL that is told what happens on an app's channels
+// (https://pusher.com/docs/channels/server_api/webhooks/).
+type Webhook struct {
+	// URL takes the POST requests.
+	URL string
+	// Events are the names of the events to send, the WebhookEvents; empty
+	// means all.
+	Events []string
+	// ChannelPrefix restricts the events to channels whose name starts so.
+	ChannelPrefix string
+	// Batch collects events for up to 250 ms, or 20 of them, into one request.
+	Batch bool
+	// Headers are sent besides the protocol's own.
+	Headers map[string]string
+}
+
+// The events of webhooks.
+const (
+	WebhookChannelOccupied   = "channel_occupied"
+	WebhookChannelVacated    = "channel_vacated"
+	WebhookMemberAdded       = "member_added"
+	WebhookMemberRemoved     = "member_removed"
+	WebhookClientEvent       = "client_event"
+	WebhookCacheMiss         = "cache_miss"
+	WebhookSubscriptionCount = "subscription_count"
+)
+
+// WebhookEvents lists the names of all events of webhooks.
+func WebhookEvents() []string {
+	return []string{WebhookChannelOccupied, WebhookChannelVacated, WebhookMemberAdded, WebhookMemberRemoved,
+		WebhookClientEvent, WebhookCacheMiss, WebhookSubscriptionCount}
+}
+
+// Apps finds apps. Both methods return ErrUnknownApp, wrapped or not, for an app
+// that does not exist; any other error is taken for a failure of the lookup.
+// They are called for every connection and request, from many goroutines.
+type Apps interface {
+	AppByKey(ctx context.Context, key string) (*App, error)
+	AppByID(ctx context.Context, id string) (*App, error)
+}
+
+// ErrUnknownApp says that there is no such app.
+var ErrUnknownApp = errors.New("app does not exist")
+
+// StaticApps is a fixed list of apps.
+type StaticApps struct {
+	byKey, byID map[string]*App
+}
+
+// NewApps returns a list of apps. An app that is not valid, or whose ID or key
+// another has too, is a *broker.FieldError.
+func NewApps(apps ...App) (*StaticApps, error) {
+	s := &StaticApps{byKey: make(map[string]*App, len(apps)), byID: make(map[string]*App, len(apps))}
+	for i := range apps {
+		app := apps[i]
+		if err := app.check(fmt.Sprintf("apps[%d].", i)); err != nil {
+			return nil, fmt.Errorf("pusher: %w", err)
+		}
+		if s.byID[app.ID] != nil || s.byKey[app.Key] != nil {
+			return nil, fmt.Errorf("pusher: %w", &broker.FieldError{
+				Field: fmt.Sprintf("apps[%d]", i), Value: app.ID, Problem: "has the ID or the key of another app"})
+		}
+		s.byID[app.ID], s.byKey[app.Key] = &app, &app
+	}
+	return s, nil
+}
+
+// AppByKey implements Apps.
+func (s *StaticApps) AppByKey(_ context.Context, key string) (*App, error) {
+	return found(s.byKey, key)
+}
+
+// AppByID implements Apps.
+func (s *StaticApps) AppByID(_ context.Context, id string) (*App, error) { return found(s.byID, id) }
+
+func found(apps map[string]*App, name string) (*App, error) {
+	if app := apps[name]; app != nil {
+		return app, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrUnknownApp, name)
+}
+
+// Check returns a *broker.FieldError unless the app is valid. Implementations of
+// Apps that let their users write apps call it; NewApps does.
+func (a *App) Check() error { return a.check("") }
+
+func (a *App) check(path string) error {
+	invalid := func(field, value, problem string) error {
+		return &broker.FieldError{Field: path + field, Value: value, Problem: problem}
+	}
+	for _, f := range []struct{ name, value string }{{"ID", a.ID}, {"Key", a.Key}, {"Secret", a.Secret}} {
+		if f.value == "" {
+			return invalid(f.name, "", "is empty")
+		}
+	}
+	switch n := len(a.EncryptionMasterKey); {
+	case strings.ContainsAny(a.ID, "/?#"):
+		return invalid("ID", a.ID, "has a character that a URL's path cannot hold")
+	case strings.ContainsAny(a.Key, "/?#:"):
+		return invalid("Key", a.Key, "has a character that a URL's path or a signature cannot hold")
+	case n != 0 && n != masterKeyBytes:
+		return &broker.FieldError{Field: path + "EncryptionMasterKey", Problem: "has not the 32 bytes it must have", Limit: masterKeyBytes, Got: n}
+	case a.MaxConnections < 0:
+		return invalid("MaxConnections", "", "is negative")
+	case a.AuthorizationTimeout < 0:
+		return invalid("AuthorizationTimeout", "", "is negative")
+	case a.Limits.EventNameChars > broker.MaxEventName:
+		return &broker.FieldError{Field: path + "Limits.EventNameChars", Problem: "is too large", Limit: broker.MaxEventName, Got: a.Limits.EventNameChars}
+	}
+	for i, origin := range a.AllowedOrigins {
+		if origin != "*" && !strings.Contains(origin, "://") {
+			return invalid(fmt.Sprintf("AllowedOrigins[%d]", i), origin, `is neither "*" nor scheme://host[:port]`)
+		}
+	}
+	for i, hook := range a.Webhooks {
+		u, err := url.Parse(hook.URL)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			return invalid(fmt.Sprintf("Webhooks[%d].URL", i), hook.URL, "is not an http or https URL")
+		}
+		for name, value := range hook.Headers {
+			if !validHeader(name, value) {
+				return invalid(fmt.Sprintf("Webhooks[%d].Headers", i), name, "is not a valid header")
+			}
+		}
+		for _, event := range hook.Events {
+			if !slices.Contains(WebhookEvents(), event) {
+				return invalid(fmt.Sprintf("Webhooks[%d].Events", i), event, "is not one of "+strings.Join(WebhookEvents(), ", "))
+			}
+		}
+	}
+	return a.Limits.check(path)
+}
+
+// validHeader is stricter than RFC 9110 about values, which need no more.
+func validHeader(name, value string) bool {
+	token := func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+	}
+	control := func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+	return name != "" && strings.IndexFunc(name, token) < 0 && strings.IndexFunc(value, control) < 0
+}
+
+func (l *Limits) check(path string) error {
+	for _, f := range []struct {
+		name  string
+		value int
+	}{
+		{"EventBytes", l.EventBytes}, {"EventNameChars", l.EventNameChars}, {"ChannelsPerEvent", l.ChannelsPerEvent},
+		{"EventsPerBatch", l.EventsPerBatch}, {"PresenceMembers", l.PresenceMembers}, {"UserInfoBytes", l.UserInfoBytes},
+		{"Watchlist", l.Watchlist}, {"RequestBytes", l.RequestBytes},
+	} {
+		if f.value < 0 {
+			return &broker.FieldError{Field: path + "Limits." + f.name, Problem: "is negative"}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package pusher
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+func TestNewApps(t *testing.T) {
+	apps, err := NewApps(App{ID: "1", Key: "a", Secret: "s"}, App{ID: "2", Key: "b", Secret: "s"})
+	require.NoError(t, err)
+	app, err := apps.AppByKey(t.Context(), "b")
+	require.NoError(t, err)
+	assert.Equal(t, "2", app.ID)
+	app, err = apps.AppByID(t.Context(), "1")
+	require.NoError(t, err)
+	assert.Equal(t, "a", app.Key)
+	_, err = apps.AppByKey(t.Context(), "1")
+	require.ErrorIs(t, err, ErrUnknownApp)
+	_, err = apps.AppByID(t.Context(), "")
+	require.ErrorIs(t, err, ErrUnknownApp)
+}
+
+func TestInvalidApps(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*App)
+		field  string
+	}{
+		"no ID":             {func(a *App) { a.ID = "" }, "apps[1].ID"},
+		"ID with slash":     {func(a *App) { a.ID = "a/b" }, "apps[1].ID"},
+		"no key":            {func(a *App) { a.Key = "" }, "apps[1].Key"},
+		"key with colon":    {func(a *App) { a.Key = "a:b" }, "apps[1].Key"},
+		"no secret":         {func(a *App) { a.Secret = "" }, "apps[1].Secret"},
+		"same ID":           {func(a *App) { a.ID = "1" }, "apps[1]"},
+		"same key":          {func(a *App) { a.Key = "first" }, "apps[1]"},
+		"short master key":  {func(a *App) { a.EncryptionMasterKey = []byte("short") }, "apps[1].EncryptionMasterKey"},
+		"connections":       {func(a *App) { a.MaxConnections = -1 }, "apps[1].MaxConnections"},
+		"timeout":           {func(a *App) { a.AuthorizationTimeout = -time.Second }, "apps[1].AuthorizationTimeout"},
+		"origin":            {func(a *App) { a.AllowedOrigins = []string{"example.com"} }, "apps[1].AllowedOrigins[0]"},
+		"event name":        {func(a *App) { a.Limits.EventNameChars = 201 }, "apps[1].Limits.EventNameChars"},
+		"limit":             {func(a *App) { a.Limits.EventBytes = -1 }, "apps[1].Limits.EventBytes"},
+		"webhook URL":       {func(a *App) { a.Webhooks = []Webhook{{URL: "ftp://x"}} }, "apps[1].Webhooks[0].URL"},
+		"webhook event":     {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Events: []string{"x"}}} }, "apps[1].Webhooks[0].Events"},
+		"webhook header":    {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Headers: map[string]string{"a b": ""}}} }, "apps[1].Webhooks[0].Headers"},
+		"webhook injection": {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Headers: map[string]string{"a": "b\r\nc: d"}}} }, "apps[1].Webhooks[0].Headers"},
+	} {
+		second := App{ID: "2", Key: "second", Secret: "s"}
+		c.change(&second)
+		_, err := NewApps(App{ID: "1", Key: "first", Secret: "s"}, second)
+		var field *broker.FieldError
+		if assert.ErrorAs(t, err, &field, name) {
+			assert.Equal(t, c.field, field.Field, name)
+		}
+	}
+}
+
+func TestLimitsHaveDefaults(t *testing.T) {
+	assert.Equal(t, DefaultLimits, Limits{}.withDefaults())
+	assert.Equal(t, 5, Limits{EventBytes: 5}.withDefaults().EventBytes)
+	assert.Zero(t, Limits{ClientEventsPerSecond: -1}.withDefaults().ClientEventsPerSecond)
+}
+
+func TestOrigins(t *testing.T) {
+	for _, c := range []struct {
+		origin, host string
+		patterns     []string
+		want         bool
+	}{
+		{"", "a.example", nil, true},
+		{"", "a.example", []string{"https://b.example"}, true},
+		{"https://a.example", "a.example", nil, true},
+		{"https://A.example", "a.Example", nil, true},
+		{"http://a.example:8080", "a.example:8080", nil, true},
+		{"https://a.example", "a.example:8080", nil, false},
+		{"https://evil.example", "a.example", nil, false},
+		{"null", "a.example", nil, false},
+		{"://", "a.example", nil, false},
+		{"https://evil.example", "a.example", []string{"*"}, true},
+		{"null", "a.example", []string{"*"}, true},
+		{"https://b.example", "a.example", []string{"https://b.example"}, true},
+		{"https://a.example", "a.example", []string{"https://b.example"}, false},
+		{"http://b.example", "a.example", []string{"https://b.example"}, false},
+		{"https://x.b.example", "", []string{"https://*.b.example"}, true},
+		{"https://x.y.b.example", "", []string{"https://*.b.example"}, true},
+		{"https://b.example", "", []string{"https://*.b.example"}, false},
+		{"https://xb.example", "", []string{"https://*.b.example"}, false},
+		{"https://evil/.b.example", "", []string{"https://*.b.example"}, false},
+		{"http://localhost:5173", "", []string{"http://localhost:*"}, true},
+		{"http://localhost", "", []string{"http://localhost:*"}, false},
+		{"http://localhost.evil:80", "", []string{"http://localhost:*"}, false},
+		{"https://x.b.example:8443", "", []string{"https://*.b.example:*"}, true},
+	} {
+		assert.Equal(t, c.want, originAllowed(c.origin, c.host, c.patterns), "%+v", c)
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	o := &options{}
+	request := func(remote, forwarded, proto string) *http.Request {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = remote
+		if forwarded != "" {
+			r.Header.Set("X-Forwarded-For", forwarded)
+		}
+		r.Header.Set("X-Forwarded-Proto", proto)
+		return r
+	}
+	assert.Equal(t, "10.0.0.1", o.clientIP(request("10.0.0.1:99", "1.2.3.4", "")))
+	assert.False(t, o.secure(request("10.0.0.1:99", "", "https")))
+	WithTrustedProxies(netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128"))(o)
+	for want, r := range map[string]*http.Request{
+		"1.2.3.4":     request("10.0.0.1:99", "1.2.3.4", ""),
+		"1.2.3.5":     request("10.0.0.1:99", "6.6.6.6, 1.2.3.5, 10.0.0.2", ""),
+		"10.0.0.1":    request("10.0.0.1:99", "nonsense", ""),
+		"10.0.0.3":    request("10.0.0.1:99", "10.0.0.3", ""),
+		"9.9.9.9":     request("9.9.9.9:1", "1.2.3.4", ""),
+		"2001:db8::1": request("[::1]:99", "2001:db8::1", ""),
+	} {
+		assert.Equal(t, want, o.clientIP(r))
+	}
+	assert.True(t, o.secure(request("10.0.0.1:99", "", "https")))
+	assert.False(t, o.secure(request("10.0.0.1:99", "", "http")))
+	assert.False(t, o.secure(request("9.9.9.9:99", "", "https")))
+}
+
+func TestRoutes(t *testing.T) {
+	for path, want := range map[string]string{
+		"/app/key": "key", "/realtime/app/key": "key", "/app/app/key": "key", "/app/": "", "/app": "", "/app/key/x": "", "/apps/1/events": "",
+	} {
+		key, ok := socketRoute(path)
+		assert.Equal(t, want, key, path)
+		assert.Equal(t, want != "", ok, path)
+	}
+	for path, want := range map[string][2]string{
+		"/apps/1/events":                           {"1", "/events"},
+		"/rt/apps/1/batch_events":                  {"1", "/batch_events"},
+		"/apps/x/apps/1/channels/a/users":          {"1", "/channels/a/users"},
+		"/apps/apps/1/channels":                    {"1", "/channels"},
+		"/apps/1/users/a/b/terminate_connections":  {"1", "/users/a/b/terminate_connections"},
+		"/apps/1/users/apps/terminate_connections": {"1", "/users/apps/terminate_connections"},
+		"/apps/1/eventsx":                          {},
+		"/apps/1":                                  {},
+		"/apps//events":                            {},
+	} {
+		id, rest, _ := apiRoute(path)
+		assert.Equal(t, want, [2]string{id, rest}, path)
+	}
+}

@@ -1,0 +1,207 @@
+package pusher
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// AuthRequest is a client's wish to subscribe to a channel.
+type AuthRequest struct {
+	// SocketID is the connection that wants to subscribe.
+	SocketID string
+	// Channel is the name of a channel that needs authorization.
+	Channel string
+	// Kind is the channel's.
+	Kind broker.Kind
+}
+
+// NewAuthHandler returns the endpoint that pusher-js and Laravel Echo ask before
+// they subscribe to a private, encrypted or presence channel; mount it at
+// /pusher/auth, or wherever channelAuthorization.endpoint or authEndpoint points.
+//
+// authorize decides by the request, whose cookies and headers say who asks: it
+// returns the member that the client will be (needed on presence channels, nil
+// is fine elsewhere), or an error. broker.Refuse says with which status and
+// why; other errors are a 403 that tells nothing.
+//
+// The handler reads forms and JSON, signs, and adds the key of encrypted
+// channels. It panics if authorize is nil.
+func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broker.Member, error)) http.Handler {
+	if authorize == nil {
+		panic("pusher: NewAuthHandler without a function")
+	}
+	return authHandler(func(r *http.Request, fields authFields) (any, error) {
+		req := AuthRequest{SocketID: fields.SocketID, Channel: fields.Channel, Kind: broker.KindOf(fields.Channel)}
+		if err := broker.CheckChannelName(req.Channel); err != nil {
+			return nil, badRequest("channel_name: %v", err)
+		}
+		if !req.Kind.NeedsAuthorization() {
+			return nil, badRequest("channel_name %q is a %s channel, which needs no authorization", req.Channel, req.Kind)
+		}
+		member, err := authorize(r, req)
+		if err != nil {
+			return nil, err
+		}
+		return signSubscription(app, req, member)
+	})
+}
+
+// subscriptionAuth is the answer of the endpoint for channels.
+type subscriptionAuth struct {
+	Auth         string `json:"auth"`
+	ChannelData  string `json:"channel_data,omitempty"`
+	SharedSecret string `json:"shared_secret,omitempty"`
+}
+
+func signSubscription(app *App, req AuthRequest, member *broker.Member) (any, error) {
+	var answer subscriptionAuth
+	if member != nil {
+		if err := broker.CheckUserID(member.UserID); err != nil {
+			return nil, misused("member of channel %q: %v", req.Channel, err)
+		}
+		data, err := json.Marshal(struct {
+			UserID   string          `json:"user_id"`
+			UserInfo json.RawMessage `json:"user_info,omitempty"`
+		}{member.UserID, member.Info})
+		if err != nil {
+			return nil, misused("member of channel %q: user_info is not JSON: %v", req.Channel, err)
+		}
+		answer.ChannelData = string(data)
+	} else if req.Kind.Base() == broker.Presence {
+		return nil, misused("channel %q: a presence channel needs a member, and the function returned none", req.Channel)
+	}
+	if req.Kind.Base() == broker.Encrypted {
+		if len(app.EncryptionMasterKey) != masterKeyBytes {
+			return nil, misused("channel %q: the app has no encryption master key", req.Channel)
+		}
+		secret := sharedSecret(app, req.Channel)
+		answer.SharedSecret = base64.StdEncoding.EncodeToString(secret[:])
+	}
+	answer.Auth = SignChannel(app, req.SocketID, req.Channel, answer.ChannelData)
+	return answer, nil
+}
+
+// misused is the answer when the program, and not the client, is at fault.
+func misused(format string, args ...any) error {
+	return &apiError{status: http.StatusInternalServerError, message: fmt.Sprintf(format, args...)}
+}
+
+// NewUserAuthHandler returns the endpoint that pusher-js asks when a page calls
+// signin; mount it at /pusher/user-auth, or wherever
+// userAuthentication.endpoint points. authenticate returns who the request comes
+// from, or an error; see NewAuthHandler. It panics if authenticate is nil.
+func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User, error)) http.Handler {
+	if authenticate == nil {
+		panic("pusher: NewUserAuthHandler without a function")
+	}
+	return authHandler(func(r *http.Request, fields authFields) (any, error) {
+		user, err := authenticate(r)
+		if err != nil {
+			return nil, err
+		}
+		if user == nil {
+			return nil, broker.Refuse(http.StatusForbidden, "not signed in")
+		}
+		if err := broker.CheckUserID(user.ID); err != nil {
+			return nil, misused("user: %v", err)
+		}
+		data, err := json.Marshal(struct {
+			ID        string          `json:"id"`
+			UserInfo  json.RawMessage `json:"user_info,omitempty"`
+			Watchlist []string        `json:"watchlist,omitempty"`
+		}{user.ID, user.Info, user.Watchlist})
+		if err != nil {
+			return nil, misused("user_info is not JSON: %v", err)
+		}
+		return struct {
+			Auth     string `json:"auth"`
+			UserData string `json:"user_data"`
+		}{SignUser(app, fields.SocketID, string(data)), string(data)}, nil
+	})
+}
+
+// authFields are what clients send to the endpoints.
+type authFields struct {
+	SocketID string `json:"socket_id"`
+	Channel  string `json:"channel_name"`
+}
+
+// maxAuthBody bounds the body of a request to the endpoints, in bytes.
+const maxAuthBody = 64 << 10
+
+// authHandler does what both endpoints have in common.
+func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := serveAuth(r, answer)
+		status := http.StatusOK
+		if err != nil {
+			status, body = authFailure(err)
+		}
+		out, err := json.Marshal(body)
+		if err != nil {
+			status, out = http.StatusInternalServerError, []byte(`{"error":"internal error"}`)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_, _ = w.Write(out)
+	})
+}
+
+func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, error)) (any, error) {
+	if r.Method != http.MethodPost {
+		return nil, &apiError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %s is not allowed: use POST", r.Method)}
+	}
+	fields, err := readAuthFields(r)
+	if err != nil {
+		return nil, err
+	}
+	if !validSocketID(fields.SocketID) {
+		return nil, badRequest("socket_id %q is not two numbers joined by a dot", fields.SocketID)
+	}
+	return answer(r, fields)
+}
+
+// readAuthFields reads a form, as pusher-js sends it, or JSON.
+func readAuthFields(r *http.Request) (authFields, error) {
+	var fields authFields
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxAuthBody+1))
+	if err != nil {
+		return fields, badRequest("body could not be read: %v", err)
+	}
+	if len(body) > maxAuthBody {
+		return fields, &apiError{status: http.StatusRequestEntityTooLarge,
+			message: fmt.Sprintf("body is too large: the limit is %d bytes", maxAuthBody)}
+	}
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "application/json" {
+		return fields, unmarshal(body, &fields, "body")
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return fields, badRequest("body is not a valid form: %v", err)
+	}
+	return authFields{SocketID: form.Get("socket_id"), Channel: form.Get("channel_name")}, nil
+}
+
+// authFailure decides what the client is told: a function's own errors are
+// nothing to show, unless it has refused with a reason.
+func authFailure(err error) (status int, body any) {
+	var answer *apiError
+	var refused *broker.RefusedError
+	status, text := http.StatusForbidden, "forbidden"
+	if errors.As(err, &answer) || errors.As(err, &refused) || errors.Is(err, broker.ErrInvalid) {
+		e := asAPIError(err)
+		status, text = e.status, e.message
+	}
+	return status, struct {
+		Error string `json:"error"`
+	}{text}
+}

@@ -1,0 +1,127 @@
+package pusher
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+var authApp = &App{ID: "1", Key: "key", Secret: "secret", EncryptionMasterKey: []byte("0123456789abcdef0123456789abcdef")}
+
+func askForm(h http.Handler, fields url.Values) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/pusher/auth", strings.NewReader(fields.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func askJSON(h http.Handler, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/pusher/auth", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func TestAuthHandler(t *testing.T) {
+	h := NewAuthHandler(authApp, func(r *http.Request, req AuthRequest) (*broker.Member, error) {
+		switch {
+		case strings.HasSuffix(req.Channel, "-secret"):
+			return nil, broker.Refuse(http.StatusUnauthorized, "log in first")
+		case strings.HasSuffix(req.Channel, "-broken"):
+			return nil, errors.New("dial tcp 10.0.0.1:5432: connection refused")
+		case strings.HasSuffix(req.Channel, "-nobody"):
+			return nil, nil
+		case req.Kind.Base() == broker.Presence:
+			return &broker.Member{UserID: "ann", Info: []byte(`{"name": "Ann"}`)}, nil
+		}
+		return nil, nil
+	})
+	ask := func(channel string) *httptest.ResponseRecorder {
+		return askForm(h, url.Values{"socket_id": {"1.2"}, "channel_name": {channel}})
+	}
+	decode := func(w *httptest.ResponseRecorder) (a subscriptionAuth) {
+		t.Helper()
+		require.Equal(t, 200, w.Code, w.Body)
+		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &a))
+		return a
+	}
+	private := ask("private-a")
+	assert.Equal(t, "no-store", private.Header().Get("Cache-Control"))
+	assert.Equal(t, subscriptionAuth{Auth: SignChannel(authApp, "1.2", "private-a", "")}, decode(private))
+	assert.Equal(t, decode(private), decode(askJSON(h, `{"socket_id":"1.2","channel_name":"private-a"}`)))
+
+	member := `{"user_id":"ann","user_info":{"name":"Ann"}}`
+	assert.Equal(t, subscriptionAuth{Auth: SignChannel(authApp, "1.2", "presence-a", member), ChannelData: member}, decode(ask("presence-a")))
+
+	secret := sharedSecret(authApp, "private-encrypted-a")
+	assert.Equal(t, subscriptionAuth{Auth: SignChannel(authApp, "1.2", "private-encrypted-a", ""),
+		SharedSecret: base64.StdEncoding.EncodeToString(secret[:])}, decode(ask("private-encrypted-a")))
+
+	for _, c := range []struct {
+		w      *httptest.ResponseRecorder
+		status int
+		text   string
+	}{
+		{ask("private-secret"), 401, "log in first"},
+		{ask("private-broken"), 403, `{"error":"forbidden"}`},
+		{ask("presence-nobody"), 500, "needs a member"},
+		{ask("room"), 400, "needs no authorization"},
+		{ask("#server-to-user-ann"), 400, "needs no authorization"},
+		{ask(""), 400, "channel_name: channel is empty"},
+		{ask("private-b b"), 400, "character"},
+		{askForm(h, url.Values{"channel_name": {"private-a"}}), 400, "socket_id"},
+		{askForm(h, url.Values{"socket_id": {"1.2:private-b"}, "channel_name": {"private-a"}}), 400, "socket_id"},
+		{askJSON(h, `{"socket_id":1}`), 400, "socket_id is a number"},
+		{askJSON(h, `nonsense`), 400, "JSON"},
+		{askJSON(h, `{"socket_id":"`+strings.Repeat("1", maxAuthBody)+`"}`), 413, "limit is 65536 bytes"},
+	} {
+		assert.Equal(t, c.status, c.w.Code, c.w.Body)
+		assert.Contains(t, c.w.Body.String(), c.text)
+		assert.NotContains(t, c.w.Body.String(), "10.0.0.1")
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/pusher/auth", nil))
+	assert.Equal(t, 405, w.Code)
+}
+
+func TestAuthHandlerWithoutMasterKey(t *testing.T) {
+	h := NewAuthHandler(&App{Key: "key", Secret: "secret"}, func(*http.Request, AuthRequest) (*broker.Member, error) { return nil, nil })
+	w := askForm(h, url.Values{"socket_id": {"1.2"}, "channel_name": {"private-encrypted-a"}})
+	assert.Equal(t, 500, w.Code)
+	assert.Contains(t, w.Body.String(), "encryption master key")
+}
+
+func TestUserAuthHandler(t *testing.T) {
+	user := &broker.User{ID: "ann", Info: []byte(`{"name":"Ann"}`), Watchlist: []string{"bob"}}
+	h := NewUserAuthHandler(authApp, func(*http.Request) (*broker.User, error) { return user, nil })
+	w := askForm(h, url.Values{"socket_id": {"1.2"}})
+	require.Equal(t, 200, w.Code)
+	var answer struct {
+		Auth     string `json:"auth"`
+		UserData string `json:"user_data"`
+	}
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+	assert.Equal(t, `{"id":"ann","user_info":{"name":"Ann"},"watchlist":["bob"]}`, answer.UserData)
+	assert.NoError(t, verifyUserAuth(authApp, "1.2", answer.UserData, answer.Auth))
+	user = nil
+	assert.Equal(t, 403, askForm(h, url.Values{"socket_id": {"1.2"}}).Code)
+	user = &broker.User{}
+	assert.Equal(t, 500, askForm(h, url.Values{"socket_id": {"1.2"}}).Code)
+}
+
+func TestHandlersNeedAFunction(t *testing.T) {
+	assert.Panics(t, func() { NewAuthHandler(authApp, nil) })
+	assert.Panics(t, func() { NewUserAuthHandler(authApp, nil) })
+}

@@ -1,0 +1,341 @@
+package pusher_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/ratelimit"
+)
+
+type pusherError struct {
+	Code    *int   `json:"code"`
+	Message string `json:"message"`
+}
+
+// expectError reads an error frame; code 0 is null.
+func expectError(t *testing.T, c *brokertest.Client, code int, text string) {
+	t.Helper()
+	var e pusherError
+	c.Expect("pusher:error", "").Decode(t, &e)
+	if code == 0 {
+		assert.Nil(t, e.Code)
+	} else if assert.NotNil(t, e.Code) {
+		assert.Equal(t, code, *e.Code)
+	}
+	assert.Contains(t, e.Message, text)
+}
+
+type subscriptionError struct {
+	Type, Error string
+	Status      int
+}
+
+func expectSubscriptionError(t *testing.T, c *brokertest.Client, channel, kind string, status int, text string) {
+	t.Helper()
+	var e subscriptionError
+	c.Expect("pusher:subscription_error", channel).Decode(t, &e)
+	assert.Equal(t, kind, e.Type)
+	assert.Equal(t, status, e.Status)
+	assert.Contains(t, e.Error, text)
+}
+
+func TestHandshake(t *testing.T) {
+	kit := brokertest.New(t)
+	c := kit.Dial(t)
+	var hello struct {
+		SocketID        string `json:"socket_id"`
+		ActivityTimeout int    `json:"activity_timeout"`
+	}
+	c.Expect("pusher:connection_established", "").Decode(t, &hello)
+	assert.Regexp(t, `\A\d+\.\d+\z`, hello.SocketID)
+	assert.Equal(t, 120, hello.ActivityTimeout)
+	c.Write(`{"event":"pusher:ping","data":{}}`)
+	c.Expect("pusher:pong", "")
+	c.Write(`{"event":"pusher:pong","data":{}}`)
+	c.ExpectNothing()
+}
+
+func TestRefusedConnections(t *testing.T) {
+	for name, test := range map[string]struct {
+		app  func(*pusher.App)
+		dial func(*pusher.Dial)
+		code int
+		text string
+	}{
+		"unknown key":         {dial: func(d *pusher.Dial) { d.Key = "other" }, code: 4001, text: `"other"`},
+		"disabled":            {app: func(a *pusher.App) { a.Disabled = true }, code: 4003, text: "disabled"},
+		"no version":          {dial: func(d *pusher.Dial) { d.Protocol = "" }, code: 4008, text: "protocol"},
+		"odd version":         {dial: func(d *pusher.Dial) { d.Protocol = "seven" }, code: 4006, text: `"seven"`},
+		"unsupported version": {dial: func(d *pusher.Dial) { d.Protocol = "4" }, code: 4007, text: "4"},
+		"newer version":       {dial: func(d *pusher.Dial) { d.Protocol = "8" }, code: 4007, text: "8"},
+		"not encrypted":       {app: func(a *pusher.App) { a.RequireTLS = true }, code: 4000, text: "wss"},
+		"origin": {dial: func(d *pusher.Dial) { d.Origin, d.Host = "https://evil.example", "chat.example" },
+			code: 4009, text: "https://evil.example"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			kit := brokertest.New(t)
+			if test.app != nil {
+				test.app(kit.Config)
+			}
+			c := kit.Dial(t, brokertest.WithDial(func(d *pusher.Dial) {
+				if test.dial != nil {
+					test.dial(d)
+				}
+			}))
+			expectError(t, c, test.code, test.text)
+			assert.Equal(t, test.code, c.CloseCode())
+			assert.Zero(t, kit.Broker.Stats().Sessions)
+		})
+	}
+}
+
+func TestOldVersionsAndAllowedOriginsConnect(t *testing.T) {
+	kit := brokertest.New(t)
+	kit.Config.AllowedOrigins = []string{"https://*.example.com"}
+	kit.Config.RequireTLS = true
+	for _, version := range []string{"5", "6", "7"} {
+		kit.Connect(t, brokertest.WithDial(func(d *pusher.Dial) {
+			d.Protocol, d.Origin, d.Host, d.Secure = version, "https://chat.example.com", "ws.example.com", true
+		}))
+	}
+}
+
+func TestConnectionQuota(t *testing.T) {
+	kit := brokertest.New(t)
+	kit.Config.MaxConnections = 1
+	first := kit.Connect(t)
+	second := kit.Dial(t)
+	expectError(t, second, 4004, "limit is 1")
+	assert.Equal(t, 4004, second.CloseCode())
+	first.Close()
+	kit.Connect(t)
+}
+
+func TestConnectHookAndRateLimit(t *testing.T) {
+	limits, err := ratelimit.New(nil, ratelimit.ConnectionsPerIP(1, 2))
+	require.NoError(t, err)
+	kit := brokertest.New(t, broker.WithLimits(limits), broker.WithHooks(broker.Hooks{
+		Connect: func(_ context.Context, r *broker.ConnectRequest) error {
+			if r.Client == "banned" {
+				return broker.Refuse(http.StatusForbidden, "you are banned")
+			}
+			return nil
+		},
+	}))
+	banned := kit.Dial(t, brokertest.WithDial(func(d *pusher.Dial) { d.Client = "banned" }))
+	expectError(t, banned, 4009, "you are banned")
+	kit.Connect(t)
+	third := kit.Dial(t)
+	expectError(t, third, 4100, "retry in")
+	assert.Equal(t, 4100, third.CloseCode())
+	kit.Connect(t, brokertest.WithIP("192.0.2.7"))
+}
+
+func TestSilentConnectionsArePingedAndClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t)
+		answers, silent := kit.Connect(t), kit.Connect(t)
+		time.Sleep(pusher.DefaultActivityTimeout + time.Second)
+		synctest.Wait()
+		answers.Expect("pusher:ping", "")
+		silent.Expect("pusher:ping", "")
+		answers.Write(`{"event":"pusher:pong","data":{}}`)
+		time.Sleep(pusher.PongTimeout + time.Second)
+		synctest.Wait()
+		assert.Equal(t, 4201, silent.CloseCode())
+		answers.ExpectNothing()
+		time.Sleep(pusher.DefaultActivityTimeout)
+		synctest.Wait()
+		answers.Expect("pusher:ping", "")
+	})
+}
+
+func TestAuthorizedConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t)
+		kit.Config.AuthorizationTimeout = 10 * time.Second
+		idle, public, private, signedIn := kit.Connect(t), kit.Connect(t), kit.Connect(t), kit.Connect(t)
+		public.Subscribe("room")
+		private.Subscribe("private-room")
+		signedIn.SignIn("ann")
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		expectError(t, idle, 4009, "10s")
+		assert.Equal(t, 4009, idle.CloseCode())
+		expectError(t, public, 4009, "10s")
+		private.ExpectNothing()
+		signedIn.ExpectNothing()
+	})
+}
+
+func TestSubscriptionAuthorization(t *testing.T) {
+	kit := brokertest.New(t)
+	c := kit.Connect(t)
+	subscribe := func(channel, auth, data string) {
+		c.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`, channel, auth, data))
+	}
+	sign := func(channel, data string) string { return pusher.SignChannel(kit.Config, c.SocketID(), channel, data) }
+	for _, channel := range []string{"private-a", "private-encrypted-a", "presence-a", "private-cache-a", "presence-cache-a"} {
+		subscribe(channel, "", "")
+		expectSubscriptionError(t, c, channel, "AuthError", 401, "auth is missing")
+		subscribe(channel, sign("private-b", ""), "")
+		expectSubscriptionError(t, c, channel, "AuthError", 401, "invalid signature")
+	}
+	subscribe("presence-a", sign("presence-a", `{"user_id":1}`), `{"user_id":2}`)
+	expectSubscriptionError(t, c, "presence-a", "AuthError", 401, "invalid signature")
+	subscribe("presence-a", sign("presence-a", `{"user_id":""}`), `{"user_id":""}`)
+	expectSubscriptionError(t, c, "presence-a", "AuthError", 400, "user_id is empty")
+	subscribe("presence-a", sign("presence-a", ""), "")
+	expectSubscriptionError(t, c, "presence-a", "InvalidRequest", 400, "channel_data")
+	subscribe("bad name", "", "")
+	expectSubscriptionError(t, c, "bad name", "InvalidRequest", 400, "character")
+	subscribe(strings.Repeat("x", 165), "", "")
+	expectSubscriptionError(t, c, strings.Repeat("x", 165), "InvalidRequest", 400, "limit is 164")
+	subscribe("#server-to-user-eve", "", "")
+	expectSubscriptionError(t, c, "#server-to-user-eve", "AuthError", 401, "")
+
+	// pusher-js forwards channel_data on private channels too, and it is signed.
+	subscribe("private-a", sign("private-a", `{"x":1}`), `{"x":1}`)
+	c.Expect("pusher_internal:subscription_succeeded", "private-a")
+	subscribe("privateroom", "", "")
+	c.Expect("pusher_internal:subscription_succeeded", "privateroom")
+	c.Subscribe("room")
+	subscribe("room", "", "")
+	expectError(t, c, 0, "Existing subscription to channel room")
+	c.Unsubscribe("room")
+	c.Unsubscribe("room")
+	c.Unsubscribe("never")
+	c.ExpectNothing()
+	c.Subscribe("room")
+}
+
+func TestPresenceOverTheWire(t *testing.T) {
+	kit := brokertest.New(t)
+	ann, tab, bob := kit.Connect(t), kit.Connect(t), kit.Connect(t)
+	assert.Equal(t, `{"presence":{"count":1,"ids":["ann"],"hash":{"ann":{"name":"Ann"}}}}`,
+		ann.SubscribeAs("presence-room", "ann", `{"name":"Ann"}`).Data)
+	tab.SubscribeAs("presence-room", "ann", `{"name":"Ann"}`)
+	ann.ExpectNothing()
+	assert.Equal(t, `{"presence":{"count":2,"ids":["ann","bob"],"hash":{"ann":{"name":"Ann"},"bob":null}}}`,
+		bob.SubscribeAs("presence-room", "bob", "").Data)
+	assert.Equal(t, `{"user_id":"bob"}`, ann.Expect("pusher_internal:member_added", "presence-room").Data)
+	tab.Expect("pusher_internal:member_added", "presence-room")
+	bob.ExpectNothing()
+	ann.Close()
+	bob.ExpectNothing()
+	tab.Unsubscribe("presence-room")
+	assert.Equal(t, `{"user_id":"ann"}`, bob.Expect("pusher_internal:member_removed", "presence-room").Data)
+
+	// A signed-in connection needs no channel_data: the user is the member.
+	eve := kit.Connect(t)
+	eve.SignIn("eve")
+	eve.Subscribe("presence-room")
+	assert.Equal(t, `{"user_id":"eve"}`, bob.Expect("pusher_internal:member_added", "presence-room").Data)
+}
+
+func TestMemberLimit(t *testing.T) {
+	kit := brokertest.New(t)
+	kit.Config.Limits.PresenceMembers = 1
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.SubscribeAs("presence-room", "ann", "")
+	data := `{"user_id":"bob"}`
+	bob.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"presence-room","auth":%q,"channel_data":%q}}`,
+		pusher.SignChannel(kit.Config, bob.SocketID(), "presence-room", data), data))
+	expectSubscriptionError(t, bob, "presence-room", "LimitReached", 403, "limit is 1")
+	ann.ExpectNothing()
+}
+
+func TestCacheChannels(t *testing.T) {
+	kit := brokertest.New(t)
+	for _, channel := range []string{"cache-a", "private-cache-a"} {
+		early := kit.Connect(t)
+		early.Subscribe(channel)
+		early.Expect("pusher:cache_miss", channel)
+		_, err := kit.App.Publish(t.Context(), channel, "price", []byte("1"))
+		require.NoError(t, err)
+		early.Expect("price", channel)
+		late := kit.Connect(t)
+		late.Subscribe(channel)
+		assert.Equal(t, "1", late.Expect("price", channel).Data)
+	}
+}
+
+func TestRewind(t *testing.T) {
+	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 10}, Rewind: 2}))
+	for i := range 4 {
+		_, err := kit.App.Publish(t.Context(), "room-1", "message", fmt.Append(nil, i))
+		require.NoError(t, err)
+	}
+	c := kit.Connect(t)
+	c.Subscribe("room-1")
+	assert.Equal(t, "2", c.Expect("message", "room-1").Data)
+	assert.Equal(t, "3", c.Expect("message", "room-1").Data)
+	c.ExpectNothing()
+}
+
+func TestSubscriptionCounts(t *testing.T) {
+	kit := brokertest.New(t)
+	kit.Config.SubscriptionCounts = true
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.Subscribe("room")
+	assert.Equal(t, `{"subscription_count":1}`, ann.Expect("pusher_internal:subscription_count", "room").Data)
+	bob.Subscribe("room")
+	assert.Equal(t, `{"subscription_count":2}`, ann.Expect("pusher_internal:subscription_count", "room").Data)
+	bob.Close()
+	assert.Equal(t, `{"subscription_count":1}`, ann.Expect("pusher_internal:subscription_count", "room").Data)
+}
+
+func TestMalformedMessagesHarmNothing(t *testing.T) {
+	kit := brokertest.New(t)
+	c := kit.Connect(t)
+	c.Subscribe("room")
+	for _, message := range []string{"", "{", "[]", `{"event":3}`, `{"event":"pusher:subscribe"}`, "\xff", `{"event":"pusher:subscribe","data":{"channel":""}}`} {
+		c.Write(message)
+		if f := c.Next(); f.Event != "pusher:error" && f.Event != "pusher:subscription_error" {
+			t.Errorf("%q was answered by %s", message, f.Raw)
+		}
+	}
+	_, err := kit.App.Publish(t.Context(), "room", "message", []byte("still there"))
+	require.NoError(t, err)
+	c.Expect("message", "room")
+}
+
+func TestShutdownClosesSoThatClientsReconnect(t *testing.T) {
+	kit := brokertest.New(t)
+	c := kit.Connect(t)
+	require.NoError(t, kit.Broker.Shutdown(t.Context()))
+	assert.Equal(t, 4200, c.CloseCode())
+	late := kit.Dial(t)
+	expectError(t, late, 4200, "shutting down")
+	assert.Equal(t, 4200, late.CloseCode())
+}
+
+func TestFailedLookupIsNotAnUnknownApp(t *testing.T) {
+	b, err := broker.New()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, b.Shutdown(context.Background())) }()
+	kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{}, Handler: pusher.NewHandler(b, failingApps{})}
+	expectError(t, kit.Dial(t), 4100, "try again")
+}
+
+type failingApps struct{}
+
+func (failingApps) AppByKey(context.Context, string) (*pusher.App, error) {
+	return nil, errors.New("database is away")
+}
+
+func (failingApps) AppByID(context.Context, string) (*pusher.App, error) {
+	return nil, errors.New("database is away")
+}

@@ -1,0 +1,250 @@
+package pusher
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/sse"
+)
+
+// MaxFeedChannels is how many channels one feed may have.
+const MaxFeedChannels = 20
+
+// SignFeed returns the token with which anybody may read the channels as a feed,
+// until it expires: give it as {prefix}/sse/app/{key}?channels=…&token=…. Public
+// channels need none. The order of the channels does not matter.
+func SignFeed(app *App, channels []string, expires time.Time) string {
+	seconds := strconv.FormatInt(expires.Unix(), 10)
+	return seconds + "." + feedSignature(app, channels, seconds)
+}
+
+func feedSignature(app *App, channels []string, seconds string) string {
+	return sign(app.Secret, "feed:", seconds, ":", strings.Join(slices.Sorted(slices.Values(channels)), ","))
+}
+
+func verifyFeed(app *App, channels []string, token string) error {
+	if token == "" {
+		return fmt.Errorf("%w: token is missing", ErrSignature)
+	}
+	seconds, got, _ := strings.Cut(token, ".")
+	if !equal(got, feedSignature(app, channels, seconds)) {
+		return fmt.Errorf("%w: token was not made with the app's secret for these channels", ErrSignature)
+	}
+	if n, err := strconv.ParseInt(seconds, 10, 64); err != nil || time.Now().Unix() > n {
+		return fmt.Errorf("%w: token has expired", ErrTimestamp)
+	}
+	return nil
+}
+
+// feedRoute takes the key from "{prefix}/sse/app/{key}".
+func feedRoute(path string) (key string, ok bool) {
+	key, ok = socketRoute(path)
+	return key, ok && strings.HasSuffix(strings.TrimSuffix(path, "/app/"+key), "/sse")
+}
+
+// feedProtocol puts what the broker has to say into blocks of a feed. What
+// concerns clients that talk back has no place there.
+var feedProtocol broker.Protocol = &feedWords{}
+
+type feedWords struct{ protocol }
+
+// Event implements broker.Protocol: the same text as over a WebSocket, and the
+// event's position as the id.
+func (w *feedWords) Event(ev *broker.Event) *transport.Message {
+	return transport.NewMessage(sse.Block(feedID(ev.Channel, ev.Position), w.protocol.Event(ev).Payload()))
+}
+
+// feedID is the id of a position; events that are not kept have none.
+func feedID(channel string, p broker.Position) sse.ID {
+	if p.IsZero() {
+		return sse.ID{}
+	}
+	return sse.ID{Channel: channel, Epoch: p.Epoch, Offset: p.Offset}
+}
+
+// Subscribed implements broker.Protocol.
+func (*feedWords) Subscribed(channel string, _ []broker.Member) *transport.Message {
+	return transport.NewMessage(sse.Comment("subscribed to " + channel))
+}
+
+// CacheMiss implements broker.Protocol.
+func (*feedWords) CacheMiss(channel string) *transport.Message {
+	return transport.NewMessage(sse.Comment("no event yet on " + channel))
+}
+
+// feedRequest is a request for a feed.
+type feedRequest struct {
+	*http.Request
+	handler  *Handler
+	app      *App
+	channels []string
+	resume   map[string]broker.Position
+	signed   error // why private channels may not be read
+}
+
+// serveFeed answers GET {prefix}/sse/app/{key}?channels=a,b. A request that is
+// refused gets a status, after which EventSource does not come back.
+func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) {
+	req, err := h.parseFeed(w, r, key)
+	if err == nil {
+		full := h.feeds.Serve(w, r, func(conn transport.Conn) transport.Receiver {
+			var session *broker.Session
+			if session, err = req.open(conn); err != nil {
+				return nil
+			}
+			return feed{session}
+		})
+		if full != nil {
+			err = &apiError{http.StatusServiceUnavailable, full.Error(), 1}
+		}
+	}
+	if err != nil {
+		h.writeError(w, r, err)
+	}
+}
+
+func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) (*feedRequest, error) {
+	app, err := h.apps.AppByKey(r.Context(), key)
+	if errors.Is(err, ErrUnknownApp) {
+		return nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app key %q does not exist", key)}
+	} else if err != nil {
+		return nil, fmt.Errorf("app lookup: %w", err)
+	}
+	d := h.dial(r, key)
+	w.Header().Set("Vary", "Origin")
+	switch {
+	case r.Method != http.MethodGet:
+		return nil, &apiError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %s is not allowed: use GET", r.Method)}
+	case app.Disabled:
+		return nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
+	case app.RequireTLS && !d.Secure:
+		return nil, &apiError{status: http.StatusForbidden, message: "app accepts encrypted connections only: use https"}
+	case !originAllowed(d.Origin, d.Host, app.AllowedOrigins):
+		return nil, &apiError{status: http.StatusForbidden, message: fmt.Sprintf("origin %q is not allowed", d.Origin)}
+	}
+	if d.Origin != "" {
+		w.Header().Set("Access-Control-Allow-Origin", d.Origin)
+	}
+	req := &feedRequest{Request: r, handler: h, app: app, resume: map[string]broker.Position{}}
+	return req, req.parse()
+}
+
+// parse reads the channels, the token and where the client left off.
+func (r *feedRequest) parse() error {
+	query := r.URL.Query()
+	for name := range strings.SplitSeq(query.Get("channels"), ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(r.channels, name) {
+			r.channels = append(r.channels, name)
+		}
+	}
+	if n := len(r.channels); n == 0 {
+		return badRequest("channels is missing: give 1 to %d, separated by commas", MaxFeedChannels)
+	} else if n > MaxFeedChannels {
+		return badRequest("channels has too many: %d, the limit is %d", n, MaxFeedChannels)
+	}
+	for _, name := range r.channels {
+		if base := broker.KindOf(name).Base(); base == broker.Presence || base == broker.ServerToUser {
+			return badRequest("channel %q is a %s channel: a feed has nobody who could be its member", name, base)
+		}
+	}
+	last := r.Header.Get("Last-Event-ID")
+	if last == "" {
+		last = query.Get("last_event_id") // for tools, and for pages that start where their content ends
+	}
+	for _, id := range sse.ParseID(last) {
+		r.resume[id.Channel] = broker.Position{Epoch: id.Epoch, Offset: id.Offset}
+	}
+	r.signed = verifyFeed(r.app, r.channels, query.Get("token"))
+	return nil
+}
+
+// open connects a session and subscribes it to all channels, or to none.
+func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
+	h := r.handler
+	d := h.dial(r.Request, r.app.Key)
+	session, err := h.broker.Connect(r.Context(), broker.ConnectOptions{
+		ConnectRequest: broker.ConnectRequest{App: r.app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
+			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure},
+		Conn: conn, Protocol: feedProtocol, MaxConnections: r.app.MaxConnections,
+	})
+	if errors.Is(err, broker.ErrQuota) {
+		return nil, &apiError{http.StatusServiceUnavailable, err.Error(), 10}
+	} else if err != nil {
+		return nil, err
+	}
+	for _, channel := range r.channels {
+		if err := r.subscribe(conn, session, channel); err != nil {
+			session.End(transport.StatusAbnormal)
+			return nil, feedError(err)
+		}
+	}
+	return session, nil
+}
+
+// subscribe starts one channel of the feed where the client left off. Where that
+// cannot be done without a gap, the client is told so and gets what comes from
+// now on.
+func (r *feedRequest) subscribe(conn transport.Conn, session *broker.Session, channel string) error {
+	ctx := session.Context()
+	req := broker.SubscribeRequest{Channel: channel, Authorized: r.signed == nil}
+	if from, ok := r.resume[channel]; ok {
+		req.After = &from
+		err := session.Subscribe(ctx, req)
+		if !errors.Is(err, storage.ErrGap) {
+			return r.unsigned(err)
+		}
+		req.After = nil
+		_ = conn.Send(gapMessage(channel))
+	}
+	// Who is cut off before the first event comes back to this position.
+	latest, err := r.handler.broker.App(r.app.ID).Latest(ctx, channel)
+	if err != nil {
+		return err
+	}
+	_ = conn.Send(transport.NewMessage(sse.Block(sse.ID{Channel: channel, Epoch: latest.Epoch, Offset: latest.Offset}, nil)))
+	return r.unsigned(session.Subscribe(ctx, req))
+}
+
+func gapMessage(channel string) *transport.Message {
+	data := appendString([]byte("event: gap\ndata: {\"channel\":"), channel)
+	return transport.NewMessage(append(data, "}\n\n"...))
+}
+
+// unsigned adds to a refusal why the token was no good.
+func (r *feedRequest) unsigned(err error) error {
+	if errors.Is(err, broker.ErrUnauthorized) && r.signed != nil {
+		return &apiError{status: http.StatusUnauthorized, message: r.signed.Error()}
+	}
+	return err
+}
+
+// feedError is the answer to a feed that was refused.
+func feedError(err error) error {
+	var answer *apiError
+	if errors.As(err, &answer) || errors.Is(err, ratelimit.ErrLimited) {
+		return err
+	}
+	_, status := subscribeStatus(err)
+	if status == http.StatusInternalServerError {
+		return err
+	}
+	return &apiError{status: status, message: refusalText(err)}
+}
+
+// feed is the receiver of a feed, whose client says nothing.
+type feed struct{ session *broker.Session }
+
+// Receive implements transport.Receiver.
+func (feed) Receive([]byte) {}
+
+// Closed implements transport.Receiver.
+func (f feed) Closed(code int, _ error) { f.session.End(code) }

@@ -1,0 +1,219 @@
+package pusher
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// feedTest is an API test behind a real server.
+type feedTest struct {
+	*apiTest
+	http *httptest.Server
+}
+
+func newFeedTest(t *testing.T, opts ...broker.Option) *feedTest {
+	a := newAPITest(t, opts...)
+	f := &feedTest{apiTest: a, http: httptest.NewServer(a.handler)}
+	t.Cleanup(func() {
+		require.NoError(t, a.broker.Shutdown(context.Background()))
+		f.http.Close()
+	})
+	return f
+}
+
+// reader is one open feed.
+type reader struct {
+	t    *testing.T
+	body *http.Response
+	text *bufio.Reader
+	last string
+}
+
+func (f *feedTest) open(t *testing.T, params url.Values, lastEventID string) *reader {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", f.http.URL+"/sse/app/key?"+params.Encode(), nil)
+	require.NoError(t, err)
+	if lastEventID != "" {
+		req.Header.Set("Last-Event-ID", lastEventID)
+	}
+	resp, err := f.http.Client().Do(req)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	require.Equal(t, 200, resp.StatusCode)
+	return &reader{t: t, body: resp, text: bufio.NewReader(resp.Body), last: lastEventID}
+}
+
+// next returns the event's name and data of the next block that has data.
+func (r *reader) next() (event, data string) {
+	r.t.Helper()
+	for {
+		line, err := r.text.ReadString('\n')
+		require.NoError(r.t, err)
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch name {
+		case "id":
+			r.last = value
+		case "event":
+			event = value
+		case "data":
+			data = value
+		case "":
+			if value == "" && data != "" {
+				return event, data
+			}
+		}
+	}
+}
+
+func (f *feedTest) publish(t *testing.T, channel, data string) {
+	t.Helper()
+	_, err := f.broker.App("1").Publish(t.Context(), channel, "message", []byte(data))
+	require.NoError(t, err)
+}
+
+func frameOf(channel, data string) string {
+	return fmt.Sprintf(`{"event":"message","channel":%q,"data":%q}`, channel, data)
+}
+
+var keepAll = broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 5}})
+
+func TestFeedResumesExactly(t *testing.T) {
+	f := newFeedTest(t, keepAll)
+	r := f.open(t, url.Values{"channels": {"room-a,room-b"}}, "")
+	f.publish(t, "room-a", "1")
+	_, data := r.next()
+	assert.Equal(t, frameOf("room-a", "1"), data)
+	require.NoError(t, r.body.Body.Close())
+
+	f.publish(t, "room-b", "2")
+	f.publish(t, "room-a", "3")
+	again := f.open(t, url.Values{"channels": {"room-a,room-b"}}, r.last)
+	got := map[string]bool{}
+	for range 2 {
+		_, data := again.next()
+		got[data] = true
+	}
+	assert.Equal(t, map[string]bool{frameOf("room-b", "2"): true, frameOf("room-a", "3"): true}, got)
+	f.publish(t, "room-b", "4")
+	_, data = again.next()
+	assert.Equal(t, frameOf("room-b", "4"), data)
+}
+
+func TestFeedTellsOfAGap(t *testing.T) {
+	f := newFeedTest(t, keepAll)
+	r := f.open(t, url.Values{"channels": {"room-a"}}, "")
+	f.publish(t, "room-a", "0")
+	r.next()
+	for i := range 9 {
+		f.publish(t, "room-a", fmt.Sprint("missed ", i))
+	}
+	again := f.open(t, url.Values{"channels": {"room-a"}}, r.last)
+	event, data := again.next()
+	assert.Equal(t, "gap", event)
+	assert.Equal(t, `{"channel":"room-a"}`, data)
+	f.publish(t, "room-a", "now")
+	_, data = again.next()
+	assert.Equal(t, frameOf("room-a", "now"), data)
+	third := f.open(t, url.Values{"channels": {"room-a"}}, again.last)
+	f.publish(t, "room-a", "then")
+	_, data = third.next()
+	assert.Equal(t, frameOf("room-a", "then"), data)
+}
+
+func TestFeedOfPrivateChannels(t *testing.T) {
+	f := newFeedTest(t)
+	channels := []string{"private-b", "a"}
+	r := f.open(t, url.Values{"channels": {"a,private-b"}, "token": {SignFeed(f.app, channels, time.Now().Add(time.Minute))}}, "")
+	f.publish(t, "private-b", "secret")
+	_, data := r.next()
+	assert.Equal(t, frameOf("private-b", "secret"), data)
+}
+
+func TestFeedEndsWithTheBroker(t *testing.T) {
+	f := newFeedTest(t)
+	r := f.open(t, url.Values{"channels": {"a"}}, "")
+	done := make(chan error, 1)
+	go func() { done <- f.broker.Shutdown(context.Background()) }()
+	event, data := r.next()
+	assert.Equal(t, "close", event)
+	assert.Contains(t, data, `"code":4200`)
+	require.NoError(t, <-done)
+}
+
+func TestRefusedFeeds(t *testing.T) {
+	f := newFeedTest(t)
+	token := func(a *App, expires time.Duration, channels ...string) string {
+		return "&token=" + SignFeed(a, channels, time.Now().Add(expires))
+	}
+	for _, c := range []struct {
+		path, origin string
+		status       int
+		text         string
+	}{
+		{"/sse/app/other?channels=a", "", 404, `"other"`},
+		{"/sse/app/key", "", 400, "channels is missing"},
+		{"/sse/app/key?channels=" + strings.Repeat("a,", 10) + "b", "https://evil.example", 403, "origin"},
+		{"/sse/app/key?channels=" + manyChannels(MaxFeedChannels+1), "", 400, "limit is 20"},
+		{"/sse/app/key?channels=b%20b", "", 400, "character"},
+		{"/sse/app/key?channels=presence-a", "", 400, "presence"},
+		{"/sse/app/key?channels=%23server-to-user-ann", "", 400, "server-to-user"},
+		{"/sse/app/key?channels=private-a", "", 401, "token is missing"},
+		{"/sse/app/key?channels=private-a" + token(f.app, time.Minute, "private-b"), "", 401, "token"},
+		{"/sse/app/key?channels=private-a" + token(f.app, -time.Minute, "private-a"), "", 401, "expired"},
+		{"/sse/app/key?channels=private-a" + token(&App{Secret: "x"}, time.Minute, "private-a"), "", 401, "secret"},
+	} {
+		r := httptest.NewRequest("GET", c.path, nil)
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		f.expectError(f.do(r), c.status, c.text)
+	}
+	f.expectError(f.do(httptest.NewRequest("POST", "/sse/app/key?channels=a", nil)), 405, "GET")
+	assert.Zero(t, f.broker.Stats().Sessions, "nothing is left of refused feeds")
+	f.app.RequireTLS = true
+	f.expectError(f.do(httptest.NewRequest("GET", "/sse/app/key?channels=a", nil)), 403, "https")
+	f.app.Disabled = true
+	f.expectError(f.do(httptest.NewRequest("GET", "/sse/app/key?channels=a", nil)), 403, "disabled")
+}
+
+func manyChannels(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprint("c", i)
+	}
+	return strings.Join(names, ",")
+}
+
+func TestFeedOverQuota(t *testing.T) {
+	f := newFeedTest(t)
+	f.app.MaxConnections = 1
+	f.open(t, url.Values{"channels": {"a"}}, "")
+	w := f.do(httptest.NewRequest("GET", "/sse/app/key?channels=a", nil))
+	f.expectError(w, 503, "limit is 1")
+	assert.NotEmpty(t, w.Header().Get("Retry-After"))
+}
+
+func TestPagesOfAllowedOriginsMayRead(t *testing.T) {
+	f := newFeedTest(t)
+	f.app.AllowedOrigins = []string{"https://*.example"}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", f.http.URL+"/sse/app/key?channels=a", nil)
+	require.NoError(t, err)
+	req.Header.Set("Origin", "https://chat.example")
+	resp, err := f.http.Client().Do(req)
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	assert.Equal(t, 200, resp.StatusCode)
+	assert.Equal(t, "https://chat.example", resp.Header.Get("Access-Control-Allow-Origin"))
+}

@@ -1,0 +1,163 @@
+package pusher
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// frame is a message from a client, of which only the outermost level has been
+// parsed.
+type frame struct {
+	event   string
+	channel string
+	data    json.RawMessage
+}
+
+// parseFrame parses a message. Its errors, and those of the frame's methods, are
+// *broker.FieldError.
+func parseFrame(message []byte, limits Limits) (frame, error) {
+	if !utf8.Valid(message) {
+		return frame{}, &broker.FieldError{Field: "message", Problem: "is not valid UTF-8"}
+	}
+	var f frame
+	if err := parseObject(message, "message", field{name: "event", text: &f.event},
+		field{name: "channel", text: &f.channel}, field{name: "data", raw: &f.data}); err != nil {
+		return frame{}, err
+	}
+	switch n := utf8.RuneCountInString(f.event); {
+	case n == 0:
+		return frame{}, &broker.FieldError{Field: "event", Problem: "is missing"}
+	case n > limits.EventNameChars:
+		return frame{}, &broker.FieldError{Field: "event", Problem: "is too long", Limit: limits.EventNameChars, Got: n}
+	}
+	return f, nil
+}
+
+// parseData parses the frame's data, which may be an object or a string that
+// holds one.
+func (f *frame) parseData(fields ...field) error {
+	data := []byte(f.data)
+	if text, ok := jsonString(data); ok {
+		data = []byte(text)
+	}
+	return parseObject(data, "data", fields...)
+}
+
+type subscribeData struct {
+	channel, auth, channelData string
+}
+
+func (f *frame) subscribe() (d subscribeData, err error) {
+	err = f.parseData(field{name: "channel", text: &d.channel}, field{name: "auth", text: &d.auth},
+		field{name: "channel_data", text: &d.channelData})
+	return d, err
+}
+
+func (f *frame) unsubscribe() (channel string, err error) {
+	err = f.parseData(field{name: "channel", text: &channel})
+	return channel, err
+}
+
+type signInData struct {
+	auth, userData string
+}
+
+func (f *frame) signIn() (d signInData, err error) {
+	err = f.parseData(field{name: "auth", text: &d.auth}, field{name: "user_data", text: &d.userData})
+	return d, err
+}
+
+type clientEventData struct {
+	channel string
+	// data is text or, with json, a JSON value.
+	data []byte
+	json bool
+}
+
+func (f *frame) clientEvent(limits Limits) (clientEventData, error) {
+	if f.event == "client-" {
+		return clientEventData{}, &broker.FieldError{Field: "event", Value: f.event, Problem: "has no name after its prefix"}
+	}
+	if f.channel == "" {
+		return clientEventData{}, &broker.FieldError{Field: "channel", Problem: "is missing"}
+	}
+	ev := clientEventData{channel: f.channel}
+	if text, ok := jsonString(f.data); ok {
+		ev.data = []byte(text)
+	} else if ev.json = true; len(f.data) > 0 {
+		ev.data = bytes.Clone(f.data) // it outlives the message
+	} else {
+		ev.data = []byte("null")
+	}
+	if len(ev.data) > limits.EventBytes {
+		return clientEventData{}, &broker.FieldError{Field: "data", Problem: "is too large, in bytes", Limit: limits.EventBytes, Got: len(ev.data)}
+	}
+	return ev, nil
+}
+
+// parseChannelData parses the channel_data of a presence channel.
+func parseChannelData(channelData string, limits Limits) (broker.Member, error) {
+	var d struct {
+		UserID   json.RawMessage `json:"user_id"`
+		UserInfo json.RawMessage `json:"user_info"`
+	}
+	if err := unmarshal([]byte(channelData), &d, "channel_data"); err != nil {
+		return broker.Member{}, err
+	}
+	id, err := userID(d.UserID)
+	if err != nil {
+		return broker.Member{}, err
+	}
+	info, err := userInfo(d.UserInfo, limits)
+	return broker.Member{UserID: id, Info: info}, err
+}
+
+// userID accepts numbers, which many backends have for their users' IDs.
+func userID(raw json.RawMessage) (string, error) {
+	id, ok := jsonString(raw)
+	if !ok {
+		if len(raw) == 0 || string(raw) == "null" {
+			return "", &broker.FieldError{Field: "channel_data.user_id", Problem: "is missing"}
+		}
+		if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
+			return "", &broker.FieldError{Field: "channel_data.user_id", Problem: "is neither a string nor a number"}
+		}
+		id = string(raw)
+	}
+	return id, broker.CheckUserID(id)
+}
+
+func userInfo(raw json.RawMessage, limits Limits) ([]byte, error) {
+	if len(raw) > limits.UserInfoBytes {
+		return nil, &broker.FieldError{Field: "user_info", Problem: "is too large, in bytes", Limit: limits.UserInfoBytes, Got: len(raw)}
+	}
+	if string(raw) == "null" {
+		return nil, nil
+	}
+	return raw, nil
+}
+
+// parseUserData parses the user_data of a sign-in. The length of the watchlist
+// is left to the caller: one that is too long does not prevent the sign-in.
+func parseUserData(userData string, limits Limits) (broker.User, error) {
+	var d struct {
+		ID        string          `json:"id"`
+		UserInfo  json.RawMessage `json:"user_info"`
+		Watchlist []string        `json:"watchlist"`
+	}
+	if err := unmarshal([]byte(userData), &d, "user_data"); err != nil {
+		return broker.User{}, err
+	}
+	if strings.TrimSpace(d.ID) == "" {
+		return broker.User{}, &broker.FieldError{Field: "user_data.id", Problem: "is empty"}
+	}
+	if err := broker.CheckUserID(d.ID); err != nil {
+		return broker.User{}, err
+	}
+	info, err := userInfo(d.UserInfo, limits)
+	return broker.User{ID: d.ID, Info: info, Watchlist: d.Watchlist}, err
+}

@@ -1,0 +1,230 @@
+package pusher
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+var testLimits = Limits{}.withDefaults()
+
+func mustParse(t testing.TB, message string) frame {
+	t.Helper()
+	f, err := parseFrame([]byte(message), testLimits)
+	require.NoError(t, err)
+	return f
+}
+
+func TestParseFrame(t *testing.T) {
+	f := mustParse(t, `{"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s","channel_data":"{\"user_id\":1}"},"extra":[1]}`)
+	assert.Equal(t, "pusher:subscribe", f.event)
+	sub, err := f.subscribe()
+	require.NoError(t, err)
+	assert.Equal(t, subscribeData{"presence-a", "k:s", `{"user_id":1}`}, sub)
+
+	f = mustParse(t, `{"event":"pusher:subscribe","data":"{\"channel\":\"a\"}"}`)
+	sub, err = f.subscribe()
+	require.NoError(t, err)
+	assert.Equal(t, subscribeData{channel: "a"}, sub)
+
+	f = mustParse(t, ` {"event":"pusher:unsubscribe","data":{"channel":"a"}} `)
+	channel, err := f.unsubscribe()
+	require.NoError(t, err)
+	assert.Equal(t, "a", channel)
+
+	f = mustParse(t, `{"event":"pusher:signin","data":{"auth":"k:s","user_data":"{}"}}`)
+	in, err := f.signIn()
+	require.NoError(t, err)
+	assert.Equal(t, signInData{"k:s", "{}"}, in)
+}
+
+func TestClientEventsKeepTheShapeOfTheirData(t *testing.T) {
+	for data, want := range map[string]clientEventData{
+		`{"a": 1}`: {"private-a", []byte(`{"a": 1}`), true},
+		`"text"`:   {"private-a", []byte(`text`), false},
+		`[1]`:      {"private-a", []byte(`[1]`), true},
+		`null`:     {"private-a", []byte(`null`), true},
+		`12`:       {"private-a", []byte(`12`), true},
+	} {
+		f := mustParse(t, fmt.Sprintf(`{"event":"client-x","channel":"private-a","data":%s}`, data))
+		got, err := f.clientEvent(testLimits)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	}
+	f := mustParse(t, `{"event":"client-x","channel":"private-a"}`)
+	got, err := f.clientEvent(testLimits)
+	require.NoError(t, err)
+	assert.Equal(t, clientEventData{"private-a", []byte("null"), true}, got)
+}
+
+func TestClientEventsOutliveTheirMessage(t *testing.T) {
+	message := []byte(`{"event":"client-x","channel":"private-a","data":{"a":1}}`)
+	f, err := parseFrame(message, testLimits)
+	require.NoError(t, err)
+	ev, err := f.clientEvent(testLimits)
+	require.NoError(t, err)
+	clear(message)
+	assert.Equal(t, `{"a":1}`, string(ev.data))
+	assert.Equal(t, "private-a", ev.channel)
+	assert.Equal(t, "client-x", f.event)
+}
+
+func TestMalformedFrames(t *testing.T) {
+	subscribe := func(f frame) error { _, err := f.subscribe(); return err }
+	unsubscribe := func(f frame) error { _, err := f.unsubscribe(); return err }
+	signIn := func(f frame) error { _, err := f.signIn(); return err }
+	clientEvent := func(f frame) error { _, err := f.clientEvent(testLimits); return err }
+	for _, c := range []struct {
+		message string
+		then    func(frame) error
+		field   string
+	}{
+		{``, nil, "message"},
+		{`nonsense`, nil, "message"},
+		{`[]`, nil, "message"},
+		{`null`, nil, "message"},
+		{`{"event":"a"`, nil, "message"},
+		{`{}`, nil, "event"},
+		{`{"event":1}`, nil, "event"},
+		{`{"event":""}`, nil, "event"},
+		{`{"event":"` + strings.Repeat("ü", 201) + `"}`, nil, "event"},
+		{`{"event":"client-a","channel":[]}`, nil, "channel"},
+		{`{"event":"pusher:subscribe"}`, subscribe, "data"},
+		{`{"event":"pusher:subscribe","data":[]}`, subscribe, "data"},
+		{`{"event":"pusher:subscribe","data":"nonsense"}`, subscribe, "data"},
+		{`{"event":"pusher:subscribe","data":{"channel":1}}`, subscribe, "channel"},
+		{`{"event":"pusher:subscribe","data":{"channel":"a","auth":{}}}`, subscribe, "auth"},
+		{`{"event":"pusher:subscribe","data":{"channel":"a","channel_data":{}}}`, subscribe, "channel_data"},
+		{`{"event":"pusher:unsubscribe","data":7}`, unsubscribe, "data"},
+		{`{"event":"pusher:signin","data":{"user_data":{}}}`, signIn, "user_data"},
+		{`{"event":"client-","channel":"private-a"}`, clientEvent, "event"},
+		{`{"event":"client-a"}`, clientEvent, "channel"},
+		{`{"event":"client-a","channel":"private-a","data":"` + strings.Repeat("x", 10241) + `"}`, clientEvent, "data"},
+	} {
+		f, err := parseFrame([]byte(c.message), testLimits)
+		if c.then != nil {
+			require.NoError(t, err, c.message)
+			err = c.then(f)
+		}
+		var field *broker.FieldError
+		if assert.ErrorAs(t, err, &field, c.message) {
+			assert.Equal(t, c.field, field.Field, c.message)
+		}
+	}
+}
+
+func TestParseChannelData(t *testing.T) {
+	for data, want := range map[string]broker.Member{
+		`{"user_id":"ann","user_info":{"name":"Ann"}}`: {UserID: "ann", Info: []byte(`{"name":"Ann"}`)},
+		`{"user_id":12}`:                     {UserID: "12"},
+		`{"user_id":9007199254740993}`:       {UserID: "9007199254740993"},
+		`{"user_id":-1,"user_info":null}`:    {UserID: "-1"},
+		`{"user_id":"a","user_info":"text"}`: {UserID: "a", Info: []byte(`"text"`)},
+	} {
+		got, err := parseChannelData(data, testLimits)
+		require.NoError(t, err, data)
+		assert.Equal(t, want, got, data)
+	}
+	for data, want := range map[string]string{
+		`nonsense`:         "channel_data",
+		`{}`:               "channel_data.user_id",
+		`{"user_id":null}`: "channel_data.user_id",
+		`{"user_id":true}`: "channel_data.user_id",
+		`{"user_id":{}}`:   "channel_data.user_id",
+		`{"user_id":""}`:   "user_id",
+		`{"user_id":"` + strings.Repeat("x", 129) + `"}`:                  "user_id",
+		`{"user_id":"a","user_info":"` + strings.Repeat("x", 1024) + `"}`: "user_info",
+	} {
+		_, err := parseChannelData(data, testLimits)
+		var field *broker.FieldError
+		if assert.ErrorAs(t, err, &field, data) {
+			assert.Equal(t, want, field.Field, data)
+		}
+	}
+}
+
+func TestParseUserData(t *testing.T) {
+	user, err := parseUserData(`{"id":"ann","user_info":{"name":"Ann"},"watchlist":["bob","eve"]}`, testLimits)
+	require.NoError(t, err)
+	assert.Equal(t, broker.User{ID: "ann", Info: []byte(`{"name":"Ann"}`), Watchlist: []string{"bob", "eve"}}, user)
+	for _, data := range []string{``, `{}`, `{"id":""}`, `{"id":" "}`, `{"id":12}`, `{"id":"a","watchlist":"b"}`, `{"id":"a","watchlist":[1]}`,
+		`{"id":"` + strings.Repeat("x", 129) + `"}`, `{"id":"a","user_info":"` + strings.Repeat("x", 1024) + `"}`} {
+		_, err := parseUserData(data, testLimits)
+		require.ErrorIs(t, err, broker.ErrInvalid, data)
+	}
+}
+
+// FuzzFrame feeds messages to everything that parses them.
+func FuzzFrame(f *testing.F) {
+	for _, s := range []string{
+		`{"event":"pusher:subscribe","data":{"channel":"presence-a","auth":"k:s","channel_data":"{\"user_id\":1}"}}`,
+		`{"event":"client-x","channel":"private-a","data":[1,{"a":"b"}]}`,
+		`{"event":"pusher:signin","data":"{\"auth\":\"\",\"user_data\":\"{\\\"id\\\":\\\"1\\\"}\"}"}`,
+		`{"event":"\ud800","data":"\u0000"}`, `{"data":`, `[[[[`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		fr, err := parseFrame(data, testLimits)
+		if err != nil {
+			require.ErrorIs(t, err, broker.ErrInvalid)
+			return
+		}
+		require.NotEmpty(t, fr.event)
+		var whole map[string]json.RawMessage
+		require.NoError(t, json.Unmarshal(data, &whole))
+		var event string
+		require.NoError(t, json.Unmarshal(whole["event"], &event))
+		require.Equal(t, event, fr.event)
+		require.Equal(t, string(whole["data"]), string(fr.data))
+		if sub, err := fr.subscribe(); err == nil {
+			_, err = parseChannelData(sub.channelData, testLimits)
+			requireInvalid(t, err)
+		}
+		if in, err := fr.signIn(); err == nil {
+			_, err = parseUserData(in.userData, testLimits)
+			requireInvalid(t, err)
+		}
+		if ev, err := fr.clientEvent(testLimits); err == nil {
+			require.LessOrEqual(t, len(ev.data), testLimits.EventBytes)
+			if ev.json {
+				require.True(t, json.Valid(ev.data))
+			}
+		}
+	})
+}
+
+func requireInvalid(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		require.ErrorIs(t, err, broker.ErrInvalid)
+	}
+}
+
+func TestParsingHasAnAllocationBudget(t *testing.T) {
+	subscribe := []byte(`{"event":"pusher:subscribe","data":{"auth":"","channel":"room-1"}}`)
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		f, _ := parseFrame(subscribe, testLimits)
+		_, _ = f.subscribe()
+	}), 12.0)
+	event := []byte(`{"event":"client-typing","channel":"private-room","data":{"on":true}}`)
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+		f, _ := parseFrame(event, testLimits)
+		_, _ = f.clientEvent(testLimits)
+	}), 8.0)
+}
+
+func BenchmarkParseClientEvent(b *testing.B) {
+	event := []byte(`{"event":"client-typing","channel":"private-room","data":{"on":true}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		f, _ := parseFrame(event, testLimits)
+		_, _ = f.clientEvent(testLimits)
+	}
+}

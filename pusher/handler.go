@@ -1,0 +1,184 @@
+package pusher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/wheel"
+	"github.com/carillon-rt/carillon/transport/sse"
+	"github.com/carillon-rt/carillon/transport/websocket"
+	"github.com/carillon-rt/carillon/transport/xhr"
+)
+
+// Handler is an http.Handler for everything of the protocol that goes over HTTP:
+// WebSocket connections at {prefix}/app/{key}, what clients fall back to below
+// that path, feeds over Server-Sent Events at {prefix}/sse/app/{key}?channels=…,
+// and the HTTP API at {prefix}/apps/{id}/…, under whatever prefix it is mounted. It is safe for
+// concurrent use, and ends with its broker's Shutdown.
+type Handler struct {
+	broker   *broker.Broker
+	apps     Apps
+	log      *slog.Logger
+	sockets  *websocket.Server
+	xhr      *xhr.Server
+	feeds    *sse.Server
+	wheel    *wheel.Wheel
+	webhooks *webhooks
+	options  options
+}
+
+// DefaultActivityTimeout is how long a connection may be silent before either
+// side pings, where WithActivityTimeout does not say. PongTimeout is how long
+// the answer may take.
+const (
+	DefaultActivityTimeout = 120 * time.Second
+	PongTimeout            = 30 * time.Second
+)
+
+type options struct {
+	activityTimeout time.Duration
+	trustedProxies  []netip.Prefix
+	httpClient      *http.Client
+	webSocket       []websocket.Option
+	xhr             []xhr.Option
+	feeds           []sse.Option
+}
+
+// Option changes a handler.
+type Option func(*options)
+
+// WithActivityTimeout sets how long a connection may be silent before either
+// side pings. It is told to the clients in whole seconds, at least 1.
+func WithActivityTimeout(d time.Duration) Option {
+	return func(o *options) { o.activityTimeout = max(d.Truncate(time.Second), time.Second) }
+}
+
+// WithTrustedProxies names the reverse proxies whose X-Forwarded-For and
+// X-Forwarded-Proto headers say where a client is and whether its connection is
+// encrypted. Without it these headers are ignored.
+func WithTrustedProxies(proxies ...netip.Prefix) Option {
+	return func(o *options) { o.trustedProxies = append(o.trustedProxies, proxies...) }
+}
+
+// WithHTTPClient sets the client that delivers webhooks. Its time-out and
+// redirect policy are overridden.
+func WithHTTPClient(c *http.Client) Option {
+	return func(o *options) { o.httpClient = c }
+}
+
+// WithWebSocket passes options to the WebSocket transport, such as the bounds of
+// a connection's queue.
+func WithWebSocket(opts ...websocket.Option) Option {
+	return func(o *options) { o.webSocket = append(o.webSocket, opts...) }
+}
+
+// WithXHR passes options to the transports that clients fall back to where
+// WebSocket is blocked, such as the bound of their sessions.
+func WithXHR(opts ...xhr.Option) Option {
+	return func(o *options) { o.xhr = append(o.xhr, opts...) }
+}
+
+// WithFeeds passes options to the feeds over Server-Sent Events, such as the
+// bound of their number.
+func WithFeeds(opts ...sse.Option) Option {
+	return func(o *options) { o.feeds = append(o.feeds, opts...) }
+}
+
+// wheelTick is how exact the handler's time-outs are.
+const wheelTick = 250 * time.Millisecond
+
+// NewHandler returns a handler that connects the clients of the given apps with
+// the broker. It gives the broker the apps' cipher for encrypted channels, and
+// delivers their webhooks.
+func NewHandler(b *broker.Broker, apps Apps, opts ...Option) *Handler {
+	o := options{activityTimeout: DefaultActivityTimeout, httpClient: http.DefaultClient}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	h := &Handler{
+		broker: b, apps: apps, log: b.Logger(), options: o,
+		sockets: websocket.NewServer(o.webSocket...),
+		xhr:     xhr.NewServer(o.xhr...),
+		feeds:   sse.NewServer(o.feeds...),
+		wheel:   wheel.New(wheelTick, 512),
+	}
+	h.webhooks = newWebhooks(h, o.httpClient)
+	b.UseCipher(&cipher{apps: apps})
+	b.OnShutdown(h.shutdown)
+	return h
+}
+
+// shutdown stops what the handler runs, after the broker has ended every session.
+func (h *Handler) shutdown(ctx context.Context) error {
+	err := errors.Join(h.sockets.Shutdown(ctx), h.xhr.Shutdown(ctx), h.feeds.Shutdown(ctx))
+	h.wheel.Stop()
+	return errors.Join(err, h.webhooks.shutdown(ctx))
+}
+
+// ServeHTTP implements http.Handler.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := r.URL.EscapedPath()
+	if key, ok := feedRoute(path); ok && !isUpgrade(r) {
+		h.serveFeed(w, r, key)
+		return
+	}
+	if key, ok := socketRoute(path); ok {
+		h.serveSocket(w, r, key)
+		return
+	}
+	if id, rest, ok := apiRoute(path); ok {
+		h.serveAPI(w, r, id, rest)
+		return
+	}
+	if route, ok := parseXHRRoute(path); ok {
+		h.serveXHR(w, r, route)
+		return
+	}
+	if isUpgrade(r) {
+		h.rejectSocket(w, r, &closeError{code: 4005, message: fmt.Sprintf("path %q not found: connect to {prefix}/app/{key}", path)})
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// socketRoute takes the key from "{prefix}/app/{key}".
+func socketRoute(path string) (key string, ok bool) {
+	i := strings.LastIndex(path, "/app/")
+	if i < 0 {
+		return "", false
+	}
+	if key = path[i+len("/app/"):]; key == "" || strings.Contains(key, "/") {
+		return "", false
+	}
+	return key, true
+}
+
+// apiRoute takes the app's ID, and what follows it, from
+// "{prefix}/apps/{id}/{rest}", in the path as it was escaped.
+func apiRoute(path string) (id, rest string, ok bool) {
+	for from := 0; ; {
+		i := strings.Index(path[from:], "/apps/")
+		if i < 0 {
+			return "", "", false
+		}
+		from += i + len("/apps/")
+		id, rest, ok = strings.Cut(path[from:], "/")
+		for _, route := range [...]string{"events", "batch_events", "channels", "users"} {
+			if tail, is := strings.CutPrefix(rest, route); ok && id != "" && is && (tail == "" || tail[0] == '/') {
+				return id, "/" + rest, true
+			}
+		}
+		from--
+	}
+}
+
+func isUpgrade(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+}

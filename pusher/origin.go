@@ -1,0 +1,47 @@
+package pusher
+
+import (
+	"net/url"
+	"strings"
+)
+
+// originAllowed says whether a page of the origin may connect to host. patterns
+// are an app's AllowedOrigins.
+func originAllowed(origin, host string, patterns []string) bool {
+	if origin == "" {
+		return true
+	}
+	origin = strings.ToLower(origin)
+	if len(patterns) == 0 {
+		u, err := url.Parse(origin)
+		return err == nil && u.Host != "" && u.Host == strings.ToLower(host)
+	}
+	for _, p := range patterns {
+		if p == "*" || matchOrigin(strings.ToLower(p), origin) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchOrigin matches a pattern in which a * stands for any text without a
+// slash, so that none can reach beyond the scheme or the host.
+func matchOrigin(pattern, origin string) bool {
+	before, after, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == origin
+	}
+	rest, ok := strings.CutPrefix(origin, before)
+	if !ok {
+		return false
+	}
+	for i := 0; i <= len(rest); i++ {
+		if matchOrigin(after, rest[i:]) {
+			return true
+		}
+		if i < len(rest) && rest[i] == '/' {
+			return false
+		}
+	}
+	return false
+}

@@ -1,0 +1,179 @@
+package pusher
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// protocol7 puts what the broker has to say into the protocol's words. Versions
+// 5 and 6 differ from 7 in nothing that a server sends.
+var protocol7 broker.Protocol = &protocol{}
+
+type protocol struct{}
+
+// begin starts a message: `{"event":"…","channel":"…","data":`. The caller adds
+// the data and the closing brace.
+func begin(size int, event, channel string) []byte {
+	dst := make([]byte, 0, size+len(event)+len(channel)+48)
+	dst = append(dst, `{"event":`...)
+	dst = appendString(dst, event)
+	if channel != "" {
+		dst = append(dst, `,"channel":`...)
+		dst = appendString(dst, channel)
+	}
+	return append(dst, `,"data":`...)
+}
+
+// message is a message whose data is a string, as all but errors have it.
+func message(event, channel string, data []byte) *transport.Message {
+	dst := appendString(begin(len(data)+len(data)/4, event, channel), data)
+	return transport.NewMessage(append(dst, '}'))
+}
+
+// Event implements broker.Protocol.
+func (*protocol) Event(ev *broker.Event) *transport.Message {
+	dst := begin(len(ev.Data)+len(ev.Data)/4+len(ev.UserID), ev.Name, ev.Channel)
+	if ev.JSON {
+		dst = append(dst, ev.Data...)
+	} else {
+		dst = appendString(dst, ev.Data)
+	}
+	if ev.UserID != "" {
+		dst = append(dst, `,"user_id":`...)
+		dst = appendString(dst, ev.UserID)
+	}
+	return transport.NewMessage(append(dst, '}'))
+}
+
+// Subscribed implements broker.Protocol.
+func (*protocol) Subscribed(channel string, members []broker.Member) *transport.Message {
+	const event = "pusher_internal:subscription_succeeded"
+	if broker.KindOf(channel).Base() != broker.Presence {
+		return message(event, channel, []byte("{}"))
+	}
+	data := append(make([]byte, 0, 64+64*len(members)), `{"presence":{"count":`...)
+	data = strconv.AppendInt(data, int64(len(members)), 10)
+	data = append(data, `,"ids":[`...)
+	for i, m := range members {
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = appendString(data, m.UserID)
+	}
+	data = append(data, `],"hash":{`...)
+	for i, m := range members {
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = append(appendString(data, m.UserID), ':')
+		if len(m.Info) == 0 {
+			data = append(data, "null"...)
+		} else {
+			data = append(data, m.Info...)
+		}
+	}
+	return message(event, channel, append(data, "}}}"...))
+}
+
+// CacheMiss implements broker.Protocol.
+func (*protocol) CacheMiss(channel string) *transport.Message {
+	return message("pusher:cache_miss", channel, []byte("{}"))
+}
+
+// MemberAdded implements broker.Protocol.
+func (*protocol) MemberAdded(channel string, m broker.Member) *transport.Message {
+	data := appendString([]byte(`{"user_id":`), m.UserID)
+	if len(m.Info) > 0 {
+		data = append(append(data, `,"user_info":`...), m.Info...)
+	}
+	return message("pusher_internal:member_added", channel, append(data, '}'))
+}
+
+// MemberRemoved implements broker.Protocol.
+func (*protocol) MemberRemoved(channel string, m broker.Member) *transport.Message {
+	data := appendString([]byte(`{"user_id":`), m.UserID)
+	return message("pusher_internal:member_removed", channel, append(data, '}'))
+}
+
+// SubscriptionCount implements broker.Protocol.
+func (*protocol) SubscriptionCount(channel string, count int) *transport.Message {
+	data := strconv.AppendInt([]byte(`{"subscription_count":`), int64(count), 10)
+	return message("pusher_internal:subscription_count", channel, append(data, '}'))
+}
+
+// Watchlist implements broker.Protocol.
+func (*protocol) Watchlist(online, offline []string) *transport.Message {
+	data := []byte(`{"events":[`)
+	add := func(name string, ids []string) {
+		if len(ids) == 0 {
+			return
+		}
+		if data[len(data)-1] == '}' {
+			data = append(data, ',')
+		}
+		data = append(data, `{"name":"`+name+`","user_ids":[`...)
+		for i, id := range ids {
+			if i > 0 {
+				data = append(data, ',')
+			}
+			data = appendString(data, id)
+		}
+		data = append(data, "]}"...)
+	}
+	add("online", online)
+	add("offline", offline)
+	return message("pusher_internal:watchlist_events", "", append(data, "]}"...))
+}
+
+// Close implements broker.Protocol. Of the codes, 4009 keeps clients from
+// reconnecting, 4100 makes them wait, and 4200 brings them back at once.
+func (*protocol) Close(reason broker.CloseReason) (code int, text string) {
+	switch reason {
+	case broker.CloseSlow:
+		return 4100, "client is too slow: messages were waiting over the limit"
+	case broker.CloseTerminated:
+		return 4009, "connections of the user were terminated"
+	default:
+		return 4200, "server is shutting down: reconnect"
+	}
+}
+
+// Messages that are the same for everybody.
+var (
+	pingMessage = message("pusher:ping", "", []byte("{}"))
+	pongMessage = message("pusher:pong", "", []byte("{}"))
+)
+
+func connectionEstablished(socketID string, activityTimeout time.Duration) *transport.Message {
+	data := appendString([]byte(`{"socket_id":`), socketID)
+	data = append(data, `,"activity_timeout":`...)
+	data = strconv.AppendInt(data, int64(activityTimeout/time.Second), 10)
+	return message("pusher:connection_established", "", append(data, '}'))
+}
+
+// errorMessage is the one message whose data is an object. A code of 0 is null.
+func errorMessage(code int, text string) *transport.Message {
+	dst := append(begin(len(text)+32, "pusher:error", ""), `{"code":`...)
+	if code == 0 {
+		dst = append(dst, "null"...)
+	} else {
+		dst = strconv.AppendInt(dst, int64(code), 10)
+	}
+	dst = appendString(append(dst, `,"message":`...), text)
+	return transport.NewMessage(append(dst, "}}"...))
+}
+
+func subscriptionError(channel, kind, text string, status int) *transport.Message {
+	data := appendString([]byte(`{"type":`), kind)
+	data = appendString(append(data, `,"error":`...), text)
+	data = strconv.AppendInt(append(data, `,"status":`...), int64(status), 10)
+	return message("pusher:subscription_error", channel, append(data, '}'))
+}
+
+func signinSuccess(userData string) *transport.Message {
+	data := appendString([]byte(`{"user_data":`), userData)
+	return message("pusher:signin_success", "", append(data, '}'))
+}

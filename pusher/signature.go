@@ -1,0 +1,98 @@
+package pusher
+
+import (
+	"crypto/hmac"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Errors of signatures. They come wrapped: use errors.Is.
+var (
+	// ErrSignature says that a signature is missing or not valid.
+	ErrSignature = errors.New("invalid signature")
+	// ErrTimestamp says that a request was signed too long ago, or in the
+	// future.
+	ErrTimestamp = errors.New("timestamp expired")
+)
+
+// SignChannel returns the auth string for a subscription of the connection with
+// the socket ID (https://pusher.com/docs/channels/library_auth_reference/auth-signatures/).
+// channelData is the presence member's JSON as it will be sent, byte for byte, or
+// empty.
+func SignChannel(app *App, socketID, channel, channelData string) string {
+	return app.Key + ":" + channelSignature(app, socketID, channel, channelData)
+}
+
+func channelSignature(app *App, socketID, channel, channelData string) string {
+	if channelData != "" {
+		return sign(app.Secret, socketID, ":", channel, ":", channelData)
+	}
+	return sign(app.Secret, socketID, ":", channel)
+}
+
+// SignUser returns the auth string for signing the connection with the socket
+// ID in. userData is the user's JSON as it will be sent, byte for byte.
+func SignUser(app *App, socketID, userData string) string {
+	return app.Key + ":" + userSignature(app, socketID, userData)
+}
+
+func userSignature(app *App, socketID, userData string) string {
+	return sign(app.Secret, socketID, "::user::", userData)
+}
+
+// signWebhook returns the signature of a webhook's body.
+func signWebhook(secret string, body []byte) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write(body)
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// sign returns the HMAC-SHA256 of the parts, one after another, in hex.
+func sign(secret string, parts ...string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	for _, part := range parts {
+		mac.Write([]byte(part))
+	}
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+func verifyChannelAuth(app *App, socketID, channel, channelData, auth string) error {
+	return verifyAuth(app, auth, channelSignature(app, socketID, channel, channelData))
+}
+
+func verifyUserAuth(app *App, socketID, userData, auth string) error {
+	return verifyAuth(app, auth, userSignature(app, socketID, userData))
+}
+
+// verifyAuth checks "key:signature" against the signature that it should have.
+func verifyAuth(app *App, auth, want string) error {
+	if auth == "" {
+		return fmt.Errorf("%w: auth is missing", ErrSignature)
+	}
+	key, got, ok := strings.Cut(auth, ":")
+	if !ok {
+		return fmt.Errorf("%w: auth is not of the form key:signature", ErrSignature)
+	}
+	if key != app.Key {
+		return fmt.Errorf("%w: auth is for app key %q, the connection's is %q", ErrSignature, key, app.Key)
+	}
+	if !equal(got, want) {
+		return fmt.Errorf("%w: auth was not made with the app's secret for this socket ID, channel and data", ErrSignature)
+	}
+	return nil
+}
+
+// equal compares two signatures in constant time. Hex digits are compared in
+// lower case.
+func equal(got, want string) bool {
+	return hmac.Equal([]byte(strings.ToLower(got)), []byte(want))
+}
+
+func md5Hex(body []byte) string {
+	sum := md5.Sum(body)
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,191 @@
+package pusher
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// documented is the app of the examples in Pusher's documentation.
+var documented = &App{ID: "3", Key: "278d425bdf160c739803", Secret: "7ad3773142a6692b25b8"}
+
+// TestDocumentedSignatures has the examples of
+// https://pusher.com/docs/channels/library_auth_reference/auth-signatures/.
+func TestDocumentedSignatures(t *testing.T) {
+	assert.Equal(t, "278d425bdf160c739803:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4",
+		SignChannel(documented, "1234.1234", "private-foobar", ""))
+	assert.Equal(t, "278d425bdf160c739803:31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80",
+		SignChannel(documented, "1234.1234", "presence-foobar", `{"user_id":10,"user_info":{"name":"Mr. Channels"}}`))
+	assert.Equal(t, "278d425bdf160c739803:4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba",
+		SignUser(documented, "1234.1234", `{"id":"12345"}`))
+}
+
+func TestVerifyChannelAuth(t *testing.T) {
+	app := &App{Key: "key", Secret: "secret"}
+	good := SignChannel(app, "1.2", "private-a", "")
+	require.NoError(t, verifyChannelAuth(app, "1.2", "private-a", "", good))
+	require.NoError(t, verifyChannelAuth(app, "1.2", "private-a", "", "key:"+strings.ToUpper(good[4:])))
+	for name, verify := range map[string]func() error{
+		"missing":        func() error { return verifyChannelAuth(app, "1.2", "private-a", "", "") },
+		"no colon":       func() error { return verifyChannelAuth(app, "1.2", "private-a", "", good[4:]) },
+		"another key":    func() error { return verifyChannelAuth(app, "1.2", "private-a", "", "yek"+good[3:]) },
+		"another socket": func() error { return verifyChannelAuth(app, "1.3", "private-a", "", good) },
+		"another name":   func() error { return verifyChannelAuth(app, "1.2", "private-b", "", good) },
+		"data added":     func() error { return verifyChannelAuth(app, "1.2", "private-a", "{}", good) },
+		"truncated":      func() error { return verifyChannelAuth(app, "1.2", "private-a", "", good[:len(good)-1]) },
+		"user signature": func() error { return verifyUserAuth(app, "1.2", "private-a", good) },
+	} {
+		require.ErrorIs(t, verify(), ErrSignature, name)
+		assert.NotContains(t, verify().Error(), "secret\"")
+	}
+}
+
+// signedRequest is a request as SDKs make it: the parameters are signed as they
+// are and sent encoded.
+func signedRequest(app *App, method, path, body string, params url.Values) *http.Request {
+	return signedAt(app, method, path, path, body, params, time.Now())
+}
+
+func signedAt(app *App, method, path, signedPath, body string, params url.Values, at time.Time) *http.Request {
+	if params == nil {
+		params = url.Values{}
+	}
+	params.Set("auth_key", app.Key)
+	params.Set("auth_timestamp", strconv.FormatInt(at.Unix(), 10))
+	params.Set("auth_version", "1.0")
+	if body != "" {
+		params.Set("body_md5", md5Hex([]byte(body)))
+	}
+	decoded, _ := url.QueryUnescape(params.Encode())
+	params.Set("auth_signature", sign(app.Secret, method, "\n", signedPath, "\n", decoded))
+	r := httptest.NewRequest(method, path+"?"+params.Encode(), strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return r
+}
+
+// TestDocumentedRequest has the example of
+// https://pusher.com/docs/channels/library_auth_reference/rest-api/#worked-authentication-example.
+func TestDocumentedRequest(t *testing.T) {
+	const body = `{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}`
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(time.Until(time.Unix(1353088179, 0)))
+		r := httptest.NewRequest("POST", "/apps/3/events?body_md5=ec365a775a4cd0599faeb73354201b6f&auth_version=1.0"+
+			"&auth_key=278d425bdf160c739803&auth_timestamp=1353088179"+
+			"&auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c", nil)
+		_, err := verifyRequest(documented, r, []byte(body))
+		require.NoError(t, err)
+		time.Sleep(TimestampWindow)
+		_, err = verifyRequest(documented, r, []byte(body))
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		_, err = verifyRequest(documented, r, []byte(body))
+		require.ErrorIs(t, err, ErrTimestamp)
+	})
+}
+
+func TestVerifyRequest(t *testing.T) {
+	app := &App{ID: "1", Key: "key", Secret: "secret"}
+	params := func() url.Values { return url.Values{"filter_by_prefix": {"presence-"}, "info": {"user_count,x=y z"}} }
+	accepted := map[string]*http.Request{
+		"plain":                 signedRequest(app, "GET", "/apps/1/channels", "", params()),
+		"under a prefix":        signedAt(app, "GET", "/rt/apps/1/channels", "/apps/1/channels", "", params(), time.Now()),
+		"prefix signed":         signedRequest(app, "GET", "/rt/apps/1/channels", "", params()),
+		"prefix has apps in it": signedAt(app, "GET", "/apps/x/apps/1/channels", "/apps/1/channels", "", params(), time.Now()),
+		"encoded path signed":   signedRequest(app, "POST", "/apps/1/users/a%20b/terminate_connections", "", nil),
+		"decoded path signed":   signedAt(app, "POST", "/apps/1/users/a%20b/terminate_connections", "/apps/1/users/a b/terminate_connections", "", nil, time.Now()),
+		"clock behind":          signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", params(), time.Now().Add(-TimestampWindow+time.Second)),
+		"clock ahead":           signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", params(), time.Now().Add(TimestampWindow-time.Second)),
+	}
+	stripped := signedRequest(app, "GET", "/rt/apps/1/channels", "", params())
+	stripped.URL.Path = "/apps/1/channels"
+	accepted["prefix stripped by a middleware"] = stripped
+	raw := signedRequest(app, "GET", "/apps/1/channels", "", params())
+	raw.URL.RawQuery = strings.NewReplacer("%2C", ",", "%3D", "=", "+", " ").Replace(raw.URL.RawQuery)
+	accepted["values sent as they are"] = raw
+	upper := signedRequest(app, "GET", "/apps/1/channels", "", params())
+	upper.URL.RawQuery = strings.Replace(upper.URL.RawQuery, "info=", "INFO=", 1)
+	accepted["keys in upper case"] = upper
+	for name, r := range accepted {
+		query, err := verifyRequest(app, r, nil)
+		if assert.NoError(t, err, name) && r.Method == "GET" {
+			assert.Equal(t, "user_count,x=y z", query.Get("info"), name)
+		}
+	}
+
+	edit := func(r *http.Request, change func(url.Values)) *http.Request {
+		q := r.URL.Query()
+		change(q)
+		r.URL.RawQuery = q.Encode()
+		return r
+	}
+	base := func() *http.Request { return signedRequest(app, "GET", "/apps/1/channels", "", params()) }
+	for name, c := range map[string]struct {
+		r    *http.Request
+		body string
+		want error
+		text string
+	}{
+		"no signature": {r: edit(base(), func(q url.Values) { q.Del("auth_signature") }), want: ErrSignature, text: "auth_signature is missing"},
+		"no key":       {r: edit(base(), func(q url.Values) { q.Del("auth_key") }), want: ErrSignature, text: "auth_key is missing"},
+		"another key":  {r: edit(base(), func(q url.Values) { q.Set("auth_key", "yek") }), want: ErrSignature, text: `auth_key "yek"`},
+		"version":      {r: edit(base(), func(q url.Values) { q.Set("auth_version", "2.0") }), want: ErrSignature, text: `auth_version "2.0"`},
+		"no number":    {r: edit(base(), func(q url.Values) { q.Set("auth_timestamp", "now") }), want: ErrTimestamp, text: "auth_timestamp"},
+		"overflow":     {r: edit(base(), func(q url.Values) { q.Set("auth_timestamp", "-9223372036854775808") }), want: ErrTimestamp, text: "auth_timestamp"},
+		"stale":        {r: signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", nil, time.Now().Add(-TimestampWindow-2*time.Second)), want: ErrTimestamp, text: "600 s"},
+		"future":       {r: signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", nil, time.Now().Add(TimestampWindow+2*time.Second)), want: ErrTimestamp, text: "600 s"},
+		"parameter":    {r: edit(base(), func(q url.Values) { q.Set("info", "user_count") }), want: ErrSignature, text: "auth_signature"},
+		"path":         {r: signedAt(app, "GET", "/apps/1/channels", "/apps/1/channel", "", nil, time.Now()), want: ErrSignature, text: "auth_signature"},
+		"no md5":       {r: base(), body: "{}", want: ErrSignature, text: "body_md5 is missing"},
+		"other md5":    {r: signedRequest(app, "POST", "/apps/1/events", "{}", nil), body: "{ }", want: ErrSignature, text: "body_md5"},
+		"secret":       {r: signedRequest(&App{Key: "key", Secret: "other"}, "GET", "/apps/1/channels", "", nil), want: ErrSignature, text: "auth_signature"},
+	} {
+		_, err := verifyRequest(app, c.r, []byte(c.body))
+		if assert.ErrorIs(t, err, c.want, name) {
+			assert.ErrorContains(t, err, c.text, name)
+		}
+	}
+}
+
+func TestEmptyBodyNeedsNoMD5ButAGivenOneIsChecked(t *testing.T) {
+	app := &App{ID: "1", Key: "key", Secret: "secret"}
+	r := signedRequest(app, "GET", "/apps/1/channels", "", url.Values{"body_md5": {md5Hex(nil)}})
+	_, err := verifyRequest(app, r, nil)
+	require.NoError(t, err)
+	r = signedRequest(app, "GET", "/apps/1/channels", "", url.Values{"body_md5": {md5Hex([]byte("x"))}})
+	_, err = verifyRequest(app, r, nil)
+	require.ErrorIs(t, err, ErrSignature)
+}
+
+// FuzzVerifyRequest looks for requests that are accepted although nothing of them
+// was signed with the secret, and for panics.
+func FuzzVerifyRequest(f *testing.F) {
+	f.Add("GET", "/apps/1/channels", "auth_key=key&auth_timestamp=1353088179&auth_version=1.0&auth_signature=00", "")
+	f.Add("POST", "/rt/apps/1/events", "AUTH_KEY=key&a=b=c&d&%zz=%zz&auth_signature=", "{}")
+	app := &App{ID: "1", Key: "key", Secret: "a secret that no input holds"}
+	f.Fuzz(func(t *testing.T, method, path, query, body string) {
+		r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, RequestURI: path + "?" + query}
+		if _, err := verifyRequest(app, r, []byte(body)); err == nil {
+			t.Fatalf("%s %s?%s was accepted", method, path, query)
+		}
+	})
+}
+
+// FuzzVerifyAuth looks for auth strings that are accepted without the secret.
+func FuzzVerifyAuth(f *testing.F) {
+	f.Add("1.2", "private-a", "", "key:00")
+	f.Add("1.2", "presence-a", `{"user_id":1}`, "key::")
+	app := &App{ID: "1", Key: "key", Secret: "a secret that no input holds"}
+	f.Fuzz(func(t *testing.T, socketID, channel, data, auth string) {
+		if verifyChannelAuth(app, socketID, channel, data, auth) == nil || verifyUserAuth(app, socketID, data, auth) == nil {
+			t.Fatalf("%q was accepted", auth)
+		}
+	})
+}

@@ -1,0 +1,41 @@
+package pusher
+
+import (
+	"net/http"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// serveSocket upgrades r to a WebSocket connection of the app with the key.
+// Whatever speaks against the connection is told over it: a browser cannot read
+// the status of a failed upgrade.
+func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string) {
+	if !isUpgrade(r) {
+		w.Header().Set("Upgrade", "websocket")
+		http.Error(w, "connect to this path with WebSocket", http.StatusUpgradeRequired)
+		return
+	}
+	h.upgrade(w, r, h.Open(r.Context(), h.dial(r, key)))
+}
+
+// dial is what the client of r says when it connects to the app with the key.
+func (h *Handler) dial(r *http.Request, key string) Dial {
+	q := r.URL.Query()
+	return Dial{
+		Key: key, Protocol: q.Get("protocol"), Client: q.Get("client"), Version: q.Get("version"),
+		Origin: r.Header.Get("Origin"), Host: r.Host, IP: h.options.clientIP(r), Secure: h.options.secure(r),
+	}
+}
+
+func (h *Handler) rejectSocket(w http.ResponseWriter, r *http.Request, e *closeError) {
+	h.upgrade(w, r, func(conn transport.Conn) transport.Receiver {
+		reject(conn, e)
+		return rejected{}
+	})
+}
+
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, open transport.Open) {
+	if err := h.sockets.Serve(w, r, open); err != nil {
+		h.log.Debug("upgrade failed", "remote", r.RemoteAddr, "error", err)
+	}
+}
