@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/transport/websocket"
+)
+
+// The app that Carillon's clients connect to.
+const (
+	carillonApp    = "1"
+	carillonKey    = "app-key"
+	carillonSecret = "app-secret"
+)
+
+// carillonEvent is the name of the events that are published.
+const carillonEvent = "message"
+
+// carillonServer is this project with its defaults.
+type carillonServer struct {
+	broker  *broker.Broker
+	app     *broker.App
+	handler http.Handler
+}
+
+func newCarillon(o peerOptions) (*carillonServer, error) {
+	apps, err := pusher.NewApps(pusher.App{ID: carillonApp, Key: carillonKey, Secret: carillonSecret})
+	if err != nil {
+		return nil, err
+	}
+	b, err := broker.New(broker.WithDrainWindow(0))
+	if err != nil {
+		return nil, err
+	}
+	// No peer pings while it is measured.
+	opts := []pusher.Option{pusher.WithActivityTimeout(time.Hour)}
+	if o.deflate {
+		opts = append(opts, pusher.WithWebSocket(websocket.WithCompression(1)))
+	}
+	return &carillonServer{broker: b, app: b.App(carillonApp), handler: pusher.NewHandler(b, apps, opts...)}, nil
+}
+
+// Handler implements peer.
+func (s *carillonServer) Handler() http.Handler { return s.handler }
+
+// Publish implements peer.
+func (s *carillonServer) Publish(channel string, data []byte) error {
+	_, err := s.app.Publish(context.Background(), channel, carillonEvent, data)
+	return err
+}
+
+// Close implements peer.
+func (s *carillonServer) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.broker.Shutdown(ctx)
+}

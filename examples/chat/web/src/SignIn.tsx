@@ -1,0 +1,53 @@
+import { useState, type SubmitEvent } from 'react'
+import { signIn, type User } from './api'
+
+interface Props {
+  name: string
+  note: string
+  onSignedIn: (user: User) => void
+}
+
+export function SignIn({ name: initial, note, onSignedIn }: Props) {
+  const [name, setName] = useState(initial)
+  const [error, setError] = useState(note)
+  const [busy, setBusy] = useState(false)
+
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    setBusy(true)
+    try {
+      onSignedIn(await signIn(name))
+    } catch (err) {
+      setError(err instanceof Error ? err.message : String(err))
+      setBusy(false)
+    }
+  }
+
+  return (
+    <main className="signin">
+      <form className="card" onSubmit={submit}>
+        <img src="/icon.svg" alt="" width="48" height="48" />
+        <h1>Carillon chat</h1>
+        <p className="muted">Choose a name and come into the lobby. No account is needed.</p>
+        <label htmlFor="name">Your name</label>
+        <input
+          id="name"
+          data-testid="name"
+          value={name}
+          onChange={(e) => setName(e.target.value)}
+          maxLength={40}
+          autoComplete="nickname"
+          autoFocus
+          required
+          aria-describedby="signin-error"
+        />
+        <p id="signin-error" className="error" role="alert">
+          {error}
+        </p>
+        <button className="primary" data-testid="enter" disabled={busy || !name.trim()}>
+          Come in
+        </button>
+      </form>
+    </main>
+  )
+}

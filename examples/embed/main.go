@@ -1,0 +1,81 @@
+// Embed mounts the handler under /realtime/ with net/http, chi, gin and echo.
+//
+//	go run ./examples/embed -with gin
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-chi/chi/v5"
+	"github.com/labstack/echo/v4"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+)
+
+// mounts are the ways to mount a handler, by the name of the router.
+var mounts = map[string]func(realtime http.Handler) http.Handler{
+	"net/http": func(realtime http.Handler) http.Handler {
+		mux := http.NewServeMux()
+		mux.Handle("/realtime/", realtime)
+		return mux
+	},
+	"chi": func(realtime http.Handler) http.Handler {
+		r := chi.NewRouter()
+		r.Handle("/realtime/*", realtime)
+		return r
+	},
+	"gin": func(realtime http.Handler) http.Handler {
+		gin.SetMode(gin.ReleaseMode)
+		r := gin.New()
+		r.Any("/realtime/*path", gin.WrapH(realtime))
+		return r
+	},
+	"echo": func(realtime http.Handler) http.Handler {
+		e := echo.New()
+		e.Any("/realtime/*", echo.WrapHandler(realtime))
+		return e
+	},
+}
+
+func main() {
+	with := flag.String("with", "net/http", "`router` to mount with: net/http, chi, gin or echo")
+	flag.Parse()
+	mount, ok := mounts[*with]
+	if !ok {
+		log.Fatalf("router %q is unknown: use net/http, chi, gin or echo", *with)
+	}
+	b, err := broker.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "app-key", Secret: "app-secret"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mount(pusher.NewHandler(b, apps)), ReadHeaderTimeout: 5 * time.Second}
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	go func() {
+		log.Printf("%s serves ws://%s/realtime/app/app-key", *with, srv.Addr)
+		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			log.Fatal(err)
+		}
+	}()
+	<-stop.Done()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Shutdown(ctx) }() // ends the requests that the server waits for
+	if err := errors.Join(srv.Shutdown(ctx), <-ended); err != nil {
+		log.Fatal(err)
+	}
+}

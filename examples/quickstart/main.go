@@ -1,0 +1,77 @@
+// Quickstart is a chat with presence in one program: run it and open two tabs.
+//
+//	go run ./examples/quickstart
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+)
+
+//go:embed index.html
+var page []byte
+
+const room = "presence-room"
+
+func main() {
+	// New subscribers get the last 20 messages; a reload is not a leave and a join.
+	b, err := broker.New(broker.WithRules(broker.Rule{Pattern: room, Rewind: 20, LeaveGrace: 2 * time.Second,
+		History: broker.Retention{Events: 20}}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	app := &pusher.App{ID: "1", Key: "app-key", Secret: rand.Text()}
+	apps, err := pusher.NewApps(*app)
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page) })
+	mux.Handle("/app/", pusher.NewHandler(b, apps))
+	mux.Handle("/pusher/auth", pusher.NewAuthHandler(app, func(r *http.Request, req pusher.AuthRequest) (*broker.Member, error) {
+		name := r.Header.Get("X-Name") // a real program asks its session
+		if req.Channel != room || name == "" {
+			return nil, broker.Refuse(http.StatusForbidden, "give a name, and join "+room)
+		}
+		return &broker.Member{UserID: name}, nil
+	}))
+	mux.HandleFunc("POST /messages", func(w http.ResponseWriter, r *http.Request) {
+		data, err := json.Marshal(map[string]string{"from": r.FormValue("from"), "text": r.FormValue("text")})
+		if err == nil {
+			_, err = b.App(app.ID).Publish(r.Context(), room, "message", data)
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		}
+	})
+
+	srv := &http.Server{Addr: "127.0.0.1:8080", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer cancel()
+	go func() {
+		log.Printf("chat in two tabs: http://%s", srv.Addr)
+		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			log.Fatal(err)
+		}
+	}()
+	<-stop.Done()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Shutdown(ctx) }() // ends the requests that the server waits for
+	if err := errors.Join(srv.Shutdown(ctx), <-ended); err != nil {
+		log.Fatal(err)
+	}
+}

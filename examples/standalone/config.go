@@ -1,0 +1,186 @@
+package main
+
+import (
+	"encoding/base64"
+	"flag"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/ratelimit"
+)
+
+// config is what flags and environment say.
+type config struct {
+	addr, prefix       string
+	certFile, keyFile  string
+	app                pusher.App
+	defaultCredentials bool
+	rules              []broker.Rule
+	activityTimeout    time.Duration
+	trustedProxies     []netip.Prefix
+
+	connectionsPerIP, publishes, subscribes float64
+}
+
+// localOrigins are the pages that may connect where -origins does not say.
+const localOrigins = "http://localhost,http://localhost:*,http://127.0.0.1,http://127.0.0.1:*," +
+	"https://localhost,https://localhost:*,https://127.0.0.1,https://127.0.0.1:*"
+
+func readConfig(args []string, env func(string) string, output io.Writer) (config, error) {
+	getenv := func(name, fallback string) string {
+		if v := env(name); v != "" {
+			return v
+		}
+		return fallback
+	}
+	c := config{defaultCredentials: env("PUSHER_APP_ID") == "" || env("PUSHER_APP_KEY") == "" || env("PUSHER_APP_SECRET") == ""}
+	c.app.ID = getenv("PUSHER_APP_ID", "1")
+	c.app.Key = getenv("PUSHER_APP_KEY", "app-key")
+	c.app.Secret = getenv("PUSHER_APP_SECRET", "app-secret")
+	masterKey := env("PUSHER_ENCRYPTION_MASTER_KEY_BASE64")
+
+	flags := flag.NewFlagSet("standalone", flag.ContinueOnError)
+	flags.SetOutput(output)
+	flags.StringVar(&c.addr, "addr", getenv("ADDR", "127.0.0.1:6001"), "address to listen on, `host:port` (also ADDR)")
+	flags.StringVar(&c.prefix, "prefix", "", "`path` to serve under, such as /realtime")
+	flags.StringVar(&c.certFile, "tls-cert", "", "`file` with the TLS certificate")
+	flags.StringVar(&c.keyFile, "tls-key", "", "`file` with the TLS certificate's key")
+	origins := flags.String("origins", localOrigins, "pages that may connect: a comma-separated `list` of patterns, or * for all")
+	flags.StringVar(&masterKey, "encryption-master-key", masterKey, "`key` of encrypted channels, 32 bytes in base64 (also PUSHER_ENCRYPTION_MASTER_KEY_BASE64)")
+	flags.Func("webhook", "`URL` to send webhooks to; may be given several times", func(url string) error {
+		c.app.Webhooks = append(c.app.Webhooks, pusher.Webhook{URL: url})
+		return nil
+	})
+	webhookEvents := flags.String("webhook-events", "", "comma-separated `list` of the events to send; empty sends all")
+	webhookPrefix := flags.String("webhook-channels", "", "`prefix` of the channels whose events are sent")
+	webhookBatch := flags.Bool("webhook-batch", false, "send several webhook events in one request")
+	flags.Func("history", "keep the last n events of channels that match a pattern, `pattern=n[,age]`; may be given several times", func(s string) error {
+		rule, err := parseRule(s)
+		c.rules = append(c.rules, rule)
+		return err
+	})
+	rewind := flags.Int("rewind", 0, "give new subscribers up to the last `n` events that -history keeps")
+	grace := flags.Duration("leave-grace", 0, "how long members of presence channels stay after their last connection has gone")
+	flags.DurationVar(&c.activityTimeout, "activity-timeout", pusher.DefaultActivityTimeout, "how long a connection may be silent before it is pinged")
+	flags.DurationVar(&c.app.AuthorizationTimeout, "authorization-timeout", 0, "close connections that have authorized nothing by then; 0 never does")
+	flags.BoolVar(&c.app.SubscriptionCounts, "subscription-counts", false, "tell subscribers how many there are")
+	flags.BoolVar(&c.app.DisableClientEvents, "no-client-events", false, "refuse events that clients send to each other")
+	flags.BoolVar(&c.app.Disabled, "disabled", false, "refuse all connections and requests")
+	flags.IntVar(&c.app.MaxConnections, "max-connections", 0, "bound of the connections; 0 sets none")
+	flags.IntVar(&c.app.Limits.ClientEventsPerSecond, "client-events-per-second", 10, "bound for one connection; negative sets none")
+	flags.IntVar(&c.app.Limits.PresenceMembers, "presence-members", 100, "bound for one channel")
+	flags.IntVar(&c.app.Limits.EventBytes, "event-bytes", 10<<10, "bound of an event's data")
+	flags.Float64Var(&c.connectionsPerIP, "connections-per-ip", 0, "new connections a second and IP address; 0 sets no bound")
+	flags.Float64Var(&c.publishes, "publishes-per-second", 0, "events a second over the HTTP API; 0 sets no bound")
+	flags.Float64Var(&c.subscribes, "subscribes-per-second", 0, "subscriptions a second and connection; 0 sets no bound")
+	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the CIDR blocks of proxies whose X-Forwarded headers are believed")
+	if err := flags.Parse(args); err != nil {
+		return config{}, err
+	}
+	if flags.NArg() > 0 {
+		return config{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+
+	c.app.AllowedOrigins = list(*origins)
+	for i := range c.app.Webhooks {
+		w := &c.app.Webhooks[i]
+		w.Events, w.ChannelPrefix, w.Batch = list(*webhookEvents), *webhookPrefix, *webhookBatch
+	}
+	if *rewind > 0 && len(c.rules) == 0 {
+		return config{}, fmt.Errorf("-rewind %d needs -history: nothing is kept without", *rewind)
+	}
+	if c.activityTimeout < time.Second {
+		return config{}, fmt.Errorf("-activity-timeout %v is less than 1s", c.activityTimeout)
+	}
+	for i := range c.rules {
+		c.rules[i].Rewind = min(*rewind, c.rules[i].History.Events)
+		c.rules[i].LeaveGrace = *grace
+	}
+	c.rules = append(c.rules, broker.Rule{Pattern: "*", LeaveGrace: *grace})
+	return c, c.check(masterKey, *proxies)
+}
+
+// check completes the configuration with what has to be parsed.
+func (c *config) check(masterKey, proxies string) error {
+	if id, err := strconv.ParseUint(c.app.ID, 10, 64); err != nil {
+		return fmt.Errorf("PUSHER_APP_ID %q is not a number: SDKs cannot parse others out of a URL", c.app.ID)
+	} else if id == 0 {
+		return fmt.Errorf("PUSHER_APP_ID is 0")
+	}
+	if c.prefix != "" {
+		c.prefix = "/" + strings.Trim(c.prefix, "/")
+	}
+	if (c.certFile == "") != (c.keyFile == "") {
+		return fmt.Errorf("-tls-cert and -tls-key belong together: only one is given")
+	}
+	if masterKey != "" {
+		key, err := base64.StdEncoding.DecodeString(masterKey)
+		if err != nil {
+			return fmt.Errorf("-encryption-master-key is not base64: %w", err)
+		}
+		c.app.EncryptionMasterKey = key
+	}
+	for _, s := range list(proxies) {
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return fmt.Errorf("-trusted-proxies: %w", err)
+		}
+		c.trustedProxies = append(c.trustedProxies, p)
+	}
+	return c.app.Check()
+}
+
+// rateLimits are those that flags have set.
+func (c *config) rateLimits() (*ratelimit.Rules, error) {
+	var rules []ratelimit.Rule
+	for _, l := range []struct {
+		rate float64
+		rule func(float64, int) ratelimit.Rule
+	}{
+		{c.connectionsPerIP, ratelimit.ConnectionsPerIP},
+		{c.publishes, ratelimit.PublishesPerApp},
+		{c.subscribes, ratelimit.SubscribesPerSession},
+	} {
+		if l.rate != 0 {
+			rules = append(rules, l.rule(l.rate, max(int(2*l.rate), 1)))
+		}
+	}
+	return ratelimit.New(nil, rules...)
+}
+
+// parseRule parses "pattern=events[,age]".
+func parseRule(s string) (broker.Rule, error) {
+	pattern, keep, ok := strings.Cut(s, "=")
+	if !ok {
+		return broker.Rule{}, fmt.Errorf("%q has no number of events after a =", s)
+	}
+	count, age, _ := strings.Cut(keep, ",")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		return broker.Rule{}, fmt.Errorf("number of events: %w", err)
+	}
+	rule := broker.Rule{Pattern: pattern, History: broker.Retention{Events: n}}
+	if age != "" {
+		if rule.History.Age, err = time.ParseDuration(age); err != nil {
+			return broker.Rule{}, fmt.Errorf("age: %w", err)
+		}
+	}
+	return rule, nil
+}
+
+// list splits at commas and drops what is empty.
+func list(s string) []string {
+	var all []string
+	for item := range strings.SplitSeq(s, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			all = append(all, item)
+		}
+	}
+	return all
+}

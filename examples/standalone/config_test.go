@@ -1,0 +1,153 @@
+package main
+
+import (
+	"flag"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+)
+
+func TestConfigDefaults(t *testing.T) {
+	c, err := readConfig(nil, func(string) string { return "" }, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:6001", c.addr)
+	require.Equal(t, []string{"1", "app-key", "app-secret"}, []string{c.app.ID, c.app.Key, c.app.Secret})
+	require.True(t, c.defaultCredentials)
+	require.Equal(t, pusher.DefaultActivityTimeout, c.activityTimeout)
+	require.Contains(t, c.app.AllowedOrigins, "http://localhost:*")
+	require.Empty(t, c.app.Webhooks)
+}
+
+func TestDefaultCredentialsAreWarnedOf(t *testing.T) {
+	c, err := readConfig([]string{"-addr", "127.0.0.1:0"}, func(string) string { return "" }, io.Discard)
+	require.NoError(t, err)
+	f := startWith(t, c, &http.Transport{})
+	require.Contains(t, f.log.String(), "level=WARN")
+	require.Contains(t, f.log.String(), "app-secret")
+
+	f = start(t)
+	require.NotContains(t, f.log.String(), "level=WARN")
+	require.NotContains(t, f.log.String(), "secret=")
+}
+
+func TestConfigOfEveryFlag(t *testing.T) {
+	c, err := readConfig([]string{
+		"-addr", ":1", "-prefix", "realtime/", "-origins", "https://a.example, https://b.example",
+		"-encryption-master-key", masterKey, "-webhook", "http://a.example/", "-webhook", "http://b.example/",
+		"-webhook-events", "member_added", "-webhook-channels", "presence-", "-webhook-batch",
+		"-history", "news-*=10,1h", "-history", "chat=5", "-rewind", "7", "-leave-grace", "3s",
+		"-activity-timeout", "30s", "-authorization-timeout", "5s", "-subscription-counts", "-no-client-events",
+		"-max-connections", "9", "-client-events-per-second", "20", "-presence-members", "50", "-event-bytes", "1000",
+		"-connections-per-ip", "1", "-publishes-per-second", "2", "-subscribes-per-second", "3",
+		"-trusted-proxies", "10.0.0.0/8,::1/128",
+	}, environment, io.Discard)
+	require.NoError(t, err)
+	require.Equal(t, ":1", c.addr)
+	require.Equal(t, "/realtime", c.prefix)
+	require.False(t, c.defaultCredentials)
+	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.app.AllowedOrigins)
+	require.Len(t, c.app.EncryptionMasterKey, 32)
+	require.Equal(t, []pusher.Webhook{
+		{URL: "http://a.example/", Events: []string{"member_added"}, ChannelPrefix: "presence-", Batch: true},
+		{URL: "http://b.example/", Events: []string{"member_added"}, ChannelPrefix: "presence-", Batch: true},
+	}, c.app.Webhooks)
+	require.Equal(t, "news-*", c.rules[0].Pattern)
+	require.Equal(t, 10, c.rules[0].History.Events)
+	require.Equal(t, time.Hour, c.rules[0].History.Age)
+	require.Equal(t, []int{7, 5}, []int{c.rules[0].Rewind, c.rules[1].Rewind})
+	require.Equal(t, broker.Rule{Pattern: "*", LeaveGrace: 3 * time.Second}, c.rules[2])
+	require.Equal(t, 30*time.Second, c.activityTimeout)
+	require.Equal(t, 5*time.Second, c.app.AuthorizationTimeout)
+	require.True(t, c.app.SubscriptionCounts)
+	require.True(t, c.app.DisableClientEvents)
+	require.Equal(t, 9, c.app.MaxConnections)
+	require.Equal(t, pusher.Limits{ClientEventsPerSecond: 20, PresenceMembers: 50, EventBytes: 1000}, c.app.Limits)
+	require.Len(t, c.trustedProxies, 2)
+	_, err = c.rateLimits()
+	require.NoError(t, err)
+}
+
+func TestConfigErrors(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-nonsense":                               "-nonsense",
+		"extra":                                   `unexpected argument "extra"`,
+		"-tls-cert cert.pem":                      "-tls-cert and -tls-key belong together",
+		"-tls-key key.pem":                        "-tls-cert and -tls-key belong together",
+		"-encryption-master-key !":                "-encryption-master-key is not base64",
+		"-encryption-master-key c2hvcnQ=":         "EncryptionMasterKey.*32",
+		"-trusted-proxies 10.0.0.1":               "-trusted-proxies.*10.0.0.1",
+		"-history news":                           `"news" has no number of events after a =`,
+		"-history news=many":                      "number of events.*many",
+		"-history news=1,long":                    "age.*long",
+		"-webhook ftp://a.example":                "Webhooks.0..URL.*ftp://a.example",
+		"-webhook http://a -webhook-events other": "Webhooks.0..Events.*other",
+		"-origins example.com":                    "AllowedOrigins.0..*example.com",
+		"-max-connections -1":                     "MaxConnections is negative",
+		"-max-connections few":                    "few.*max-connections",
+		"-event-bytes -1":                         "EventBytes is negative",
+		"-presence-members -1":                    "PresenceMembers is negative",
+		"-authorization-timeout -1s":              "AuthorizationTimeout is negative",
+	} {
+		t.Run(flags, func(t *testing.T) {
+			_, err := readConfig(strings.Fields(flags), environment, io.Discard)
+			require.Regexp(t, want, err)
+		})
+	}
+}
+
+func TestConfigErrorsThatTheServerFinds(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-publishes-per-second -1":   "-1",
+		"-history [=1":               `\[`,
+		"-leave-grace -1s":           "LeaveGrace",
+		"-history news=-1":           "History|Events",
+		"-activity-timeout -1s":      "activity",
+		"-history news=1 -rewind -1": "Rewind",
+		"-rewind 3":                  "-history",
+	} {
+		t.Run(flags, func(t *testing.T) {
+			c, err := readConfig(strings.Fields(flags), environment, io.Discard)
+			if err == nil {
+				err = runAndStop(t, c)
+			}
+			require.Regexp(t, want, err)
+		})
+	}
+}
+
+func TestConfigOfTheEnvironment(t *testing.T) {
+	for name, c := range map[string]struct{ id, want string }{
+		"not a number": {"app", `PUSHER_APP_ID "app" is not a number`},
+		"zero":         {"0", "PUSHER_APP_ID is 0"},
+		"negative":     {"-1", "is not a number"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := readConfig(nil, func(name string) string {
+				if name == "PUSHER_APP_ID" {
+					return c.id
+				}
+				return environment(name)
+			}, io.Discard)
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+	_, err := readConfig([]string{"-max-connections", "-1"}, environment, io.Discard)
+	require.NotContains(t, err.Error(), "secret")
+}
+
+func TestHelp(t *testing.T) {
+	var text strings.Builder
+	_, err := readConfig([]string{"-help"}, environment, &text)
+	require.ErrorIs(t, err, flag.ErrHelp)
+	for _, name := range []string{"-addr", "-prefix", "-origins", "-webhook ", "-history", "-rewind"} {
+		require.Contains(t, text.String(), name)
+	}
+	require.NotContains(t, text.String(), "secret")
+}

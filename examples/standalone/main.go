@@ -1,0 +1,111 @@
+// Standalone is a drop-in server for clients and backends written for Pusher.
+//
+//	PUSHER_APP_ID=1 PUSHER_APP_KEY=key PUSHER_APP_SECRET=secret go run ./examples/standalone
+//
+// Run it with -help for its flags. It ends gracefully on SIGTERM and SIGINT:
+// connections are closed so that their clients come back at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/pusher"
+)
+
+func main() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	c, err := readConfig(os.Args[1:], os.Getenv, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+		defer stop()
+		err = run(ctx, c, log, func(string) {})
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "standalone:", err)
+		os.Exit(1)
+	}
+}
+
+// shutdownTime is how long open connections have to end.
+const shutdownTime = 20 * time.Second
+
+// run serves until ctx ends. It calls started with the base URL.
+func run(ctx context.Context, c config, log *slog.Logger, started func(url string)) error {
+	limits, err := c.rateLimits()
+	if err != nil {
+		return err
+	}
+	b, err := broker.New(broker.WithLogger(log), broker.WithLimits(limits), broker.WithRules(c.rules...))
+	if err != nil {
+		return err
+	}
+	apps, err := pusher.NewApps(c.app)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /up", func(w http.ResponseWriter, _ *http.Request) {
+		if b.Draining() {
+			http.Error(w, "shutting down", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ok\n"))
+	})
+	mux.Handle(c.prefix+"/", pusher.NewHandler(b, apps,
+		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...)))
+
+	listener, err := net.Listen("tcp", c.addr)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if c.certFile != "" {
+		scheme = "https"
+	}
+	url := fmt.Sprintf("%s://%s%s", scheme, listener.Addr(), c.prefix)
+	if c.defaultCredentials {
+		log.Warn("PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET are not all set: using app 1 with key app-key and secret app-secret, WHICH EVERYBODY KNOWS")
+	}
+	log.Info("serving", "url", url, "app", c.app.ID, "key", c.app.Key, "origins", c.app.AllowedOrigins)
+	started(url)
+
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	served := make(chan error, 1)
+	go func() {
+		if c.certFile != "" {
+			served <- srv.ServeTLS(listener, c.certFile, c.keyFile)
+		} else {
+			served <- srv.Serve(listener)
+		}
+	}()
+	select {
+	case err := <-served:
+		return errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
+	case <-ctx.Done():
+	}
+	log.Info("shutting down")
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- b.Shutdown(ending) }() // ends the requests that the server waits for
+	if err := errors.Join(srv.Shutdown(ending), <-ended); err != nil {
+		return fmt.Errorf("shutdown: %w", err)
+	}
+	log.Info("ended", "stats", b.Stats())
+	return nil
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	sdk "github.com/pusher/pusher-http-go/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen.
+const patience = 10 * time.Second
+
+const masterKey = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+
+// fixture is a server that runs in this process until the test ends.
+type fixture struct {
+	t    *testing.T
+	url  *url.URL
+	http *http.Client
+	log  *lockedBuffer
+	stop func()
+}
+
+// lockedBuffer takes the log lines of many goroutines.
+type lockedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// environment is what the variables say in tests.
+func environment(name string) string {
+	return map[string]string{"ADDR": "127.0.0.1:0", "PUSHER_APP_ID": "7", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "secret"}[name]
+}
+
+// start runs a server with flags.
+func start(t *testing.T, flags ...string) *fixture {
+	t.Helper()
+	c, err := readConfig(flags, environment, io.Discard)
+	require.NoError(t, err)
+	return startWith(t, c, &http.Transport{})
+}
+
+func startWith(t *testing.T, c config, transport *http.Transport) *fixture {
+	t.Helper()
+	f := &fixture{t: t, http: &http.Client{Transport: transport, Timeout: patience}, log: &lockedBuffer{}}
+	ctx, cancel := context.WithCancel(context.Background())
+	started, ended := make(chan string, 1), make(chan error, 1)
+	go func() {
+		ended <- run(ctx, c, slog.New(slog.NewTextHandler(f.log, nil)), func(url string) { started <- url })
+	}()
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		transport.CloseIdleConnections()
+		require.NoError(t, <-ended)
+	})
+	t.Cleanup(f.stop)
+	select {
+	case at := <-started:
+		var err error
+		f.url, err = url.Parse(at)
+		require.NoError(t, err)
+	case err := <-ended:
+		ended <- nil
+		require.FailNow(t, "server did not start", "%v", err)
+	}
+	return f
+}
+
+// sdk is the official client for backends.
+func (f *fixture) sdk() *sdk.Client {
+	return &sdk.Client{AppID: "7", Key: "key", Secret: "secret", Host: f.url.Host, Secure: f.url.Scheme == "https",
+		HTTPClient: f.http, EncryptionMasterKeyBase64: masterKey}
+}
+
+func TestUp(t *testing.T) {
+	f := start(t)
+	res, err := f.http.Get(f.url.String() + "/up")
+	require.NoError(t, err)
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Equal(t, "ok\n", string(body))
+}
+
+func TestRunFailsWhereTheAddressIsTaken(t *testing.T) {
+	f := start(t)
+	c, err := readConfig([]string{"-addr", f.url.Host}, environment, io.Discard)
+	require.NoError(t, err)
+	err = run(t.Context(), c, slog.New(slog.DiscardHandler), func(string) {})
+	require.ErrorContains(t, err, f.url.Host)
+}
+
+func TestRunFailsWithoutItsCertificate(t *testing.T) {
+	c, err := readConfig([]string{"-tls-cert", "no-such-cert.pem", "-tls-key", "no-such-key.pem"}, environment, io.Discard)
+	require.NoError(t, err)
+	err = run(t.Context(), c, slog.New(slog.DiscardHandler), func(string) {})
+	require.ErrorContains(t, err, "no-such-cert.pem")
+}
+
+func TestShutdownSendsClientsToTheNextServer(t *testing.T) {
+	f := start(t)
+	ws := f.dial()
+	ws.subscribe("news", "")
+	stopped := make(chan struct{})
+	go func() { f.stop(); close(stopped) }()
+	require.EqualValues(t, 4200, ws.closeCode())
+	<-stopped
+	require.Contains(t, f.log.String(), "msg=ended")
+	require.NotContains(t, f.log.String(), "level=ERROR")
+}
+
+// runAndStop runs a server that is to fail at its start, and ends it if it does not.
+func runAndStop(t *testing.T, c config) error {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	return run(ctx, c, slog.New(slog.DiscardHandler), func(string) { cancel() })
+}
