@@ -31,10 +31,14 @@ type channel struct {
 	gone     bool            // guarded by mu: no longer in the registry
 	sessions int             // guarded by mu: how many of subs belong to sessions
 	counting *time.Timer     // guarded by mu: announces the count when it fires
+
+	first [1]*subscription // where subs starts
 }
 
 func newChannel(b *Broker, id storage.ChannelID) *channel {
-	return &channel{broker: b, id: id, kind: KindOf(id.Name), rule: b.rule(id)}
+	c := &channel{broker: b, id: id, kind: KindOf(id.Name), rule: b.rule(id)}
+	c.subs = c.first[:0]
+	return c
 }
 
 // delivery is one thing that goes out to all subscribers of a channel.
@@ -52,6 +56,11 @@ type delivery struct {
 	protocol Protocol
 	message  *transport.Message
 	others   map[Protocol]*transport.Message
+
+	// lone says that only one subscriber gets it, and later is the connection
+	// that is then to be flushed, if any.
+	lone  bool
+	later transport.LoneSender
 }
 
 // in returns what goes out in a protocol's words, encoded once for each.
@@ -87,6 +96,7 @@ func (c *channel) fanOut(d *delivery) {
 	subs := c.subs
 	c.reading = true
 	c.mu.Unlock()
+	d.lone = d.event != nil && lone(subs, d.exclude)
 	for _, s := range subs {
 		s.deliver(d)
 	}
@@ -96,6 +106,17 @@ func (c *channel) fanOut(d *delivery) {
 	if d.event != nil {
 		c.broker.stats.delivered.Add(int64(len(subs)))
 	}
+}
+
+// lone says whether exclude leaves one of the subscribers.
+func lone(subs []*subscription, exclude *Session) bool {
+	switch len(subs) {
+	case 1:
+		return true
+	case 2:
+		return exclude != nil && (subs[0].session == exclude || subs[1].session == exclude)
+	}
+	return false
 }
 
 // announce sends every subscribed session what is not an event.

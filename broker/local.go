@@ -81,7 +81,8 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 	}
 	ch := storage.ChannelID{App: a.id, Name: channel}
 	q = &localQueue{limit: o.buffer}
-	q.sub.local = q
+	q.extras.local = q
+	q.sub.extras = &q.extras
 	if err := b.attach(ch, &q.sub, func() {}); err != nil {
 		return nil, nil, err
 	}
@@ -143,8 +144,9 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 // localQueue holds the events that an in-process subscription has not yet
 // consumed.
 type localQueue struct {
-	sub   subscription
-	limit int
+	sub    subscription
+	extras extras
+	limit  int
 
 	mu          sync.Mutex
 	queue       []*Event      // guarded by mu

@@ -8,6 +8,7 @@ import (
 
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
 )
 
 // Published is the outcome of publishing to one channel.
@@ -170,7 +171,9 @@ func (b *Broker) seal(ch storage.ChannelID, data []byte) ([]byte, error) {
 
 func (p *prepared) commit(ctx context.Context) (Published, error) {
 	b := p.broker
-	if p.keep.Events == 0 && p.key == "" && b.channels.load(p.channel) == nil {
+	kept := p.keep.Events > 0 || p.key != ""
+	c := b.channels.load(p.channel)
+	if c == nil && !kept {
 		b.stats.published.Add(1)
 		return Published{}, nil
 	}
@@ -179,34 +182,62 @@ func (p *prepared) commit(ctx context.Context) (Published, error) {
 		exclude = b.Session(p.exclude)
 	}
 	ev := &Event{ID: b.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json, Time: time.Now()}
-	return b.commit(ctx, p.channel, ev, exclude, p.keep, p.key)
+	if kept {
+		return b.commit(ctx, p.channel, ev, exclude, p.keep, p.key)
+	}
+	// Who subscribes from now on to a channel that has gone meanwhile does so
+	// after this event.
+	flush(b.handOut(c, ev, exclude))
+	return Published{}, nil
 }
 
 // commit gives the event its place in the channel's order and hands it to every
 // subscriber but exclude.
 func (b *Broker) commit(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, keep Retention, key string) (Published, error) {
-	var done Published
-	if keep.Events > 0 || key != "" {
-		// Held from the append to the hand-out: what is kept goes out in the
-		// order of its offsets.
-		stripe := &b.storing[b.channels.hash(ch)%storingStripes]
-		stripe.Lock()
-		defer stripe.Unlock()
-		appended, err := b.history.Append(ctx, ch, ev, storage.AppendOptions{Retention: keep, IdempotencyKey: key})
-		if err != nil {
-			return Published{}, b.storeFailed("history append", ch, err)
-		}
-		done = Published(appended)
-		if done.Duplicate {
-			return done, nil
-		}
-		ev.Position = done.Position
+	if keep.Events == 0 && key == "" {
+		flush(b.handOut(b.channels.load(ch), ev, exclude))
+		return Published{}, nil
 	}
+	done, later, err := b.append(ctx, ch, ev, exclude, storage.AppendOptions{Retention: keep, IdempotencyKey: key})
+	flush(later)
+	return done, err
+}
+
+// append keeps the event and hands it out.
+func (b *Broker) append(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, opts storage.AppendOptions) (Published, transport.LoneSender, error) {
+	// Held from the append to the hand-out: what is kept goes out in the order
+	// of its offsets.
+	stripe := &b.storing[b.channels.hash(ch)%storingStripes]
+	stripe.Lock()
+	defer stripe.Unlock()
+	appended, err := b.history.Append(ctx, ch, ev, opts)
+	if err != nil {
+		return Published{}, nil, b.storeFailed("history append", ch, err)
+	}
+	done := Published(appended)
+	if done.Duplicate {
+		return done, nil, nil
+	}
+	ev.Position = done.Position
+	return done, b.handOut(b.channels.load(ch), ev, exclude), nil
+}
+
+// handOut hands an event to every subscriber of a channel but exclude. c is nil
+// if there is none. What it returns is to be flushed once no lock is held.
+func (b *Broker) handOut(c *channel, ev *Event, exclude *Session) transport.LoneSender {
 	b.stats.published.Add(1)
-	if c := b.channels.load(ch); c != nil {
-		c.order.Lock()
-		c.fanOut(&delivery{event: ev, exclude: exclude})
-		c.order.Unlock()
+	if c == nil {
+		return nil
 	}
-	return done, nil
+	d := delivery{event: ev, exclude: exclude}
+	c.order.Lock()
+	c.fanOut(&d)
+	c.order.Unlock()
+	return d.later
+}
+
+func flush(later transport.LoneSender) {
+	if later != nil {
+		later.Flush()
+	}
 }

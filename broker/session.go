@@ -133,7 +133,13 @@ func (s *Session) Context() context.Context { return s.ctx }
 
 // Send queues a message for the client. A client whose queue is full is cut off.
 func (s *Session) Send(m *transport.Message) {
-	if err := s.conn.Send(m); err != nil && errors.Is(err, transport.ErrSlow) && s.slow.CompareAndSwap(false, true) {
+	if err := s.conn.Send(m); err != nil {
+		s.sendFailed(err)
+	}
+}
+
+func (s *Session) sendFailed(err error) {
+	if errors.Is(err, transport.ErrSlow) && s.slow.CompareAndSwap(false, true) {
 		s.broker.stats.slowSessions.Add(1)
 		s.broker.log.Warn("slow client cut off", "app", s.app, "socket_id", s.id, "error", err)
 		// Close may call back into the session, and the caller may hold locks.
@@ -206,7 +212,10 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if rule.Publishers == OnlyServer {
 		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes no client events", req.Channel)))
 	}
-	req.Session, req.UserID = s, sub.userID
+	req.Session, req.UserID = s, ""
+	if sub.extras != nil {
+		req.UserID = sub.userID
+	}
 	user := s.User()
 	if req.UserID == "" && user != nil && kind.Base() == Presence {
 		req.UserID = user.ID

@@ -159,7 +159,7 @@ func (b *Broker) endLocals() {
 	b.channels.all(func(c *channel) bool {
 		c.mu.Lock()
 		for _, s := range c.subs {
-			if s.local != nil {
+			if s.extras != nil && s.local != nil {
 				locals = append(locals, s.local)
 			}
 		}

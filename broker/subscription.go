@@ -13,29 +13,36 @@ import (
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// subscription is a session, or Go code in this process, on a channel.
+// subscription is a session, or Go code in this process, on a channel. It fills
+// one cache line: on a large channel each line that is not in the cache costs a
+// wait.
 type subscription struct {
 	channel *channel
 	index   int // guarded by channel.mu
-	// One of these is set.
-	session *Session
-	local   *localQueue
+
+	session *Session // nil for Go code
+	// The session's own, so that handing out need not look at it.
+	conn     transport.Conn
+	protocol Protocol
+
+	*extras // nil if it has none
+}
+
+// extras are what few subscriptions have. They are set before the subscription
+// is attached.
+type extras struct {
+	local *localQueue // set for Go code
 
 	// userID is the member the session is on a presence channel.
 	userID string
-	// catching is set while the subscriber is not yet told of its success: what
-	// goes out meanwhile waits there.
-	catching atomic.Pointer[catchUp]
-	// last is the last of the past events; set before catching is cleared.
-	last Position
-}
 
-// catchUp holds what goes out on a channel between the moment a session is
-// attached and the moment it has got its past events.
-type catchUp struct {
+	// live is set once the subscriber has been told of its success and of the
+	// past events: what goes out meanwhile waits in held.
+	live atomic.Bool
+	// last is the last of the past events; set before live.
+	last Position
 	mu   sync.Mutex
 	held []heldMessage // guarded by mu
-	done bool          // guarded by mu
 }
 
 type heldMessage struct {
@@ -43,63 +50,83 @@ type heldMessage struct {
 	position Position
 }
 
-// hold keeps m for later, unless the subscriber has caught up.
-func (c *catchUp) hold(m *transport.Message, ev *Event) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done {
+// hold keeps m for later, unless the subscriber is live.
+func (x *extras) hold(m *transport.Message, ev *Event) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.live.Load() {
 		return false
 	}
 	h := heldMessage{message: m}
 	if ev != nil {
 		h.position = ev.Position
 	}
-	c.held = append(c.held, h)
+	x.held = append(x.held, h)
 	return true
 }
 
 // deliver hands d to the subscriber. It only queues.
 func (s *subscription) deliver(d *delivery) {
-	if s.local != nil {
+	x := s.extras
+	if x != nil && x.local != nil {
 		if d.event != nil {
-			s.local.push(d.event)
+			x.local.push(d.event)
 		}
 		return
 	}
 	if s.session == d.exclude || (d.counts && !s.session.counts) {
 		return
 	}
-	m := d.in(s.session.protocol)
-	if c := s.catching.Load(); c != nil && c.hold(m, d.event) {
-		return
+	m := d.in(s.protocol)
+	if x != nil {
+		if !x.live.Load() && x.hold(m, d.event) {
+			return
+		}
+		if d.event != nil && covered(d.event.Position, x.last) {
+			return
+		}
 	}
-	if d.event != nil && covered(d.event.Position, s.last) {
-		return
+	if err := s.send(m, d); err != nil {
+		s.session.sendFailed(err)
 	}
-	s.session.Send(m)
+}
+
+func (s *subscription) send(m *transport.Message, d *delivery) error {
+	if !d.lone {
+		return s.conn.Send(m)
+	}
+	conn, ok := s.conn.(transport.LoneSender)
+	if !ok {
+		return s.conn.Send(m)
+	}
+	later, err := conn.SendLone(m)
+	if later {
+		d.later = conn
+	}
+	return err
 }
 
 // finish tells the subscriber of its success, then of the past events, then of
 // what has gone out since; from now on it is live.
-func (s *subscription) finish(c *catchUp, success *transport.Message, past []Event, missed bool) {
-	session := s.session
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (s *subscription) finish(success *transport.Message, past []Event, missed bool) {
+	session, x := s.session, s.extras
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	session.Send(success)
 	if missed {
 		session.Send(session.protocol.CacheMiss(s.channel.id.Name))
 	}
 	for i := range past {
 		session.Send(session.protocol.Event(&past[i]))
-		s.last = past[i].Position
+		x.last = past[i].Position
 	}
-	for _, h := range c.held {
-		if !covered(h.position, s.last) {
+	for _, h := range x.held {
+		if !covered(h.position, x.last) {
 			session.Send(h.message)
 		}
 	}
-	c.held, c.done = nil, true
-	s.catching.Store(nil)
+	x.held = nil
+	x.live.Store(true)
 }
 
 // covered reports whether an event at p has been part of the past up to last.
@@ -165,7 +192,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.subs[req.Channel] != nil {
 		return ErrSubscribed
 	}
-	sub := &subscription{session: s}
+	sub := &subscription{session: s, conn: s.conn, protocol: s.protocol}
 	var err error
 	if req.Kind.Base() == Presence {
 		err = s.subscribePresence(ctx, ch, rule, sub, req)
@@ -232,12 +259,11 @@ func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule
 	if req.Rewind == 0 && req.After == nil && !req.Kind.Cache() {
 		return s.broker.attach(ch, sub, func() { s.Send(success) })
 	}
-	c := &catchUp{}
-	sub.catching.Store(c)
+	sub.extras = new(extras)
 	if err := s.broker.attach(ch, sub, func() {}); err != nil {
 		return err
 	}
-	return s.catchUp(ctx, ch, rule, sub, c, success, req)
+	return s.catchUp(ctx, ch, rule, sub, success, req)
 }
 
 func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
@@ -246,9 +272,7 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 	if rule.MaxMembers > 0 {
 		limit = rule.MaxMembers
 	}
-	c := &catchUp{}
-	sub.catching.Store(c)
-	sub.userID = req.Member.UserID
+	sub.extras = &extras{userID: req.Member.UserID}
 	var success *transport.Message
 	var attachErr error
 	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) {
@@ -273,18 +297,18 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 	if err != nil {
 		return b.storeFailed("presence join", ch, err)
 	}
-	return s.catchUp(ctx, ch, rule, sub, c, success, req)
+	return s.catchUp(ctx, ch, rule, sub, success, req)
 }
 
 // catchUp reads the past events and makes the subscription live, or undoes it.
-func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, c *catchUp, success *transport.Message, req SubscribeRequest) error {
+func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, success *transport.Message, req SubscribeRequest) error {
 	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After)
 	if err != nil {
 		s.drop(ctx, sub, 0)
 		return err
 	}
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
-	sub.finish(c, success, past, missed)
+	sub.finish(success, past, missed)
 	if missed {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()
@@ -315,7 +339,7 @@ func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
 // grace has passed.
 func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
 	sub.channel.detach(sub)
-	if sub.userID != "" {
+	if sub.extras != nil && sub.userID != "" {
 		s.leave(ctx, sub.channel.id, sub.userID, grace)
 	}
 }

@@ -22,39 +22,42 @@ const maxPongs = 64
 // whoever found writing unset and set it: a flusher, or for a blocked socket a
 // goroutine that runs drain.
 type conn struct {
-	server   *Server
-	flusher  *flusher
-	receiver transport.Receiver
-	nc       net.Conn
-	raw      syscall.RawConn // nil if only nc's own methods may be used
-	format   *transport.Format
-	secure   bool
-	received atomic.Int64 // Unix time in nanoseconds
-	// answered says that coder/websocket has answered a close frame.
-	answered atomic.Bool
+	// What handing out and flushing need comes first, in two cache lines: with
+	// many connections, each line that is not in the cache costs a wait.
+	server  *Server
+	flusher *flusher
+	format  *transport.Format
+	raw     syscall.RawConn // nil if only nc's own methods may be used
 
-	// Guarded by server.mu.
-	previous, following *conn
-	// Guarded by flusher.mu.
-	flushNext *conn
-
-	reading
+	flushNext *conn // guarded by flusher.mu
 
 	mu sync.Mutex
 	// What follows is guarded by mu. queue is what is to be written, control
 	// frames included; offset is how much of its first frame has been, and size
 	// how many bytes are left in all.
-	queue   queue
-	offset  int
-	size    int
-	pongs   int  // how many frames of queue are pongs
 	writing bool // somebody is the writer
 	closing bool // the last frame that is ever queued is: a close frame
 	gone    bool // nothing is written any more
 	slow    bool // the queue was full once
-	code    int  // the one of closing
+	queue   queue
+	offset  int
+	size    int
+	pongs   int // how many frames of queue are pongs
+	code    int // the one of closing
 	err     error
 	waiter  chan struct{} // closed when the close frame is sent, or gone set
+
+	// Not guarded.
+	receiver transport.Receiver
+	nc       net.Conn
+	secure   bool
+	// answered says that coder/websocket has answered a close frame.
+	answered atomic.Bool
+	received atomic.Int64 // Unix time in nanoseconds
+
+	previous, following *conn // guarded by server.mu
+
+	reading
 }
 
 // reading is the part of a conn that belongs to its reader.
@@ -89,25 +92,32 @@ func (c *conn) take(nc net.Conn) {
 // Send implements transport.Conn.
 func (c *conn) Send(m *transport.Message) error {
 	frame := m.In(c.format)
-	limits := &c.server.options
 	c.mu.Lock()
-	if c.closing || c.gone {
+	if err := c.room(frame); err != nil {
 		c.mu.Unlock()
-		return transport.ErrClosed
-	}
-	if c.queue.count >= limits.queueMessages || c.size+len(frame) > limits.queueBytes {
-		defer c.mu.Unlock()
-		if !c.slow {
-			c.slow = true
-			c.server.counters.slow.Add(1)
-		}
-		return &transport.QueueError{
-			Messages: c.queue.count, MessageLimit: limits.queueMessages,
-			Bytes: c.size, ByteLimit: limits.queueBytes,
-		}
+		return err
 	}
 	c.enqueue(frame)
 	return nil
+}
+
+// room says why a frame cannot be queued. The caller holds mu.
+func (c *conn) room(frame []byte) error {
+	limits := &c.server.options
+	if c.closing || c.gone {
+		return transport.ErrClosed
+	}
+	if int(c.queue.count) < limits.queueMessages && c.size+len(frame) <= limits.queueBytes {
+		return nil
+	}
+	if !c.slow {
+		c.slow = true
+		c.server.counters.slow.Add(1)
+	}
+	return &transport.QueueError{
+		Messages: int(c.queue.count), MessageLimit: limits.queueMessages,
+		Bytes: c.size, ByteLimit: limits.queueBytes,
+	}
 }
 
 // enqueue queues a frame, sees that it is written, and unlocks mu.

@@ -3,6 +3,7 @@ package websocket
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // flusher writes for the connections on its list, one after another, without
@@ -10,6 +11,10 @@ import (
 type flusher struct {
 	server *Server
 	sent   sent
+	// working is set while there is something to do, and used is the time that
+	// senders have used up of what they may write themselves: see spare.
+	working atomic.Bool
+	used    atomic.Int64
 
 	mu    sync.Mutex
 	added sync.Cond
@@ -21,7 +26,7 @@ type flusher struct {
 
 	// What follows belongs to run. attempt writes data and leaves n and err.
 	buf     []byte
-	attempt func(fd uintptr) bool
+	attempt func(fd uintptr)
 	data    []byte
 	n       int
 	err     error
@@ -30,10 +35,7 @@ type flusher struct {
 func newFlusher(s *Server) *flusher {
 	f := &flusher{server: s, done: make(chan struct{})}
 	f.added.L = &f.mu
-	f.attempt = func(fd uintptr) bool {
-		f.n, f.err = writeFD(fd, f.data)
-		return true
-	}
+	f.attempt = func(fd uintptr) { f.n, f.err = writeFD(fd, f.data) }
 	return f
 }
 
@@ -46,6 +48,7 @@ func (f *flusher) add(c *conn) {
 	}
 	if f.tail == nil {
 		f.head = c
+		f.working.Store(true)
 		f.added.Signal()
 	} else {
 		f.tail.flushNext = c
@@ -75,6 +78,7 @@ func (f *flusher) run() {
 	for {
 		f.mu.Lock()
 		for f.head == nil && !f.stopped {
+			f.working.Store(false)
 			f.added.Wait()
 		}
 		c := f.head
@@ -106,21 +110,28 @@ func (f *flusher) flush(c *conn) {
 		return
 	}
 	f.n, f.err = 0, nil
-	if err := c.raw.Write(f.attempt); err != nil {
+	// Control, since Write gets ready to wait for room, which costs something.
+	if err := c.raw.Control(f.attempt); err != nil {
 		f.err = err
 	}
 	f.data = nil
-	if f.err != nil && f.err != errWouldBlock {
-		c.cut(fmt.Errorf("write: %w", f.err))
+	c.written(f.n, size, f.err, &f.sent)
+}
+
+// written ends a write of n out of size bytes, and sees to what is left. The
+// caller is c's writer, and passes that on.
+func (c *conn) written(n, size int, err error, count *sent) {
+	if err != nil && err != errWouldBlock {
+		c.cut(fmt.Errorf("write: %w", err))
 	}
-	if !c.wrote(f.n, &f.sent, true) {
+	if !c.wrote(n, count, true) {
 		return
 	}
-	if f.n < size {
-		f.server.counters.blocked.Add(1)
-		f.server.writers.Add(1)
+	if n < size {
+		c.server.counters.blocked.Add(1)
+		c.server.writers.Add(1)
 		go c.drain()
 		return
 	}
-	f.add(c)
+	c.flusher.add(c)
 }

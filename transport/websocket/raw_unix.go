@@ -33,7 +33,7 @@ func rawConn(nc net.Conn) syscall.RawConn {
 // readFD reads from a socket without waiting.
 func readFD(fd uintptr, p []byte) (int, error) {
 	for {
-		n, err := syscall.Read(int(fd), p)
+		n, err := readSocket(fd, p)
 		switch {
 		case err == syscall.EINTR:
 			continue
@@ -46,10 +46,10 @@ func readFD(fd uintptr, p []byte) (int, error) {
 	}
 }
 
-// writeFD writes to a socket what it takes without waiting.
+// writeFD writes to a socket what it takes without waiting. p is not empty.
 func writeFD(fd uintptr, p []byte) (int, error) {
 	for {
-		n, err := syscall.Write(int(fd), p)
+		n, err := writeSocket(fd, p)
 		if err == syscall.EINTR {
 			continue
 		}
