@@ -235,9 +235,3 @@ func (b *Broker) handOut(c *channel, ev *Event, exclude *Session) transport.Lone
 	c.order.Unlock()
 	return d.later
 }
-
-func flush(later transport.LoneSender) {
-	if later != nil {
-		later.Flush()
-	}
-}

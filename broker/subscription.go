@@ -86,33 +86,23 @@ func (s *subscription) deliver(d *delivery) {
 			return
 		}
 	}
-	if err := s.send(m, d); err != nil {
+	if d.lone {
+		d.later = s.session.sendLone(m)
+		return
+	}
+	if err := s.conn.Send(m); err != nil {
 		s.session.sendFailed(err)
 	}
 }
 
-func (s *subscription) send(m *transport.Message, d *delivery) error {
-	if !d.lone {
-		return s.conn.Send(m)
-	}
-	conn, ok := s.conn.(transport.LoneSender)
-	if !ok {
-		return s.conn.Send(m)
-	}
-	later, err := conn.SendLone(m)
-	if later {
-		d.later = conn
-	}
-	return err
-}
-
 // finish tells the subscriber of its success, then of the past events, then of
-// what has gone out since; from now on it is live.
-func (s *subscription) finish(success *transport.Message, past []Event, missed bool) {
+// what has gone out since; from now on it is live. What it returns is to be
+// flushed.
+func (s *subscription) finish(success *transport.Message, past []Event, missed bool) transport.LoneSender {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	session.Send(success)
+	later := session.sendLone(success)
 	if missed {
 		session.Send(session.protocol.CacheMiss(s.channel.id.Name))
 	}
@@ -127,6 +117,7 @@ func (s *subscription) finish(success *transport.Message, past []Event, missed b
 	}
 	x.held = nil
 	x.live.Store(true)
+	return later
 }
 
 // covered reports whether an event at p has been part of the past up to last.
@@ -257,7 +248,10 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
 func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
 	success := s.protocol.Subscribed(ch.Name, nil)
 	if req.Rewind == 0 && req.After == nil && !req.Kind.Cache() {
-		return s.broker.attach(ch, sub, func() { s.Send(success) })
+		var later transport.LoneSender
+		err := s.broker.attach(ch, sub, func() { later = s.sendLone(success) })
+		flush(later)
+		return err
 	}
 	sub.extras = new(extras)
 	if err := s.broker.attach(ch, sub, func() {}); err != nil {
@@ -308,7 +302,7 @@ func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule,
 		return err
 	}
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
-	sub.finish(success, past, missed)
+	flush(sub.finish(success, past, missed))
 	if missed {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()

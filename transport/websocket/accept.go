@@ -2,11 +2,13 @@ package websocket
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/coder/websocket"
@@ -16,13 +18,14 @@ import (
 // the longest has 14 bytes. What lies behind it is in the socket's own buffer.
 const headerBuffer = 16
 
-// upgrade makes the handshake. On an error the request has been answered.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) {
+// upgrade makes the handshake. On an error the request has been answered. If
+// not, the caller is the connection's writer, and passes that on by greet.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answer []byte, err error) {
 	if !canHijack(w) {
 		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
-		return nil, fmt.Errorf("upgrade: %w", http.ErrNotSupported)
+		return nil, nil, fmt.Errorf("upgrade: %w", http.ErrNotSupported)
 	}
-	c := &conn{server: s, secure: r.TLS != nil, format: textFrames}
+	c = &conn{server: s, secure: r.TLS != nil, format: textFrames, writing: true}
 	accept := websocket.AcceptOptions{
 		InsecureSkipVerify: true,
 		OnPingReceived:     c.pinged,
@@ -37,7 +40,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) 
 		if c.nc != nil {
 			_ = c.nc.Close()
 		}
-		return nil, fmt.Errorf("upgrade: %w", err)
+		return nil, nil, fmt.Errorf("upgrade: %w", err)
 	}
 	if w.Header().Get("Sec-WebSocket-Extensions") != "" {
 		c.format = s.format
@@ -50,7 +53,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) 
 	if s.join(c) {
 		c.cut(ErrShutdown)
 	}
-	return c, nil
+	return c, h.answer(), nil
 }
 
 // hijacker is the http.ResponseWriter that Accept sees. It keeps the connection
@@ -58,6 +61,64 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (*conn, error) 
 type hijacker struct {
 	http.ResponseWriter
 	conn *conn
+	// switched says that the answer is 101 and was not yet written.
+	switched bool
+}
+
+// WriteHeader implements http.ResponseWriter. It keeps the answer to a good
+// handshake back, to go out together with the first message. A writer that
+// wraps net/http's may want to see the status, and gets it.
+func (h *hijacker) WriteHeader(status int) {
+	if status == http.StatusSwitchingProtocols && isNetHTTP(h.ResponseWriter) {
+		h.switched = true
+		return
+	}
+	h.ResponseWriter.WriteHeader(status)
+}
+
+// isNetHTTP says whether w is net/http's own, for HTTP/1.1.
+func isNetHTTP(w http.ResponseWriter) bool {
+	t := reflect.TypeOf(w)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "net/http" && t.Elem().Name() == "response"
+}
+
+// answer is the answer to the handshake, if it was kept back.
+func (h *hijacker) answer() []byte {
+	if !h.switched {
+		return nil
+	}
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	_ = h.Header().Write(&b) // a buffer takes everything
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// greet writes the answer to the handshake, unless that has gone out, and in the
+// same call what open has sent. The caller is c's writer, and passes that on.
+func (c *conn) greet(answer []byte) {
+	if len(answer) == 0 {
+		c.flusher.add(c)
+		return
+	}
+	buf := c.server.batches.Get().(*[]byte)
+	defer c.server.batches.Put(buf)
+	all := append((*buf)[:0], answer...)
+	messages := c.gather(all[len(all):], false)
+	all = append(all, messages...)
+	n, err := 0, error(errWouldBlock)
+	if c.raw != nil {
+		n, err = c.writeNow(all)
+	}
+	if n < len(answer) && err == errWouldBlock {
+		// Serve is to return with an answered request.
+		_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.options.writeTimeout))
+		var more int
+		more, err = c.nc.Write(all[n:])
+		n += more
+		_ = c.nc.SetWriteDeadline(time.Time{})
+	}
+	c.written(max(n-len(answer), 0), len(messages), err, &c.server.counters.out)
 }
 
 // Hijack implements http.Hijacker.

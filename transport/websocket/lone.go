@@ -49,19 +49,21 @@ func (c *conn) SendLone(m *transport.Message) (later bool, err error) {
 
 // Flush implements transport.LoneSender. The caller is c's writer.
 func (c *conn) Flush() {
-	c.mu.Lock()
-	data := c.queue.lone
-	more := c.gone || c.queue.count != 1
-	c.mu.Unlock()
-	if more {
-		c.flusher.add(c)
+	buf := c.server.batches.Get().(*[]byte)
+	defer c.server.batches.Put(buf)
+	data := c.gather(*buf, true)
+	if len(data) == 0 {
 		return
 	}
-	var n int
-	var err error
+	n, err := c.writeNow(data)
+	c.written(n, len(data), err, &c.server.counters.out)
+}
+
+// writeNow writes what the socket takes without waiting.
+func (c *conn) writeNow(data []byte) (n int, err error) {
 	failed := c.raw.Control(func(fd uintptr) { n, err = writeFD(fd, data) })
 	if failed != nil {
 		err = failed
 	}
-	c.written(n, len(data), err, &c.flusher.sent)
+	return n, err
 }

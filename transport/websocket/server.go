@@ -76,7 +76,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 		http.Error(w, ErrShutdown.Error(), http.StatusServiceUnavailable)
 		return ErrShutdown
 	}
-	c, err := s.upgrade(w, r)
+	c, answer, err := s.upgrade(w, r)
 	if err != nil {
 		s.mu.Lock()
 		s.leave()
@@ -91,6 +91,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	}()
 	c.receiver = open(c)
 	opened = true
+	c.greet(answer)
 	go c.run()
 	return nil
 }
