@@ -18,9 +18,10 @@ import (
 // read.
 const maxPongs = 64
 
-// conn is one connection. Its reader is a goroutine of its own; its writer is
-// whoever found writing unset and set it: a flusher, or for a blocked socket a
-// goroutine that runs drain.
+// conn is one connection. Its reader is a goroutine of its own while it waits,
+// and a worker while there is something to handle. Its writer is whoever found
+// writing unset and set it: a flusher, who sends or who made the handshake, or
+// for a blocked socket a goroutine that runs drain.
 type conn struct {
 	// What handing out and flushing need comes first, in two cache lines: with
 	// many connections, each line that is not in the cache costs a wait.
@@ -69,7 +70,7 @@ type reading struct {
 	buffer  *[]byte
 	small   []byte // what a connection without raw reads into
 	onReady func(fd uintptr) bool
-	again   func() // run, made once
+	again   func() // wait, made once
 	readErr error  // how reading from nc ended
 
 	flooded      bool
@@ -80,7 +81,7 @@ type reading struct {
 // take makes nc the connection's own.
 func (c *conn) take(nc net.Conn) {
 	c.nc = nc
-	c.again = c.run
+	c.again = c.wait
 	if !c.server.options.portable {
 		c.raw = rawConn(nc)
 	}

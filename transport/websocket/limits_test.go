@@ -123,8 +123,8 @@ func TestShutdownCuts(t *testing.T) {
 	require.ErrorIs(t, f.server.Serve(httptest.NewRecorder(), upgradeRequest(), nil), ErrShutdown)
 }
 
-// TestGoroutines counts those of the connections and of the flushers: one each,
-// and no other of the server's.
+// TestGoroutines counts those of the connections and of the flushers, one each,
+// and of the few workers that are kept. There is no other of the server's.
 func TestGoroutines(t *testing.T) {
 	f := newFixture(t)
 	const conns = 100
@@ -134,25 +134,29 @@ func TestGoroutines(t *testing.T) {
 		p.expect(finText, "hello")
 	}
 	stacks := make([]byte, 4<<20)
-	count := func() (readers, flushers, all int) {
+	count := func() (readers, flushers, workers, all int) {
 		text := string(stacks[:runtime.Stack(stacks, true)])
 		for g := range strings.SplitSeq(text, "\n\n") {
-			if strings.Contains(g, "websocket.(*conn).run(") {
+			if strings.Contains(g, "websocket.(*conn).wait(") {
 				readers++
 			}
 			if strings.Contains(g, "websocket.(*flusher).run(") {
 				flushers++
 			}
+			if strings.Contains(g, "websocket.(*workers).run(") {
+				workers++
+			}
 			if strings.Contains(g, "created by github.com/carillon-rt/carillon/transport/websocket.(*") {
 				all++
 			}
 		}
-		return readers, flushers, all
+		return readers, flushers, workers, all
 	}
 	// A connection changes its goroutine when it falls idle.
 	require.Eventually(t, func() bool {
-		readers, flushers, all := count()
-		return readers == conns && flushers == len(f.server.flushers) && all == readers+flushers
+		readers, flushers, workers, all := count()
+		return readers == conns && flushers == len(f.server.flushers) && workers <= int(f.server.workers.most) &&
+			all == readers+flushers+workers
 	}, patience, 10*time.Millisecond)
 }
 

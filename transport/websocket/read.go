@@ -27,11 +27,21 @@ const (
 	directRead = 512
 )
 
-// run reads until the connection is over. Its goroutine is a fresh one each time
-// that there is nothing to read: handling a message makes the stack grow, which
-// an idle connection has no use for.
-func (c *conn) run() {
-	err := c.receive()
+// wait is the goroutine of a connection that waits for its peer. It is a fresh
+// one each time, and ends as soon as there is something to handle.
+func (c *conn) wait() {
+	if len(c.in) == 0 && c.br.Buffered() == 0 {
+		_ = c.fill() // notes readErr
+	}
+	c.server.workers.handle(c)
+}
+
+// handle does what there is to do after wait.
+func (c *conn) handle() {
+	err := c.readErr
+	if err == nil {
+		err = c.receive()
+	}
 	if err == errIdle {
 		go c.again()
 		return
@@ -128,23 +138,18 @@ func (c *conn) flushed() {
 	}
 }
 
-// errIdle says that a message was handled and that there is no other yet.
+// errIdle says that all that was read is handled.
 var errIdle = errors.New("nothing to read yet")
 
-// receive waits for input and hands over message after message. Its error is
-// never nil.
+// receive hands over message after message, as long as there is input. Its error
+// is never nil.
 func (c *conn) receive() error {
-	for waited := false; ; waited = true {
-		if len(c.in) == 0 && c.br.Buffered() == 0 {
-			if waited {
-				return errIdle
-			}
-			if err := c.fill(); err != nil {
-				return err
-			}
-		}
+	for {
 		if err := c.receiveOne(); err != nil {
 			return err
+		}
+		if len(c.in) == 0 && c.br.Buffered() == 0 {
+			return errIdle
 		}
 	}
 }

@@ -16,14 +16,16 @@ import (
 // Server turns HTTP requests into connections and carries their messages. It is
 // safe for concurrent use.
 //
-// A connection costs one goroutine, which reads. What goes out is written by as
-// many flushers as the program had processors when the server was made; they
-// start with the first message and end with Shutdown.
+// A connection costs one goroutine, which waits for its peer. What comes in is
+// handled by workers, of which a few are kept; what goes out is written by as
+// many flushers as the program had processors when the server was made. They
+// start when there is something to do and end with Shutdown.
 type Server struct {
 	options  options
 	counters counters
 	format   *transport.Format
 	flushers []*flusher
+	workers  *workers
 
 	chunks  sync.Pool // of *chunk
 	buffers sync.Pool // of *[]byte, to read into
@@ -44,7 +46,7 @@ type Server struct {
 
 // NewServer returns a server. It runs nothing until there is something to send.
 func NewServer(opts ...Option) *Server {
-	s := &Server{options: defaults(), format: textFrames, idle: make(chan struct{})}
+	s := &Server{options: defaults(), format: textFrames, workers: newWorkers(), idle: make(chan struct{})}
 	for _, opt := range opts {
 		opt(&s.options)
 	}
@@ -92,7 +94,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	c.receiver = open(c)
 	opened = true
 	c.greet(answer)
-	go c.run()
+	go c.again()
 	return nil
 }
 
@@ -120,6 +122,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = shutdownError(context.Cause(ctx))
 	}
 	s.stopping.Do(func() {
+		s.workers.stop()
 		for _, f := range s.flushers {
 			f.stop()
 		}
