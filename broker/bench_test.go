@@ -197,6 +197,7 @@ func TestPublishAllocatesNothingPerSubscriber(t *testing.T) {
 		})
 	}
 	one, thousand := allocs(1), allocs(1000)
+	require.Zero(t, allocs(0), "nobody is subscribed")
 	require.Equal(t, one, thousand)
 	require.LessOrEqual(t, one, 5.0)
 }

@@ -41,8 +41,8 @@ func IdempotencyKey(key string) PublishOption {
 // ErrShutdown or ratelimit.ErrLimited, or are the store's.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
 	req := PublishRequest{Channel: channel, Event: event, Data: data}
-	for _, opt := range opts {
-		opt(&req)
+	if len(opts) > 0 {
+		req = req.with(opts)
 	}
 	p, err := a.prepare(ctx, &req)
 	if err != nil {
@@ -51,16 +51,22 @@ func (a *App) Publish(ctx context.Context, channel, event string, data []byte, o
 	return p.commit(ctx)
 }
 
+// with returns the request with the options: a copy, since what they are given
+// is allocated.
+func (r PublishRequest) with(opts []PublishOption) PublishRequest {
+	for _, opt := range opts {
+		opt(&r)
+	}
+	return r
+}
+
 // PublishMany publishes one event to several channels. Nothing is published
 // unless the event is acceptable on all of them. If a store fails, the outcomes
 // of the channels before come with the error.
 func (a *App) PublishMany(ctx context.Context, channels []string, event string, data []byte, opts ...PublishOption) ([]Published, error) {
 	reqs := make([]PublishRequest, len(channels))
 	for i, channel := range channels {
-		reqs[i] = PublishRequest{Channel: channel, Event: event, Data: data}
-		for _, opt := range opts {
-			opt(&reqs[i])
-		}
+		reqs[i] = PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)
 	}
 	return a.PublishBatch(ctx, reqs)
 }
@@ -119,8 +125,13 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error
 		return prepared{}, ErrShutdown
 	}
 	req.App = a.id
-	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }, req); err != nil {
-		return prepared{}, err
+	if b.hasPublishHook() {
+		// A copy, since what hooks are given is allocated.
+		asked := *req
+		if err := decide(ctx, b, func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }, &asked); err != nil {
+			return prepared{}, err
+		}
+		*req = asked
 	}
 	if err := CheckChannelName(req.Channel); err != nil {
 		return prepared{}, b.refusal(err)
@@ -155,6 +166,15 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error
 	}
 	return prepared{broker: b, channel: ch, name: req.Event, data: data, json: req.JSON,
 		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey}, nil
+}
+
+func (b *Broker) hasPublishHook() bool {
+	for _, n := range b.hookSets() {
+		if n.hooks.Publish != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *Broker) seal(ch storage.ChannelID, data []byte) ([]byte, error) {

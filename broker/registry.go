@@ -8,9 +8,12 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// registryShards is a power of two. Each shard is a concurrent map of its own,
-// so that growing one holds up only a small part of the channels.
-const registryShards = 64
+// Each of the registry's shards is a concurrent map of its own, so that growing
+// one holds up only a small part of the channels.
+const (
+	registryBits   = 6
+	registryShards = 1 << registryBits
+)
 
 // registry holds the channels that have a subscription.
 type registry struct {
@@ -20,18 +23,22 @@ type registry struct {
 
 func newRegistry() registry {
 	r := registry{seed: maphash.MakeSeed()}
+	apps := maphash.MakeSeed()
+	hasher := func(ch storage.ChannelID, _ uint64) uint64 {
+		return r.hash(ch) ^ maphash.String(apps, ch.App)
+	}
 	for i := range r.shards {
-		r.shards[i] = xsync.NewMapOf[storage.ChannelID, *channel]()
+		r.shards[i] = xsync.NewMapOfWithHasher[storage.ChannelID, *channel](hasher)
 	}
 	return r
 }
 
-// hash spreads channels over shards and stripes. Apps share them: the name does
-// nearly all of the spreading.
+// hash spreads channels over shards, by its high bits, and stripes. Apps share
+// them: the name does nearly all of the spreading.
 func (r *registry) hash(ch storage.ChannelID) uint64 { return maphash.String(r.seed, ch.Name) }
 
 func (r *registry) shard(ch storage.ChannelID) *xsync.MapOf[storage.ChannelID, *channel] {
-	return r.shards[r.hash(ch)%registryShards]
+	return r.shards[r.hash(ch)>>(64-registryBits)]
 }
 
 // load returns the channel, or nil if nobody is subscribed to it.
