@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -83,6 +84,72 @@ func BenchmarkChannelsWithOneSubscriber(b *testing.B) {
 	}
 }
 
+// untilConsumed is how many events are published before the subscribers have to
+// have consumed them.
+const untilConsumed = 1 << 20
+
+// A publish to one of many channels that have one subscriber in this process
+// each, which is busy and not waiting: what the publish itself costs. In turn is
+// the order in which the channels were made. Beside it the least that finding one
+// of so many things at random can take: a look-up in a map.
+func BenchmarkPublishAsChannelsGrow(b *testing.B) {
+	for _, n := range []int{1000, 10_000, 100_000, 1_000_000} {
+		if testing.Short() && n > 10_000 {
+			continue
+		}
+		names := make([]string, n)
+		for i := range names {
+			names[i] = channelName(i)
+		}
+		b.Run(fmt.Sprint("in turn/", n), func(b *testing.B) {
+			publishToMany(b, names, func(i int) int { return i % n })
+		})
+		b.Run(fmt.Sprint("at random/", n), func(b *testing.B) {
+			publishToMany(b, names, func(int) int { return rand.IntN(n) })
+		})
+		b.Run(fmt.Sprint("map at random/", n), func(b *testing.B) {
+			counts := make(map[string]*int, n)
+			for _, name := range names {
+				counts[strings.Clone(name)] = new(int)
+			}
+			for b.Loop() {
+				*counts[names[rand.IntN(n)]]++
+			}
+		})
+	}
+}
+
+func publishToMany(b *testing.B, names []string, next func(int) int) {
+	br, app := newApp(b)
+	var end context.CancelFunc
+	subscribe := func() {
+		b.StopTimer()
+		if end != nil {
+			end()
+		}
+		var ctx context.Context
+		ctx, end = context.WithCancel(context.Background())
+		for _, name := range names {
+			app.Subscribe(ctx, name, broker.WithBuffer(untilConsumed))
+		}
+		runtime.GC()
+		b.StartTimer()
+	}
+	data := payload(filler(payloadBytes), time.Now())
+	ctx := context.Background()
+	for i := range b.N {
+		if i%untilConsumed == 0 {
+			subscribe()
+		}
+		if _, err := app.Publish(ctx, names[next(i)], carillonEvent, data); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.StopTimer()
+	end()
+	shutdown(b, br, new(sync.WaitGroup))
+}
+
 // sink is a connection that takes everything in and keeps nothing.
 type sink struct {
 	sent atomic.Int64
@@ -109,7 +176,9 @@ func (p *plain) Close(broker.CloseReason) (int, string)                 { return
 
 // Publishing from several goroutines, each to a channel of its own with one
 // session that takes everything at once. ns/op is the time of a publish by the
-// clock, whichever goroutine made it.
+// clock, whichever goroutine made it, and cpu-ns/op what the process has used for
+// it: with as many goroutines as processors, or more, nothing but shared locks
+// and cache lines could make it rise.
 func BenchmarkPublishToDistinctChannels(b *testing.B) {
 	for _, publishers := range []int{1, 2, 4, 8} {
 		b.Run(fmt.Sprint(publishers), func(b *testing.B) {
@@ -127,6 +196,8 @@ func BenchmarkPublishToDistinctChannels(b *testing.B) {
 			}
 			data := payload(filler(payloadBytes), time.Now())
 			var group sync.WaitGroup
+			used, err := cpuTime()
+			require.NoError(b, err)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range publishers {
@@ -141,6 +212,9 @@ func BenchmarkPublishToDistinctChannels(b *testing.B) {
 			}
 			group.Wait()
 			b.StopTimer()
+			now, err := cpuTime()
+			require.NoError(b, err)
+			b.ReportMetric(float64((now-used).Nanoseconds())/float64(b.N), "cpu-ns/op")
 			for _, s := range sinks {
 				require.Equal(b, int64(b.N/publishers+2), s.sent.Load(), "the confirmation and all events")
 			}

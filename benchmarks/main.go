@@ -63,7 +63,7 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 3, "how often to run each scenario")
 	flags.BoolVar(&o.quick, "quick", false, "a few seconds with a few connections: to see that it works")
 	flags.StringVar(&o.path, "out", "RESULTS.md", "where to write the report; empty only prints it")
-	flags.StringVar(&o.profiles, "cpuprofile", "", "a folder for CPU profiles of the servers in scenarios 1 to 4 and 9")
+	flags.StringVar(&o.keep, "cpuprofile", "", "a folder to keep the CPU profiles in that the report quotes")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
@@ -92,8 +92,8 @@ func parseOptions(args []string, out io.Writer) (options, error) {
 	return o, nil
 }
 
-// measure runs every scenario in every round. What fails is in the results and
-// in the error.
+// measure runs every scenario in every round, and then profiles Carillon. What
+// fails is in the results and in the error.
 func measure(o options) ([]*results, error) {
 	all := make([]*results, len(o.scenarios))
 	for i, s := range o.scenarios {
@@ -111,7 +111,9 @@ func measure(o options) ([]*results, error) {
 				all[i].add(rows)
 			case round == 0:
 				_, _ = fmt.Fprintf(o.log, "%d. %s\n", s.number, s.title)
-				all[i].text, err = s.text(&o.env)
+				var rows []row
+				all[i].text, rows, err = s.text(&o.env)
+				all[i].add(rows)
 			}
 			if err != nil {
 				err = fmt.Errorf("round %d, scenario %d: %w", round+1, s.number, err)
@@ -119,6 +121,16 @@ func measure(o options) ([]*results, error) {
 				failed = append(failed, err)
 				_, _ = fmt.Fprintln(o.log, err)
 			}
+		}
+	}
+	for i, s := range o.scenarios {
+		if !s.profiled || !slices.Contains(o.peers, carillonPeer) {
+			continue
+		}
+		_, _ = fmt.Fprintf(o.log, "profile, %d. %s\n", s.number, s.title)
+		var err error
+		if all[i].profile, err = o.profileOf(s); err != nil {
+			failed = append(failed, fmt.Errorf("profile of scenario %d: %w", s.number, err))
 		}
 	}
 	return all, errors.Join(failed...)

@@ -75,7 +75,8 @@ func TestQuickRun(t *testing.T) {
 	require.NoError(t, err)
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
-	for _, want := range []string{"## 3. ", "## 6. ", "## 8. ", "| floor | ", "| carillon | ", "÷ floor", "| Go | go"} {
+	for _, want := range []string{"## 3. ", "## 6. ", "## 8. ", "| floor | ", "| carillon | ", "÷ floor", "| Go | go",
+		"KiB/connection ≤ 8 | ", "3-carillon\nDuration:"} {
 		require.Contains(t, string(text), want)
 	}
 	require.NotContains(t, string(text), "Failed")

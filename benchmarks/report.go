@@ -18,6 +18,7 @@ type results struct {
 	metrics  []string
 	values   map[string]map[string][]float64 // label, metric, one for each round
 	text     string
+	profile  string // of Carillon
 	failed   []error
 }
 
@@ -60,8 +61,16 @@ func (r *results) markdown(b *strings.Builder) {
 	if r.text != "" {
 		fmt.Fprintf(b, "```\n%s```\n", r.text)
 	}
-	if len(r.labels) > 0 {
+	if r.scenario.text == nil && len(r.labels) > 0 {
 		writeTable(b, r.table())
+	}
+	for _, g := range r.scenario.goals {
+		if g.missed(r) && g.why != "" {
+			fmt.Fprintf(b, "\n**Short of %s**: %s\n", g, g.why)
+		}
+	}
+	if r.profile != "" {
+		fmt.Fprintf(b, "\nCarillon's profile, from a run of its own:\n\n```\n%s```\n", r.profile)
 	}
 	for _, err := range r.failed {
 		fmt.Fprintf(b, "\nFailed: `%s`\n", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -145,6 +154,8 @@ func report(all []*results, rounds int, e *env, started time.Time) string {
 		b.WriteString("**A quick run: its figures say nothing.**\n\n")
 	}
 	writeTable(b, append([][]string{{"", ""}}, environment(rounds, started)...))
+	b.WriteString("\n## What Carillon is to show\n\n")
+	writeTable(b, goalTable(all))
 	for _, r := range all {
 		r.markdown(b)
 	}

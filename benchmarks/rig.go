@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"time"
 )
 
@@ -112,23 +111,6 @@ func (r *rig) warmUp(channels int) error {
 	}
 	time.Sleep(settle)
 	return err
-}
-
-// profiled runs f while the server writes a CPU profile, if one is asked for.
-func (r *rig) profiled(dir, name string, f func() error) error {
-	if dir == "" {
-		return f()
-	}
-	path, err := filepath.Abs(filepath.Join(dir, name+".prof"))
-	if err != nil {
-		return err
-	}
-	if _, err := r.server.ask(command{Command: commandProfile, Path: path}); err != nil {
-		return err
-	}
-	err = f()
-	_, stopped := r.server.ask(command{Command: commandProfile})
-	return errors.Join(err, stopped)
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

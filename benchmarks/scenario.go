@@ -11,9 +11,10 @@ import (
 type env struct {
 	quick bool
 	peers []string
-	// profiles is where CPU profiles of the servers go; empty makes none.
-	profiles string
-	log      io.Writer
+	// profiles is where CPU profiles of the servers go; empty makes none. keep is
+	// where those of the report are kept, if anywhere.
+	profiles, keep string
+	log            io.Writer
 }
 
 // size is full, or quick in a quick run.
@@ -47,14 +48,19 @@ type scenario struct {
 	ratio   string
 	against []string
 	run     func(*env) ([]row, error)
-	// text runs a scenario whose report is not a table; run is nil then.
-	text func(*env) (string, error)
+	// text runs a scenario once whose report is not a table; run is nil then. The
+	// rows are what goals are about.
+	text func(*env) (string, []row, error)
+	// goals are what Carillon is to show.
+	goals []goal
+	// profiled says that run makes CPU profiles, if the env asks for them.
+	profiled bool
 }
 
 func scenarios() []scenario {
 	return []scenario{
-		pacedScenario(1, 1000, 33, 133),
-		pacedScenario(2, 10_000, 3, 12),
+		pacedScenario(1, 1000, 33, 330),
+		pacedScenario(2, 10_000, 3, 30),
 		burstScenario(),
 		manyChannelsScenario(),
 		latencyScenario(),

@@ -14,6 +14,7 @@ func idleScenario() scenario {
 		how: "Each has subscribed and got one event; then four collections. Resident memory of the server process " +
 			"beyond that of one that has had 100 connections before and none now.",
 		ratio: "KiB/connection", against: []string{centrifugePeer},
+		goals: []goal{{metric: "KiB/connection", limit: 8}, {metric: "goroutines/connection", limit: 1}},
 		run: func(e *env) ([]row, error) {
 			return e.eachPeer(peerNames(), e.idle)
 		},
@@ -66,10 +67,15 @@ func connectScenario() scenario {
 	return scenario{
 		number: 7,
 		title:  "Connections per second",
-		how: "5000 clients, 64 at a time: handshake and one subscription, confirmed. With presence, ten clients share a " +
+		how: "10000 clients, 64 at a time: handshake and one subscription, confirmed. With presence, ten clients share a " +
 			"channel, get its members and hear of those who join; Carillon checks a signature besides. The load's own " +
 			"work, signatures included, is in the rate but not in the CPU time.",
 		ratio: "CPU µs/connection", against: []string{centrifugePeer},
+		goals: []goal{
+			{metric: "connections/s", of: centrifugePeer, limit: 1, least: true},
+			{metric: "with presence: connections/s", of: centrifugePeer, limit: 1, least: true},
+		},
+		profiled: true,
 		run: func(e *env) ([]row, error) {
 			return e.eachPeer(peerNames(), func(peer string) ([]metric, error) {
 				metrics, err := e.connects(peer, false, "")
@@ -89,17 +95,25 @@ func (e *env) connects(peer string, members bool, prefix string) (metrics []metr
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, server.stop()) }()
-	conns := e.size(5000, 50)
+	conns := e.size(10_000, 50)
 	for _, n := range []int{100, conns} { // the first to warm up
 		if _, err := server.ask(command{Command: commandMark}); err != nil {
 			return nil, err
 		}
+		name := "7-" + peer
+		if members {
+			name += "-presence"
+		}
+		var l *load
 		start := time.Now()
-		l, err := connect(d, loadOptions{conns: n, channels: n, members: members})
+		err := server.profiled(e.profiles, name, func() (err error) {
+			l, err = connect(d, loadOptions{conns: n, channels: n, members: members})
+			return err
+		})
+		took := time.Since(start)
 		if err != nil {
 			return nil, err
 		}
-		took := time.Since(start)
 		usage, err := server.ask(command{Command: commandUsage})
 		l.close()
 		if err != nil {

@@ -23,6 +23,11 @@ func latencyScenario() scenario {
 			"100 ms after a second of publishing. All peers are then given half of the smallest. Latency is from " +
 			"before the publish to after the read in the load process, which has the same processors.",
 		ratio: "p99 ms", against: []string{centrifugePeer},
+		goals: []goal{
+			{metric: "p50 ms", of: centrifugePeer, limit: 1},
+			{metric: "p99 ms", of: centrifugePeer, limit: 1},
+			{metric: "p99.9 ms", of: centrifugePeer, limit: 1},
+		},
 		run: func(e *env) ([]row, error) {
 			conns := e.size(1000, 20)
 			rate := 0.0
@@ -118,6 +123,7 @@ func stalledScenario() scenario {
 		title:  "1000 subscribers of one channel, 1 % of them not reading",
 		how: "200 publishes of 1 KiB at 33/s, with socket buffers of some 32 KiB, which are full after a second. " +
 			"The percentiles are those of the clients that read. The floor is left out: it would wait for ever.",
+		goals: []goal{{metric: "1 % stalled: p99 ms", ofMetric: "none stalled: p99 ms", limit: 1.1}},
 		run: func(e *env) ([]row, error) {
 			return e.eachPeer(peerNames()[1:], func(peer string) ([]metric, error) {
 				var all []metric

@@ -17,6 +17,7 @@ func pacedScenario(n, conns int, rate float64, count int) scenario {
 		how: fmt.Sprintf("%d publishes at a steady rate. The floor is one write(2) per delivery, with nobody reading.",
 			count),
 		ratio: cpuMetric, against: []string{floorPeer, centrifugePeer},
+		goals: []goal{{metric: cpuMetric, of: floorPeer, limit: 1.1}}, profiled: true,
 		run: func(e *env) ([]row, error) {
 			return e.eachPeer(peerNames(), func(peer string) ([]metric, error) {
 				return e.paced(peer, serverOptions{}, fmt.Sprintf("%d-%s", n, peer),
@@ -41,7 +42,7 @@ func (e *env) paced(peer string, o serverOptions, name string, conns int, c comm
 			return nil, err
 		}
 		var got outcome
-		err := r.profiled(e.profiles, name, func() (err error) {
+		err := r.server.profiled(e.profiles, name, func() (err error) {
 			got, err = r.publish(c)
 			return err
 		})
@@ -63,6 +64,8 @@ func burstScenario() scenario {
 		how: "As fast as publishing goes: peers that queue can send several events in one system call. " +
 			"Everything has to arrive.",
 		ratio: cpuMetric, against: []string{floorPeer, centrifugePeer},
+		goals:    []goal{{metric: cpuMetric, of: centrifugePeer, limit: 0.25}, {metric: lostMetric, limit: 0}},
+		profiled: true,
 		run: func(e *env) ([]row, error) {
 			return e.eachPeer(peerNames(), func(peer string) ([]metric, error) {
 				return e.paced(peer, serverOptions{}, "3-"+peer, e.size(conns, 20),
@@ -74,12 +77,13 @@ func burstScenario() scenario {
 
 // manyChannelsScenario publishes to random channels with one subscriber each.
 func manyChannelsScenario() scenario {
-	const channels, rate, count = 10_000, 5000, 25_000
+	const channels, rate, count = 10_000, 5000, 50_000
 	return scenario{
 		number: 4,
 		title:  fmt.Sprintf("%d channels of one subscriber, %d publishes/s", channels, rate),
 		how:    fmt.Sprintf("%d publishes at a steady rate, each to a channel chosen at random.", count),
 		ratio:  cpuMetric, against: []string{floorPeer, centrifugePeer},
+		goals: []goal{{metric: cpuMetric, of: floorPeer, limit: 1.1}}, profiled: true,
 		run: func(e *env) ([]row, error) {
 			return e.eachPeer(peerNames(), func(peer string) ([]metric, error) {
 				conns := e.size(channels, 20)
@@ -97,6 +101,7 @@ func variantsScenario() scenario {
 		title:  "1000 subscribers of one channel, 33 publishes/s, TLS and permessage-deflate",
 		how: "Compression is at level 1 without context takeover, and centrifuge's cache of prepared messages is on. " +
 			"Only reported: TLS has a cost of its own for each delivery.",
+		profiled: true,
 		run: func(e *env) ([]row, error) {
 			var rows []row
 			for _, v := range []struct {
