@@ -64,6 +64,14 @@ type outcome struct {
 	cpu                    time.Duration
 }
 
+func (o *outcome) add(other outcome) {
+	o.deliveries += other.deliveries
+	o.lost += other.lost
+	o.publishing += other.publishing
+	o.delivering += other.delivering
+	o.cpu += other.cpu
+}
+
 // perDelivery is the server's CPU time for each delivery in microseconds.
 func (o outcome) perDelivery() float64 {
 	return float64(o.cpu.Nanoseconds()) / 1e3 / float64(max(o.deliveries, 1))
