@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net/netip"
+	"path"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -18,21 +23,33 @@ import (
 // config is what flags and environment say.
 type config struct {
 	addr, prefix       string
-	certFile, keyFile  string
+	certificate        *tls.Certificate
 	app                pusher.App
 	defaultCredentials bool
 	rules              []broker.Rule
 	activityTimeout    time.Duration
 	trustedProxies     []netip.Prefix
-
-	connectionsPerIP, publishes, subscribes float64
+	limits             *ratelimit.Rules
 }
+
+// errUsage says that flags or environment are wrong.
+var errUsage = errors.New("run with -help for the flags")
 
 // localOrigins are the pages that may connect where -origins does not say.
 const localOrigins = "http://localhost,http://localhost:*,http://127.0.0.1,http://127.0.0.1:*," +
 	"https://localhost,https://localhost:*,https://127.0.0.1,https://127.0.0.1:*"
 
+// readConfig writes the help to output if it is asked for. Its errors name the
+// flag or variable, and wrap errUsage.
 func readConfig(args []string, env func(string) string, output io.Writer) (config, error) {
+	c, err := parseConfig(args, env, output)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		return config{}, fmt.Errorf("%w; %w", err, errUsage)
+	}
+	return c, err
+}
+
+func parseConfig(args []string, env func(string) string, output io.Writer) (config, error) {
 	getenv := func(name, fallback string) string {
 		if v := env(name); v != "" {
 			return v
@@ -46,11 +63,16 @@ func readConfig(args []string, env func(string) string, output io.Writer) (confi
 	masterKey := env("PUSHER_ENCRYPTION_MASTER_KEY_BASE64")
 
 	flags := flag.NewFlagSet("standalone", flag.ContinueOnError)
-	flags.SetOutput(output)
+	var text bytes.Buffer
+	flags.SetOutput(&text)
+	flags.Usage = func() {
+		text.WriteString("Standalone serves one app, that of PUSHER_APP_ID (a number), PUSHER_APP_KEY and PUSHER_APP_SECRET.\n\n")
+		flags.PrintDefaults()
+	}
 	flags.StringVar(&c.addr, "addr", getenv("ADDR", "127.0.0.1:6001"), "address to listen on, `host:port` (also ADDR)")
 	flags.StringVar(&c.prefix, "prefix", "", "`path` to serve under, such as /realtime")
-	flags.StringVar(&c.certFile, "tls-cert", "", "`file` with the TLS certificate")
-	flags.StringVar(&c.keyFile, "tls-key", "", "`file` with the TLS certificate's key")
+	certFile := flags.String("tls-cert", "", "`file` with the TLS certificate")
+	keyFile := flags.String("tls-key", "", "`file` with the TLS certificate's key")
 	origins := flags.String("origins", localOrigins, "pages that may connect: a comma-separated `list` of patterns, or * for all")
 	flags.StringVar(&masterKey, "encryption-master-key", masterKey, "`key` of encrypted channels, 32 bytes in base64 (also PUSHER_ENCRYPTION_MASTER_KEY_BASE64)")
 	flags.Func("webhook", "`URL` to send webhooks to; may be given several times", func(url string) error {
@@ -76,11 +98,15 @@ func readConfig(args []string, env func(string) string, output io.Writer) (confi
 	flags.IntVar(&c.app.Limits.ClientEventsPerSecond, "client-events-per-second", 10, "bound for one connection; negative sets none")
 	flags.IntVar(&c.app.Limits.PresenceMembers, "presence-members", 100, "bound for one channel")
 	flags.IntVar(&c.app.Limits.EventBytes, "event-bytes", 10<<10, "bound of an event's data")
-	flags.Float64Var(&c.connectionsPerIP, "connections-per-ip", 0, "new connections a second and IP address; 0 sets no bound")
-	flags.Float64Var(&c.publishes, "publishes-per-second", 0, "events a second over the HTTP API; 0 sets no bound")
-	flags.Float64Var(&c.subscribes, "subscribes-per-second", 0, "subscriptions a second and connection; 0 sets no bound")
+	connections := flags.Float64("connections-per-ip", 0, "new connections a second and IP address; 0 sets no bound")
+	publishes := flags.Float64("publishes-per-second", 0, "events a second over the HTTP API; 0 sets no bound")
+	subscribes := flags.Float64("subscribes-per-second", 0, "subscriptions a second and connection; 0 sets no bound")
 	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the CIDR blocks of proxies whose X-Forwarded headers are believed")
 	if err := flags.Parse(args); err != nil {
+		// Every parse error ends in the help; only who asks for it wants it.
+		if errors.Is(err, flag.ErrHelp) {
+			_, _ = text.WriteTo(output)
+		}
 		return config{}, err
 	}
 	if flags.NArg() > 0 {
@@ -88,23 +114,42 @@ func readConfig(args []string, env func(string) string, output io.Writer) (confi
 	}
 
 	c.app.AllowedOrigins = list(*origins)
+	if *webhookEvents+*webhookPrefix != "" || *webhookBatch {
+		if len(c.app.Webhooks) == 0 {
+			return config{}, errors.New("-webhook-events, -webhook-channels and -webhook-batch need -webhook")
+		}
+	}
 	for i := range c.app.Webhooks {
 		w := &c.app.Webhooks[i]
 		w.Events, w.ChannelPrefix, w.Batch = list(*webhookEvents), *webhookPrefix, *webhookBatch
 	}
-	if *rewind > 0 && len(c.rules) == 0 {
+	switch {
+	case *rewind < 0:
+		return config{}, fmt.Errorf("-rewind %d is negative", *rewind)
+	case *rewind > 0 && len(c.rules) == 0:
 		return config{}, fmt.Errorf("-rewind %d needs -history: nothing is kept without", *rewind)
-	}
-	if c.activityTimeout < time.Second {
+	case *grace < 0:
+		return config{}, fmt.Errorf("-leave-grace %v is negative", *grace)
+	case c.activityTimeout < time.Second:
 		return config{}, fmt.Errorf("-activity-timeout %v is less than 1s", c.activityTimeout)
+	// The library takes 0 for its default, which is not what a flag of 0 says.
+	case c.app.Limits.EventBytes < 1:
+		return config{}, fmt.Errorf("-event-bytes %d is less than 1", c.app.Limits.EventBytes)
+	case c.app.Limits.PresenceMembers < 1:
+		return config{}, fmt.Errorf("-presence-members %d is less than 1", c.app.Limits.PresenceMembers)
+	case c.app.Limits.ClientEventsPerSecond == 0:
+		return config{}, errors.New("-client-events-per-second 0 lets nobody send: that is -no-client-events")
 	}
 	for i := range c.rules {
 		c.rules[i].Rewind = min(*rewind, c.rules[i].History.Events)
 		c.rules[i].LeaveGrace = *grace
 	}
 	c.rules = append(c.rules, broker.Rule{Pattern: "*", LeaveGrace: *grace})
-	return c, c.check(masterKey, *proxies)
+	return c, errors.Join(c.setTLS(*certFile, *keyFile), c.setLimits(*connections, *publishes, *subscribes),
+		c.check(masterKey, *proxies))
 }
+
+var prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
 // check completes the configuration with what has to be parsed.
 func (c *config) check(masterKey, proxies string) error {
@@ -113,11 +158,10 @@ func (c *config) check(masterKey, proxies string) error {
 	} else if id == 0 {
 		return fmt.Errorf("PUSHER_APP_ID is 0")
 	}
-	if c.prefix != "" {
-		c.prefix = "/" + strings.Trim(c.prefix, "/")
-	}
-	if (c.certFile == "") != (c.keyFile == "") {
-		return fmt.Errorf("-tls-cert and -tls-key belong together: only one is given")
+	if p := strings.Trim(c.prefix, "/"); p == "" {
+		c.prefix = ""
+	} else if c.prefix = "/" + p; !prefixForm.MatchString(c.prefix) || path.Clean(c.prefix) != c.prefix {
+		return fmt.Errorf("-prefix %q is not a path of letters, digits and . _ ~ -", c.prefix)
 	}
 	if masterKey != "" {
 		key, err := base64.StdEncoding.DecodeString(masterKey)
@@ -133,25 +177,65 @@ func (c *config) check(masterKey, proxies string) error {
 		}
 		c.trustedProxies = append(c.trustedProxies, p)
 	}
-	return c.app.Check()
+	return named(c.app.Check())
 }
 
-// rateLimits are those that flags have set.
-func (c *config) rateLimits() (*ratelimit.Rules, error) {
+// named puts the flag that has set a field of the app before its error.
+func named(err error) error {
+	var wrong *broker.FieldError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	for _, f := range []struct{ field, flag string }{
+		{"AllowedOrigins", "-origins"}, {"MaxConnections", "-max-connections"}, {"EncryptionMasterKey", "-encryption-master-key"},
+		{"AuthorizationTimeout", "-authorization-timeout"}, {"Key", "PUSHER_APP_KEY"}, {"Webhooks", "-webhook"},
+	} {
+		if strings.HasPrefix(wrong.Field, f.field) {
+			if strings.HasSuffix(wrong.Field, ".Events") {
+				f.flag = "-webhook-events"
+			}
+			return fmt.Errorf("%s: %w", f.flag, err)
+		}
+	}
+	return err
+}
+
+func (c *config) setTLS(certFile, keyFile string) error {
+	if certFile == "" && keyFile == "" {
+		return nil
+	}
+	if certFile == "" || keyFile == "" {
+		return errors.New("-tls-cert and -tls-key belong together: only one is given")
+	}
+	certificate, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return fmt.Errorf("-tls-cert and -tls-key: %w", err)
+	}
+	c.certificate = &certificate
+	return nil
+}
+
+func (c *config) setLimits(connections, publishes, subscribes float64) error {
 	var rules []ratelimit.Rule
 	for _, l := range []struct {
+		flag string
 		rate float64
 		rule func(float64, int) ratelimit.Rule
 	}{
-		{c.connectionsPerIP, ratelimit.ConnectionsPerIP},
-		{c.publishes, ratelimit.PublishesPerApp},
-		{c.subscribes, ratelimit.SubscribesPerSession},
+		{"-connections-per-ip", connections, ratelimit.ConnectionsPerIP},
+		{"-publishes-per-second", publishes, ratelimit.PublishesPerApp},
+		{"-subscribes-per-second", subscribes, ratelimit.SubscribesPerSession},
 	} {
-		if l.rate != 0 {
+		if !(l.rate >= 0 && l.rate <= ratelimit.MaxRate) {
+			return fmt.Errorf("%s %v is not a rate from 0 to %g", l.flag, l.rate, float64(ratelimit.MaxRate))
+		}
+		if l.rate > 0 {
 			rules = append(rules, l.rule(l.rate, max(int(2*l.rate), 1)))
 		}
 	}
-	return ratelimit.New(nil, rules...)
+	var err error
+	c.limits, err = ratelimit.New(nil, rules...)
+	return err
 }
 
 // parseRule parses "pattern=events[,age]".
@@ -165,10 +249,19 @@ func parseRule(s string) (broker.Rule, error) {
 	if err != nil {
 		return broker.Rule{}, fmt.Errorf("number of events: %w", err)
 	}
+	if n < 1 {
+		return broker.Rule{}, fmt.Errorf("number of events: %d is less than 1", n)
+	}
+	if _, err := path.Match(pattern, ""); err != nil {
+		return broker.Rule{}, fmt.Errorf("%q is not a pattern", pattern)
+	}
 	rule := broker.Rule{Pattern: pattern, History: broker.Retention{Events: n}}
 	if age != "" {
 		if rule.History.Age, err = time.ParseDuration(age); err != nil {
 			return broker.Rule{}, fmt.Errorf("age: %w", err)
+		}
+		if rule.History.Age <= 0 {
+			return broker.Rule{}, fmt.Errorf("age: %v is not above 0", rule.History.Age)
 		}
 	}
 	return rule, nil

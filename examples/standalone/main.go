@@ -2,12 +2,14 @@
 //
 //	PUSHER_APP_ID=1 PUSHER_APP_KEY=key PUSHER_APP_SECRET=secret go run ./examples/standalone
 //
-// Run it with -help for its flags. It ends gracefully on SIGTERM and SIGINT:
-// connections are closed so that their clients come back at once.
+// Run it with -help for its flags; wrong ones end it with exit code 2. It ends
+// gracefully on SIGTERM and SIGINT: connections are closed so that their clients
+// come back at once.
 package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -36,6 +38,9 @@ func main() {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "standalone:", err)
+		if errors.Is(err, errUsage) {
+			os.Exit(2)
+		}
 		os.Exit(1)
 	}
 }
@@ -45,11 +50,7 @@ const shutdownTime = 20 * time.Second
 
 // run serves until ctx ends. It calls started with the base URL.
 func run(ctx context.Context, c config, log *slog.Logger, started func(url string)) error {
-	limits, err := c.rateLimits()
-	if err != nil {
-		return err
-	}
-	b, err := broker.New(broker.WithLogger(log), broker.WithLimits(limits), broker.WithRules(c.rules...))
+	b, err := broker.New(broker.WithLogger(log), broker.WithLimits(c.limits), broker.WithRules(c.rules...))
 	if err != nil {
 		return err
 	}
@@ -70,10 +71,10 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 
 	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("-addr %s: %w", c.addr, err)
 	}
 	scheme := "http"
-	if c.certFile != "" {
+	if c.certificate != nil {
 		scheme = "https"
 	}
 	url := fmt.Sprintf("%s://%s%s", scheme, listener.Addr(), c.prefix)
@@ -85,10 +86,13 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
+	if c.certificate != nil {
+		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.certificate}}
+	}
 	served := make(chan error, 1)
 	go func() {
-		if c.certFile != "" {
-			served <- srv.ServeTLS(listener, c.certFile, c.keyFile)
+		if srv.TLSConfig != nil {
+			served <- srv.ServeTLS(listener, "", "")
 		} else {
 			served <- srv.Serve(listener)
 		}

@@ -114,13 +114,6 @@ func TestRunFailsWhereTheAddressIsTaken(t *testing.T) {
 	require.ErrorContains(t, err, f.url.Host)
 }
 
-func TestRunFailsWithoutItsCertificate(t *testing.T) {
-	c, err := readConfig([]string{"-tls-cert", "no-such-cert.pem", "-tls-key", "no-such-key.pem"}, environment, io.Discard)
-	require.NoError(t, err)
-	err = run(t.Context(), c, slog.New(slog.DiscardHandler), func(string) {})
-	require.ErrorContains(t, err, "no-such-cert.pem")
-}
-
 func TestShutdownSendsClientsToTheNextServer(t *testing.T) {
 	f := start(t)
 	ws := f.dial()
