@@ -4,6 +4,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	_ "embed"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -41,7 +43,7 @@ func main() {
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page) })
 	mux.Handle("/app/", pusher.NewHandler(b, apps))
 	mux.Handle("/pusher/auth", pusher.NewAuthHandler(app, func(r *http.Request, req pusher.AuthRequest) (*broker.Member, error) {
-		name := r.Header.Get("X-Name") // a real program asks its session
+		name := r.FormValue("name") // a real program asks its session
 		if req.Channel != room || name == "" {
 			return nil, broker.Refuse(http.StatusForbidden, "give a name, and join "+room)
 		}
@@ -57,8 +59,8 @@ func main() {
 		}
 	})
 
-	srv := &http.Server{Addr: "127.0.0.1:8080", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	srv := &http.Server{Addr: cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	go func() {
 		log.Printf("chat in two tabs: http://%s", srv.Addr)

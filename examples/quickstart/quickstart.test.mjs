@@ -1,0 +1,85 @@
+// Two tabs chat through the quickstart in a real browser. Run it with
+// `npm run e2e` in ../chat/web, whose packages it uses.
+import assert from 'node:assert/strict'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { launch } from '../chat/e2e/browser.mjs'
+
+let folder, binary, addr, server, browser
+
+before(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'carillon-quickstart-'))
+  binary = join(folder, 'quickstart')
+  await promisify(execFile)('go', ['build', '-o', binary, '.'], { cwd: fileURLToPath(new URL('.', import.meta.url)) })
+  addr = await freeAddress()
+  await start()
+  browser = await launch()
+})
+after(async () => {
+  await browser?.close()
+  await stop()
+  await rm(folder, { recursive: true })
+})
+
+async function freeAddress() {
+  const probe = createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address()
+  probe.close()
+  await once(probe, 'close')
+  return `127.0.0.1:${port}`
+}
+
+async function start() {
+  server = spawn(binary, { env: { ...process.env, ADDR: addr }, stdio: ['ignore', 'inherit', 'pipe'] })
+  await once(server.stderr, 'data')
+}
+
+async function stop() {
+  if (!server || server.exitCode !== null) return
+  server.kill('SIGTERM')
+  assert.deepEqual(await once(server, 'exit'), [0, null])
+}
+
+async function open(name) {
+  const page = await (await browser.newContext()).newPage()
+  page.on('dialog', (dialog) => dialog.accept(name))
+  page.on('pageerror', (err) => assert.fail(err))
+  await page.goto(`http://${addr}`)
+  await page.getByRole('status').getByText('connected', { exact: true }).waitFor()
+  return page
+}
+
+async function write(page, text) {
+  await page.getByLabel('Message', { exact: true }).fill(text)
+  await page.getByRole('button').click()
+}
+
+test('two tabs chat, with any name, and survive a restart', { timeout: 120_000 }, async () => {
+  const ada = await open('Ada')
+  const lukasz = await open('Łukasz 王')
+  await ada.getByText('Ada, Łukasz 王', { exact: true }).waitFor()
+  await write(lukasz, '<b>hello</b>')
+  await ada.getByText('Łukasz 王: <b>hello</b>', { exact: true }).waitFor()
+
+  await stop()
+  await ada.getByText('reconnecting').waitFor()
+  await write(ada, 'are you there')
+  await ada.getByText(/^not sent: /).waitFor()
+  assert.equal(await ada.getByLabel('Message', { exact: true }).inputValue(), 'are you there')
+
+  await start()
+  await ada.getByText('connected', { exact: true }).waitFor()
+  await lukasz.getByText('connected', { exact: true }).waitFor()
+  await write(ada, 'are you there')
+  await lukasz.getByText('Ada: are you there', { exact: true }).waitFor()
+  await lukasz.close()
+  await ada.getByText('Ada', { exact: true }).waitFor()
+})
