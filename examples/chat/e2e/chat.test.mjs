@@ -7,6 +7,7 @@ import { launch } from './browser.mjs'
 import { Server, build } from './server.mjs'
 
 const deadline = 20_000
+const phone = { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true }
 
 let binary, browser, server, contexts, errors
 
@@ -66,6 +67,39 @@ class Tab {
       return JSON.stringify(shown.sort()) === JSON.stringify(want)
     }, names.sort())
   }
+  /** Waits until the message is whole and in view. */
+  async shows(text) {
+    await this.sees(text)
+    await this.page.waitForFunction((want) => {
+      const found = [...document.querySelectorAll('[data-testid=text]')].find((e) => e.textContent === want)
+      const view = document.querySelector('[data-testid=messages]').getBoundingClientRect()
+      const { top, bottom } = found.getBoundingClientRect()
+      return top >= view.top && bottom <= view.bottom
+    }, text)
+  }
+  /** Posts "message 1" to "message n" without the composer. */
+  async post(n) {
+    const posted = await this.page.evaluate(async (n) => {
+      const statuses = []
+      for (let i = 1; i <= n; i++) {
+        const response = await fetch('/api/rooms/lobby/messages', {
+          method: 'POST',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ text: `message ${i}`, client_id: `m${i}` }),
+        })
+        statuses.push(response.status)
+      }
+      return statuses.every((s) => s === 201)
+    }, n)
+    assert.ok(posted)
+  }
+  /** Nothing is wider than the window. */
+  async fits() {
+    const leave = await this.get('leave').boundingBox()
+    const { width } = this.page.viewportSize()
+    assert.ok(leave.x + leave.width <= width, `Leave ends at ${leave.x + leave.width}, the window at ${width}`)
+    assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width)
+  }
   async signIn(name) {
     await this.get('name').fill(name)
     await this.get('enter').click()
@@ -73,8 +107,8 @@ class Tab {
   }
 }
 
-async function newBrowser() {
-  const context = await browser.newContext()
+async function newBrowser(options) {
+  const context = await browser.newContext(options)
   contexts.push(context)
   return context
 }
@@ -86,8 +120,8 @@ async function openTab(context) {
 }
 
 /** A user in a browser of their own, in the lobby. */
-async function enter(name) {
-  const context = await newBrowser()
+async function enter(name, options) {
+  const context = await newBrowser(options)
   const tab = await openTab(context)
   await tab.signIn(name)
   return { context, tab }
@@ -117,6 +151,22 @@ describe('chat', { timeout: 300_000 }, () => {
     assert.ok(await ada.get('send').isDisabled())
     await ada.get('composer').fill('   ')
     assert.ok(await ada.get('send').isDisabled())
+  })
+
+  test('a name that is refused is said why, and kept', async () => {
+    const tab = await openTab(await newBrowser())
+    await tab.get('name').fill('Ada\u202e')
+    await tab.get('enter').click()
+    await tab.page.getByRole('alert').getByText('name has characters that cannot be shown').waitFor()
+    assert.equal(await tab.get('name').getAttribute('aria-invalid'), 'true')
+    assert.ok(await tab.get('name').evaluate((e) => e === document.activeElement))
+    await server.kill()
+    await tab.get('name').fill('Ada')
+    await tab.get('enter').click()
+    await tab.page.getByRole('alert').getByText('The server cannot be reached.').waitFor()
+    await server.restart()
+    await tab.get('enter').click()
+    await tab.status('connected')
   })
 
   test('joins and leaves are shown as they happen', async () => {
@@ -218,19 +268,7 @@ describe('chat', { timeout: 300_000 }, () => {
 
   test('older messages are read on demand', async () => {
     const { tab: ada } = await enter('Ada')
-    const posted = await ada.page.evaluate(async () => {
-      const statuses = []
-      for (let i = 1; i <= 70; i++) {
-        const response = await fetch('/api/rooms/lobby/messages', {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json' },
-          body: JSON.stringify({ text: `message ${i}`, client_id: `m${i}` }),
-        })
-        statuses.push(response.status)
-      }
-      return statuses.every((s) => s === 201)
-    })
-    assert.ok(posted)
+    await ada.post(70)
     await ada.page.reload()
     await ada.sees('message 70')
     assert.equal(await ada.message('message 20').count(), 0)
@@ -240,6 +278,51 @@ describe('chat', { timeout: 300_000 }, () => {
     assert.equal(await ada.get('message').count(), 70)
     const order = await ada.get('text').allTextContents()
     assert.deepEqual(order, Array.from({ length: 70 }, (_, i) => `message ${i + 1}`))
+  })
+
+  test('the view stays with its reader, on a phone too', async () => {
+    const { tab: ada, context } = await enter('Ada', phone)
+    const { tab: bob } = await enter('Bob')
+    await ada.members('Ada', 'Bob')
+    await ada.fits()
+    await ada.post(70)
+    await ada.page.reload()
+    await ada.shows('message 70')
+    await ada.write('from the composer')
+    await ada.shows('from the composer')
+    assert.ok(await ada.get('composer').evaluate((e) => e === document.activeElement))
+    await ada.get('composer').fill('a draft of many lines\n'.repeat(20))
+    await ada.shows('from the composer')
+    await ada.get('composer').fill('')
+
+    await ada.get('messages').evaluate((e) => e.scrollTo({ top: 0 }))
+    await ada.get('newest').getByText('Newest messages').waitFor()
+    await bob.write('are you reading this')
+    await ada.get('newest').getByText('1 new message').waitFor()
+    const before = await ada.message('message 22').boundingBox()
+    await ada.get('older').click()
+    await ada.get('older').waitFor({ state: 'detached' })
+    await ada.sees('message 1')
+    const after = await ada.message('message 22').boundingBox()
+    assert.ok(Math.abs(after.y - before.y) <= 1, `message 22 was at ${before.y} and is at ${after.y}`)
+    await ada.get('newest').click()
+    await ada.shows('are you reading this')
+    await ada.get('newest').waitFor({ state: 'detached' })
+
+    await context.setOffline(true)
+    await ada.status('offline')
+    await ada.fits()
+  })
+
+  test('a line says where a day begins', async () => {
+    const { tab: ada } = await enter('Ada')
+    await ada.write('late')
+    await ada.sees('late')
+    assert.equal(await ada.get('day').count(), 0)
+    await ada.page.clock.setFixedTime(Date.now() + 24 * 60 * 60_000)
+    await ada.page.reload()
+    await ada.sees('late')
+    assert.deepEqual(await ada.get('day').allTextContents(), ['Yesterday'])
   })
 
   test('a restart of the server is survived', async () => {

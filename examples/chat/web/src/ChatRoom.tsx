@@ -27,8 +27,10 @@ export function ChatRoom({ me, onSignedOut, onLeave }: Props) {
     <div className="room">
       <header>
         <img src="/icon.svg" alt="" width="28" height="28" />
-        <h1>Lobby</h1>
-        <StatusBadge status={state.status} onReconnect={() => room.reconnect()} />
+        <div className="title">
+          <h1>Lobby</h1>
+          <StatusBadge status={state.status} onReconnect={() => room.reconnect()} />
+        </div>
         <button
           className="quiet members-toggle"
           aria-expanded={showMembers}
@@ -41,7 +43,7 @@ export function ChatRoom({ me, onSignedOut, onLeave }: Props) {
           Leave
         </button>
       </header>
-      <Members members={state.members} me={me} open={showMembers} />
+      <Members members={state.members} me={me} open={showMembers} stale={state.status !== 'connected'} />
       <main>
         {state.problem && (
           <p className="banner error" role="alert" data-testid="problem">

@@ -1,4 +1,4 @@
-import { useId, useState, type KeyboardEvent, type SubmitEvent } from 'react'
+import { useId, useRef, useState, type KeyboardEvent, type SubmitEvent } from 'react'
 
 const maxLength = 2000
 const countFrom = 1800
@@ -11,6 +11,7 @@ interface Props {
 export function Composer({ onSend, onTyping }: Props) {
   const [text, setText] = useState('')
   const id = useId()
+  const field = useRef<HTMLTextAreaElement>(null)
   const length = [...text.trim()].length
   const sendable = length > 0 && length <= maxLength
 
@@ -18,6 +19,8 @@ export function Composer({ onSend, onTyping }: Props) {
     if (!sendable) return
     onSend(text.trim())
     setText('')
+    // Who has pressed the button goes on writing.
+    field.current?.focus()
   }
   const submit = (event: SubmitEvent) => {
     event.preventDefault()
@@ -39,6 +42,7 @@ export function Composer({ onSend, onTyping }: Props) {
         Message
       </label>
       <textarea
+        ref={field}
         id={id}
         data-testid="composer"
         rows={1}

@@ -1,11 +1,23 @@
 import type { User } from './api'
 import { Avatar } from './Avatar'
 
-export function Members({ members, me, open }: { members: User[]; me: User; open: boolean }) {
+interface Props {
+  members: User[]
+  me: User
+  open: boolean
+  /** Who is here is what was known when the connection was lost. */
+  stale: boolean
+}
+
+export function Members({ members, me, open, stale }: Props) {
   return (
-    <aside id="members" className={open ? 'members open' : 'members'} aria-label="Who is here">
+    <aside
+      id="members"
+      className={`members${open ? ' open' : ''}${stale ? ' stale' : ''}`}
+      aria-label={stale ? 'Who was here' : 'Who is here'}
+    >
       <h2>
-        Here now <span data-testid="member-count">{members.length}</span>
+        {stale ? 'Here before' : 'Here now'} <span data-testid="member-count">{members.length}</span>
       </h2>
       <ul data-testid="members">
         {members.map((m) => (

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, useState } from 'react'
+import { useEffect, useLayoutEffect, useRef, useState } from 'react'
 import type { Message, User } from './api'
 import { Avatar } from './Avatar'
 import type { Room } from './room'
@@ -9,9 +9,13 @@ const groupWithin = 5 * 60_000
 
 export function MessageList({ state, me, room }: { state: RoomState; me: User; room: Room }) {
   const list = useRef<HTMLDivElement>(null)
+  const content = useRef<HTMLDivElement>(null)
   const [atBottom, setAtBottom] = useState(true)
+  /** What atBottom is, for those who run between two renderings. */
+  const pinned = useRef(true)
   const height = useRef(0)
   const first = useRef('')
+  const seen = useRef(0)
   const entries = timeline(state.messages, state.notices)
   const last = state.outbox.at(-1)?.clientId
 
@@ -19,21 +23,46 @@ export function MessageList({ state, me, room }: { state: RoomState; me: User; r
   const toBottom = () => {
     list.current?.scrollTo({ top: list.current.scrollHeight })
   }
+  useEffect(() => {
+    // Who is at the bottom stays there, whether messages come or the composer
+    // or the phone's keyboard takes some of the height.
+    const observer = new ResizeObserver(() => {
+      if (pinned.current) toBottom()
+    })
+    if (list.current) observer.observe(list.current)
+    if (content.current) observer.observe(content.current)
+    return () => observer.disconnect()
+  }, [])
   useLayoutEffect(() => {
     const el = list.current
     if (!el) return
     const top = state.messages[0] ? messageKey(state.messages[0]) : ''
     // What was in view stays there when older messages come in above it.
     if (first.current && first.current !== top && !atBottom) el.scrollTop += el.scrollHeight - height.current
-    else if (atBottom) el.scrollTop = el.scrollHeight
     first.current = top
     height.current = el.scrollHeight
+    if (atBottom) seen.current = state.messages.at(-1)?.sent_at ?? 0
   }, [state.messages, state.notices, state.outbox, atBottom])
   useLayoutEffect(toBottom, [last])
 
   const scrolled = () => {
     const el = list.current
-    if (el) setAtBottom(el.scrollHeight - el.scrollTop - el.clientHeight < nearBottom)
+    if (!el) return
+    pinned.current = el.scrollHeight - el.scrollTop - el.clientHeight < nearBottom
+    setAtBottom(pinned.current)
+  }
+  const unseen = state.messages.filter((m) => m.sent_at > seen.current && m.user_id !== me.id).length
+  const lastEntry = entries.at(-1)
+  const lastIsMine = lastEntry?.kind === 'message' && lastEntry.message.user_id === me.id
+
+  // The button that was pressed goes away: the focus must not go with it.
+  const showOlder = () => {
+    list.current?.focus({ preventScroll: true })
+    void room.loadOlder()
+  }
+  const showNewest = () => {
+    list.current?.focus({ preventScroll: true })
+    toBottom()
   }
 
   return (
@@ -49,35 +78,48 @@ export function MessageList({ state, me, room }: { state: RoomState; me: User; r
         tabIndex={0}
         data-testid="messages"
       >
-        {state.older && (
-          <button className="quiet older" data-testid="older" disabled={state.loading} onClick={() => room.loadOlder()}>
-            Show older messages
-          </button>
-        )}
-        {entries.length === 0 && state.outbox.length === 0 && (
-          <p className="muted empty">{state.loading ? 'Loading messages…' : 'Nothing here yet. Say hello!'}</p>
-        )}
-        {entries.map((entry, i) =>
-          entry.kind === 'notice' ? (
-            <p key={`notice-${entry.notice.id}`} className="notice" data-testid="notice">
-              {entry.notice.text}
-            </p>
-          ) : (
-            <Bubble
-              key={messageKey(entry.message)}
-              message={entry.message}
-              mine={entry.message.user_id === me.id}
-              continued={continues(entries[i - 1], entry.message)}
-            />
-          ),
-        )}
-        {state.outbox.map((out) => (
-          <Unsent key={`${me.id}/${out.clientId}`} out={out} room={room} />
-        ))}
+        <div ref={content}>
+          {state.older && (
+            <button className="quiet older" data-testid="older" disabled={state.loading} onClick={showOlder}>
+              Show older messages
+            </button>
+          )}
+          {entries.length === 0 && state.outbox.length === 0 && (
+            <p className="muted empty">{state.loading ? 'Loading messages…' : 'Nothing here yet. Say hello!'}</p>
+          )}
+          {entries.map((entry, i) => {
+            switch (entry.kind) {
+              case 'day':
+                return (
+                  <p key={`day-${entry.name}`} className="notice day" data-testid="day">
+                    {entry.name}
+                  </p>
+                )
+              case 'notice':
+                return (
+                  <p key={`notice-${entry.notice.id}`} className="notice" data-testid="notice">
+                    {entry.notice.text}
+                  </p>
+                )
+              case 'message':
+                return (
+                  <Bubble
+                    key={messageKey(entry.message)}
+                    message={entry.message}
+                    mine={entry.message.user_id === me.id}
+                    continued={continues(entries[i - 1], entry.message)}
+                  />
+                )
+            }
+          })}
+          {state.outbox.map((out, i) => (
+            <Unsent key={`${me.id}/${out.clientId}`} out={out} me={me} continued={i > 0 || lastIsMine} room={room} />
+          ))}
+        </div>
       </div>
       {!atBottom && (
-        <button className="primary to-bottom" onClick={toBottom}>
-          Newest messages ↓
+        <button className="primary to-bottom" data-testid="newest" onClick={showNewest}>
+          {unseen === 0 ? 'Newest messages' : unseen === 1 ? '1 new message' : `${unseen} new messages`} ↓
         </button>
       )}
     </div>
@@ -96,11 +138,15 @@ function continues(before: Entry | undefined, message: Message): boolean {
 function Bubble({ message, mine, continued }: { message: Message; mine: boolean; continued: boolean }) {
   const time = new Date(message.sent_at)
   return (
-    <article className={`message${mine ? ' mine' : ''}${continued ? ' continued' : ''}`} data-testid="message">
+    <article
+      className={`message${mine ? ' mine' : ''}${continued ? ' continued' : ''}`}
+      title={time.toLocaleString()}
+      data-testid="message"
+    >
       {!continued && <Avatar user={{ id: message.user_id, name: message.name }} />}
       <p className={continued ? 'hidden' : 'author'}>
         <span className="name">{message.name}</span>{' '}
-        <time dateTime={time.toISOString()} title={time.toLocaleString()}>
+        <time dateTime={time.toISOString()}>
           {time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}
         </time>
       </p>
@@ -111,9 +157,24 @@ function Bubble({ message, mine, continued }: { message: Message; mine: boolean;
   )
 }
 
-function Unsent({ out, room }: { out: Outgoing; room: Room }) {
+interface UnsentProps {
+  out: Outgoing
+  me: User
+  continued: boolean
+  room: Room
+}
+
+function Unsent({ out, me, continued, room }: UnsentProps) {
   return (
-    <article className={`message mine ${out.state}`} data-testid="unsent" data-state={out.state}>
+    <article
+      className={`message mine ${out.state}${continued ? ' continued' : ''}`}
+      data-testid="unsent"
+      data-state={out.state}
+    >
+      {!continued && <Avatar user={me} />}
+      <p className={continued ? 'hidden' : 'author'}>
+        <span className="name">{me.name}</span>
+      </p>
       <p className="text" data-testid="text">
         {out.text}
       </p>

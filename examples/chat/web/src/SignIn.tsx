@@ -1,5 +1,5 @@
-import { useState, type SubmitEvent } from 'react'
-import { signIn, type User } from './api'
+import { useRef, useState, type SubmitEvent } from 'react'
+import { ApiError, signIn, type User } from './api'
 
 interface Props {
   name: string
@@ -10,7 +10,9 @@ interface Props {
 export function SignIn({ name: initial, note, onSignedIn }: Props) {
   const [name, setName] = useState(initial)
   const [error, setError] = useState(note)
+  const [invalid, setInvalid] = useState(false)
   const [busy, setBusy] = useState(false)
+  const field = useRef<HTMLInputElement>(null)
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
@@ -19,7 +21,9 @@ export function SignIn({ name: initial, note, onSignedIn }: Props) {
       onSignedIn(await signIn(name))
     } catch (err) {
       setError(err instanceof Error ? err.message : String(err))
+      setInvalid(err instanceof ApiError && err.field === 'name')
       setBusy(false)
+      field.current?.focus()
     }
   }
 
@@ -31,6 +35,7 @@ export function SignIn({ name: initial, note, onSignedIn }: Props) {
         <p className="muted">Choose a name and come into the lobby. No account is needed.</p>
         <label htmlFor="name">Your name</label>
         <input
+          ref={field}
           id="name"
           data-testid="name"
           value={name}
@@ -39,6 +44,7 @@ export function SignIn({ name: initial, note, onSignedIn }: Props) {
           autoComplete="nickname"
           autoFocus
           required
+          aria-invalid={invalid}
           aria-describedby="signin-error"
         />
         <p id="signin-error" className="error" role="alert">

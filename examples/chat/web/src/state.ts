@@ -60,17 +60,36 @@ export function addNotice(state: RoomState, text: string): Partial<RoomState> {
   return { notices: [...state.notices, notice].slice(-keptNotices) }
 }
 
-export type Entry = { kind: 'message'; message: Message } | { kind: 'notice'; notice: Notice }
+export type Entry =
+  | { kind: 'message'; message: Message }
+  | { kind: 'notice'; notice: Notice }
+  | { kind: 'day'; name: string }
 
-/** Messages and notices as they are shown. */
+const dayMs = 24 * 60 * 60_000
+
+/** What to call the day of a time, in the user's own time zone. */
+function dayName(time: number): string {
+  const day = new Date(time).toDateString()
+  const now = Date.now()
+  if (day === new Date(now).toDateString()) return 'Today'
+  if (day === new Date(now - dayMs).toDateString()) return 'Yesterday'
+  return new Date(time).toLocaleDateString([], { weekday: 'long', day: 'numeric', month: 'long' })
+}
+
+/** Messages and notices as they are shown, with a line where a day begins. */
 export function timeline(messages: Message[], notices: Notice[]): Entry[] {
   const entries: Entry[] = []
   let next = 0
+  // Nobody needs to be told that what is here is from today.
+  let day = 'Today'
   const noticesBefore = (time: number) => {
     for (let n = notices[next]; n && n.after < time; n = notices[++next]) entries.push({ kind: 'notice', notice: n })
   }
   for (const message of messages) {
     noticesBefore(message.sent_at)
+    const name = dayName(message.sent_at)
+    if (name !== day) entries.push({ kind: 'day', name })
+    day = name
     entries.push({ kind: 'message', message })
   }
   noticesBefore(Infinity)
@@ -80,5 +99,5 @@ export function timeline(messages: Message[], notices: Notice[]): Entry[] {
 /** The members in the order shown: oneself first, then by name. */
 export function sortMembers(members: User[], me: User): User[] {
   const rank = (u: User) => (u.id === me.id ? 0 : 1)
-  return [...members].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name) || (a.id < b.id ? -1 : 1))
+  return [...members].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name, undefined, { numeric: true }) || (a.id < b.id ? -1 : 1))
 }
