@@ -8,13 +8,15 @@ MODULES := . examples benchmarks
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+# Where Debian has nginx, which only root's PATH has.
+export PATH := $(PATH):/usr/sbin
 
 ## chat: install, build and run the chat example
 .PHONY: chat
 chat: examples/chat/web/dist
 	go run ./examples/chat -web examples/chat/web/dist
 
-examples/chat/web/dist: $(shell find examples/chat/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*')
+examples/chat/web/dist: $(shell find examples/chat/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*') | node
 	cd examples/chat/web && npm ci --no-audit --no-fund && npm run build
 	touch $@
 
@@ -31,12 +33,12 @@ lint:
 
 ## test-go: the Go tests of every module, with the race detector
 .PHONY: test-go
-test-go:
+test-go: debian
 	@for m in $(MODULES); do echo "go test $$m"; (cd $$m && go test -race ./...); done
 
 ## conformance: the official clients against examples/standalone
 .PHONY: conformance
-conformance: debian
+conformance: debian node
 	cd conformance && npm ci --no-audit --no-fund && npm test
 
 ## e2e: the chat, and pusher-js without WebSocket, in a real browser
@@ -45,13 +47,23 @@ e2e: debian examples/chat/web/dist
 	cd examples/chat/web && npm run e2e
 	cd conformance/browser && npm ci --no-audit --no-fund && npm test
 
-# What the tests need besides Go and Node, on Debian.
+# What the tests need besides Go and Node: a C compiler for the race detector, a
+# browser (or CHROMIUM, which says where one is), a proxy and certificates.
 .PHONY: debian
 debian:
-	@for p in chromium nginx openssl; do command -v $$p >/dev/null || missing="$${missing:-} $$p"; done; \
-	if [ -n "$${missing:-}" ]; then \
-	  $(SUDO) apt-get update && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $${missing/nginx/nginx-light}; \
-	fi
+	@missing=(); \
+	need() { command -v "$$1" >/dev/null || missing+=("$${@:2}"); }; \
+	need gcc gcc libc6-dev; need nginx nginx-light; need openssl openssl; \
+	need "$${CHROMIUM:-chromium}" chromium; \
+	if [ "$${#missing[@]}" -eq 0 ]; then exit; fi; \
+	if ! command -v apt-get >/dev/null; then echo "install what the tests need: $${missing[*]}"; exit 1; fi; \
+	$(SUDO) apt-get update; \
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$${missing[@]}"
+
+.PHONY: node
+node:
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
+	{ echo "Node 20.19 or newer is needed"; exit 1; }
 
 ## bench: the benchmarks of the core
 .PHONY: bench
