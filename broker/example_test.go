@@ -60,6 +60,37 @@ func ExampleApp_Subscribe() {
 	// three <nil>
 }
 
+// A page of older events goes on from where the last one ended.
+func ExampleApp_History() {
+	ctx := context.Background()
+	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 100}}))
+	defer func() { _ = b.Shutdown(ctx) }()
+	app := b.App("1")
+	for _, text := range []string{"one", "two", "three", "four"} {
+		if _, err := app.Publish(ctx, "room", "message", []byte(text)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	var next broker.Position // the zero Position reads from the newest
+	for range 2 {
+		for ev, err := range app.History(ctx, "room", broker.Backward(), broker.From(next), broker.Limit(2)) {
+			if err != nil {
+				log.Fatal(err)
+			}
+			fmt.Println(string(ev.Data))
+			next = ev.Position
+		}
+		fmt.Println("--")
+	}
+	// Output:
+	// four
+	// three
+	// --
+	// two
+	// one
+	// --
+}
+
 func ExampleTopic() {
 	type Message struct {
 		From string `json:"from"`
@@ -111,6 +142,39 @@ func ExampleHooks() {
 	_, err := b.App("1").Publish(ctx, "archive", "message", []byte("late"))
 	fmt.Println(err)
 	// Output: the archive takes no more events
+}
+
+// Hooks that inform save a program from polling.
+func ExampleHooks_inform() {
+	b := mustNew(broker.WithHooks(broker.Hooks{
+		MemberLeft: func(m broker.MemberChange) {
+			fmt.Println(m.Member.UserID, "left", m.Channel)
+		},
+		UserOffline: func(u broker.UserChange) {
+			fmt.Println(u.UserID, "was last seen at", u.Time)
+		},
+		ChannelVacated: func(c broker.ChannelChange) {
+			fmt.Println("nobody listens to", c.Channel)
+		},
+	}))
+	fmt.Println(b.Shutdown(context.Background()))
+	// Output: <nil>
+}
+
+// The first rule that matches a channel decides all of it.
+func ExampleRule() {
+	b := mustNew(broker.WithRules(
+		broker.Rule{Pattern: "presence-stage-*", MaxMembers: 5000, Publishers: broker.OnlyServer},
+		broker.Rule{
+			Pattern:    "presence-*",
+			LeaveGrace: 3 * time.Second, // a reload is no leave and join
+			History:    broker.Retention{Events: 100, Age: 24 * time.Hour},
+			Rewind:     20,
+		},
+		broker.Rule{Pattern: "cache-*", CacheTTL: time.Hour},
+	))
+	fmt.Println(b.Shutdown(context.Background()))
+	// Output: <nil>
 }
 
 func ExampleWithLimits() {
