@@ -33,7 +33,8 @@ type AuthRequest struct {
 // why; other errors are a 403 that tells nothing.
 //
 // The handler reads forms and JSON, signs, and adds the key of encrypted
-// channels. It panics if authorize is nil.
+// channels. It answers no CORS preflight: wrap it where pages of other origins
+// ask. It panics if authorize is nil.
 func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broker.Member, error)) http.Handler {
 	if authorize == nil {
 		panic("pusher: NewAuthHandler without a function")

@@ -1,0 +1,70 @@
+package examples
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// given is what the README's snippets take for granted.
+var given = []struct{ name, kind string }{
+	{"ctx", "context.Context"}, {"mux", "*http.ServeMux"}, {"b", "*broker.Broker"},
+	{"err", "error"}, {"data", "[]byte"}, {"socketID, key", "string"},
+}
+
+var imports = []string{
+	"context", "errors", "fmt", "net/http", "os", "os/signal", "syscall", "testing", "time",
+	"github.com/carillon-rt/carillon/broker", "github.com/carillon-rt/carillon/brokertest",
+	"github.com/carillon-rt/carillon/pusher", "github.com/carillon-rt/carillon/storage",
+	"github.com/carillon-rt/carillon/storage/storagetest",
+}
+
+// TestSnippets compiles the Go code of the documents as it is written there.
+func TestSnippets(t *testing.T) {
+	for document, least := range map[string]int{"README.md": 4, "CONTRIBUTING.md": 1} {
+		t.Run(document, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("..", document))
+			require.NoError(t, err)
+			snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+			require.GreaterOrEqual(t, len(snippets), least)
+			for _, s := range snippets {
+				file := filepath.Join(t.TempDir(), "snippet.go")
+				require.NoError(t, os.WriteFile(file, []byte(program(s[1])), 0o600))
+				out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
+				require.NoError(t, err, "%s\n%s", out, s[1])
+			}
+		})
+	}
+}
+
+// program puts what is missing around a snippet.
+func program(snippet string) string {
+	body := snippet
+	if !strings.HasPrefix(snippet, "func ") {
+		var params []string
+		for _, g := range given {
+			// A parameter can be assigned to with :=, unless nothing else is new.
+			if g.name == "err" || !regexp.MustCompile(`(?m)^(\w+, )?`+g.name+`\b(, \w+)? :=`).MatchString(snippet) {
+				params = append(params, g.name+" "+g.kind)
+			}
+		}
+		body = "func _(" + strings.Join(params, ", ") + ") {\n" + snippet + "}\n"
+	}
+	body += "\ntype Message struct{ Text string }\n\nvar open func(*testing.T) storage.History\n"
+	var used strings.Builder
+	for _, path := range imports {
+		if strings.Contains(body, filepath.Base(path)+".") {
+			fmt.Fprintf(&used, "import %q\n", path)
+		}
+	}
+	return "package snippet\n\n" + used.String() + "\n" + body
+}
