@@ -232,8 +232,6 @@ func TestHistoryIsReadBackward(t *testing.T) {
 	for i := range 5 {
 		status, raw := ada.post("message "+strconv.Itoa(i), strconv.Itoa(i))
 		require.Equal(t, http.StatusCreated, status, raw)
-		_, err := s.chat.room.app.Publish(t.Context(), s.chat.room.channel, "client-typing", []byte(`{"active":true}`))
-		require.NoError(t, err)
 	}
 	var texts []string
 	before := ""
@@ -277,10 +275,12 @@ func TestOnlyTheLobbyIsAuthorized(t *testing.T) {
 		require.NoError(t, err)
 		return resp.StatusCode, string(data)
 	}
-	status, raw := auth(ada, "presence-room-lobby")
-	assert.Equal(t, http.StatusOK, status)
-	assert.Contains(t, raw, `\"name\":\"Ada\"`)
-	status, _ = auth(ada, "presence-room-other")
+	for _, channel := range []string{"presence-room-lobby", "presence-typing-lobby"} {
+		status, raw := auth(ada, channel)
+		assert.Equal(t, http.StatusOK, status)
+		assert.Contains(t, raw, `\"name\":\"Ada\"`)
+	}
+	status, _ := auth(ada, "presence-room-other")
 	assert.Equal(t, http.StatusForbidden, status)
 	status, _ = auth(s.visitor(), "presence-room-lobby")
 	assert.Equal(t, http.StatusUnauthorized, status)

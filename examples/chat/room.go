@@ -20,6 +20,9 @@ import (
 type room struct {
 	app     *broker.App
 	channel string
+	// typing is the channel on which clients tell each other that they write; it
+	// has no history.
+	typing string
 }
 
 // messageEvent is the name of the channel's events that are messages.
@@ -112,7 +115,6 @@ func (rm room) read(w http.ResponseWriter, r *http.Request, _ user) {
 		Next     string            `json:"next"`
 	}{Messages: []json.RawMessage{}}
 	var last broker.Position
-events:
 	for ev, err := range rm.app.History(r.Context(), rm.channel, broker.Backward(), broker.From(before)) {
 		switch {
 		case errors.Is(err, storage.ErrGap):
@@ -121,12 +123,10 @@ events:
 		case err != nil:
 			rm.fail(w, "history was not read", err)
 			return
-		case ev.Name != messageEvent:
-			// Who was typing is in the history too.
-			continue
-		case len(page.Messages) == limit:
+		}
+		if len(page.Messages) == limit {
 			page.Next = last.Epoch + ":" + strconv.FormatUint(last.Offset, 10)
-			break events
+			break
 		}
 		page.Messages = append(page.Messages, ev.Data)
 		last = ev.Position

@@ -32,6 +32,8 @@ func newChat(secret string) (*chat, error) {
 		Pattern:    "presence-room-*",
 		History:    broker.Retention{Events: 200, Age: 24 * time.Hour},
 		LeaveGrace: 2 * time.Second,
+		// What clients send each other would push messages out of the history.
+		Publishers: broker.OnlyServer,
 	}))
 	if err != nil {
 		return nil, err
@@ -40,7 +42,7 @@ func newChat(secret string) (*chat, error) {
 		broker:   b,
 		realtime: pusher.NewHandler(b, apps),
 		app:      app,
-		room:     room{app: b.App(app.ID), channel: "presence-room-lobby"},
+		room:     room{app: b.App(app.ID), channel: "presence-room-lobby", typing: "presence-typing-lobby"},
 		sessions: newSessions(secret),
 	}, nil
 }
@@ -68,7 +70,7 @@ func (c *chat) authorize(r *http.Request, req pusher.AuthRequest) (*broker.Membe
 	if !ok {
 		return nil, broker.Refuse(http.StatusUnauthorized, "no session: choose a name first")
 	}
-	if req.Channel != c.room.channel {
+	if req.Channel != c.room.channel && req.Channel != c.room.typing {
 		return nil, broker.Refuse(http.StatusForbidden, fmt.Sprintf("there is no room %q", req.Channel))
 	}
 	info, err := json.Marshal(u)

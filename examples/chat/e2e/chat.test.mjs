@@ -5,8 +5,8 @@ import assert from 'node:assert/strict'
 import { after, afterEach, before, beforeEach, describe, test } from 'node:test'
 import { launch } from './browser.mjs'
 import { Server, build } from './server.mjs'
+import { Tab } from './tab.mjs'
 
-const deadline = 20_000
 const phone = { viewport: { width: 360, height: 640 }, isMobile: true, hasTouch: true }
 
 let binary, browser, server, contexts, errors
@@ -30,83 +30,6 @@ afterEach(async () => {
   assert.deepEqual(errors, [], 'nothing went wrong in a page')
 })
 
-/** One tab of a browser. */
-class Tab {
-  constructor(page) {
-    this.page = page
-    page.setDefaultTimeout(deadline)
-    page.on('pageerror', (err) => errors.push(String(err)))
-    page.on('console', (m) => {
-      if (m.type() === 'error' && m.text().includes('Content Security Policy')) errors.push(m.text())
-    })
-  }
-  get(id) {
-    return this.page.getByTestId(id)
-  }
-  status(want) {
-    return this.page.locator(`[data-testid=status][data-status=${want}]`).waitFor()
-  }
-  async write(text) {
-    await this.get('composer').fill(text)
-    await this.get('send').click()
-  }
-  message(text) {
-    return this.get('message').filter({ has: this.page.getByText(text, { exact: true }) })
-  }
-  async sees(text) {
-    await this.message(text).waitFor()
-    assert.equal(await this.message(text).count(), 1, `${text} is there once`)
-  }
-  async notices() {
-    return this.get('notice').allTextContents()
-  }
-  /** Waits until exactly these members are shown. */
-  async members(...names) {
-    await this.page.waitForFunction((want) => {
-      const shown = [...document.querySelectorAll('[data-testid=member] .name')].map((e) => e.textContent)
-      return JSON.stringify(shown.sort()) === JSON.stringify(want)
-    }, names.sort())
-  }
-  /** Waits until the message is whole and in view. */
-  async shows(text) {
-    await this.sees(text)
-    await this.page.waitForFunction((want) => {
-      const found = [...document.querySelectorAll('[data-testid=text]')].find((e) => e.textContent === want)
-      const view = document.querySelector('[data-testid=messages]').getBoundingClientRect()
-      const { top, bottom } = found.getBoundingClientRect()
-      return top >= view.top && bottom <= view.bottom
-    }, text)
-  }
-  /** Posts "message 1" to "message n" without the composer. */
-  async post(n) {
-    const posted = await this.page.evaluate(async (n) => {
-      const statuses = []
-      for (let i = 1; i <= n; i++) {
-        const response = await fetch('/api/rooms/lobby/messages', {
-          method: 'POST',
-          headers: { 'Content-Type': 'application/json' },
-          body: JSON.stringify({ text: `message ${i}`, client_id: `m${i}` }),
-        })
-        statuses.push(response.status)
-      }
-      return statuses.every((s) => s === 201)
-    }, n)
-    assert.ok(posted)
-  }
-  /** Nothing is wider than the window. */
-  async fits() {
-    const leave = await this.get('leave').boundingBox()
-    const { width } = this.page.viewportSize()
-    assert.ok(leave.x + leave.width <= width, `Leave ends at ${leave.x + leave.width}, the window at ${width}`)
-    assert.equal(await this.page.evaluate(() => document.documentElement.scrollWidth), width)
-  }
-  async signIn(name) {
-    await this.get('name').fill(name)
-    await this.get('enter').click()
-    await this.status('connected')
-  }
-}
-
 async function newBrowser(options) {
   const context = await browser.newContext(options)
   contexts.push(context)
@@ -114,7 +37,7 @@ async function newBrowser(options) {
 }
 
 async function openTab(context) {
-  const tab = new Tab(await context.newPage())
+  const tab = new Tab(await context.newPage(), errors)
   await tab.page.goto(server.url)
   return tab
 }
@@ -235,12 +158,27 @@ describe('chat', { timeout: 300_000 }, () => {
     const { tab: ada } = await enter('Ada')
     const { tab: bob } = await enter('Bob')
     await ada.members('Ada', 'Bob')
-    await bob.get('composer').pressSequentially('hm')
+    // Longer than the page keeps from telling it again.
+    await bob.get('composer').pressSequentially('hm hm', { delay: 600 })
     await ada.get('typing').getByText('Bob is typing…').waitFor()
     assert.equal(await bob.get('typing').textContent(), '')
     await bob.get('send').click()
-    await ada.sees('hm')
+    await ada.sees('hm hm')
     await ada.page.waitForFunction(() => document.querySelector('[data-testid=typing]').textContent === '')
+  })
+
+  test('messages arrive in the order they were written', async () => {
+    const { tab: ada } = await enter('Ada')
+    const { tab: bob } = await enter('Bob')
+    const held = new Promise((resolve) => ada.page.route('**/messages', resolve, { times: 1 }))
+    await ada.write('first')
+    const first = await held
+    await ada.write('second')
+    await bob.write('meanwhile')
+    await ada.sees('meanwhile')
+    await first.continue()
+    await bob.sees('second')
+    assert.deepEqual(await bob.get('text').allTextContents(), ['meanwhile', 'first', 'second'])
   })
 
   test('a message whose answer is lost is retried and comes once', async () => {

@@ -4,6 +4,8 @@ import { connect } from './echo'
 import { addNotice, emptyRoom, mergeMessages, messageKey, sortMembers, type Outgoing, type RoomState } from './state'
 
 const channelName = 'room-lobby'
+/** A channel of its own, which keeps no history. */
+const typingChannel = 'typing-lobby'
 const typingEvery = 2_000
 const typingLasts = 4_000
 /** How long those who were here before a lost connection have to come back. */
@@ -28,6 +30,8 @@ export class Room {
   private retryDelay = retryFirst
   private typingTimers = new Map<string, number>()
   private typedAt = 0
+  /** Ends when all that was sent before is answered. */
+  private sent = Promise.resolve()
 
   constructor(
     readonly me: User,
@@ -57,6 +61,8 @@ export class Room {
       .leaving((user: User) => this.memberLeft(user))
       .error((err: { status?: number; error?: string }) => this.refused(err))
       .listen('message', (message: Message) => this.received(message))
+    echo
+      .join(typingChannel)
       .listenForWhisper('typing', (data: { active?: boolean }, from: { user_id?: string }) =>
         this.memberTyping(from.user_id ?? '', data.active === true),
       )
@@ -226,7 +232,13 @@ export class Room {
     this.set({ outbox: this.state.outbox.map((o) => (o.clientId === clientId ? { ...o, ...change } : o)) })
   }
 
-  private async post(clientId: string, text: string) {
+  /** Posts after what was sent before: requests side by side may change places. */
+  private post(clientId: string, text: string) {
+    this.sent = this.sent.then(() => this.postNow(clientId, text))
+    return this.sent
+  }
+
+  private async postNow(clientId: string, text: string) {
     try {
       const { message, duplicate } = await postMessage(text, clientId, this.echo?.socketId())
       this.received(message)
@@ -245,6 +257,6 @@ export class Room {
     const now = Date.now()
     if (!this.joined || (active ? now - this.typedAt < typingEvery : this.typedAt === 0)) return
     this.typedAt = active ? now : 0
-    this.echo?.join(channelName).whisper('typing', { active })
+    this.echo?.join(typingChannel).whisper('typing', { active })
   }
 }
