@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -62,7 +63,7 @@ func main() {
 		log.Fatal(err)
 	}
 	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mount(pusher.NewHandler(b, apps)), ReadHeaderTimeout: 5 * time.Second}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
+	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	go func() {
 		log.Printf("%s serves ws://%s/realtime/app/app-key", *with, srv.Addr)
