@@ -1,4 +1,5 @@
-package examples
+// Package docs checks the documents at the root.
+package docs
 
 import (
 	"fmt"
@@ -11,6 +12,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	// What snippets use: a change of it has to run the test again.
+	_ "github.com/carillon-rt/carillon/brokertest"
+	_ "github.com/carillon-rt/carillon/storage/storagetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -32,7 +37,7 @@ var imports = []string{
 func TestSnippets(t *testing.T) {
 	for document, least := range map[string]int{"README.md": 4, "CONTRIBUTING.md": 1} {
 		t.Run(document, func(t *testing.T) {
-			text, err := os.ReadFile(filepath.Join("..", document))
+			text, err := os.ReadFile(filepath.Join("..", "..", document))
 			require.NoError(t, err)
 			snippets := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
 			require.GreaterOrEqual(t, len(snippets), least)
