@@ -14,11 +14,15 @@ import (
 // The first five decide: they run where the thing happens, before it has any
 // effect, and may change the request they are given or refuse it by returning
 // an error. They may block, up to their context's end, and hold up only their
-// own connection or publisher. Refuse tells the client why.
+// own connection or publisher. Refuse tells the client why. A panic refuses, and
+// is counted in Stats.
 //
 // The others inform: they run afterwards, one at a time and in the order of what
 // happened, on a goroutine that a set of hooks has to itself. A set that falls
 // more than 65 536 calls behind misses further ones; they are counted in Stats.
+//
+// Hooks may call the broker, with one exception: Shutdown waits for the hooks, so
+// a hook that wants it calls it on a goroutine of its own.
 type Hooks struct {
 	// Connect decides whether a client may connect.
 	Connect func(context.Context, *ConnectRequest) error
@@ -72,7 +76,8 @@ type ConnectRequest struct {
 	Secure bool
 }
 
-// SubscribeRequest is a session that wants to subscribe to a channel.
+// SubscribeRequest is a session that wants to subscribe to a channel. Hooks cannot
+// change Session, Channel and Kind.
 type SubscribeRequest struct {
 	Session *Session
 	Channel string
@@ -92,7 +97,7 @@ type SubscribeRequest struct {
 }
 
 // ClientEventRequest is an event that a session wants to send to the other
-// subscribers of a channel.
+// subscribers of a channel. Hooks cannot change Session and Channel.
 type ClientEventRequest struct {
 	Session *Session
 	Channel string

@@ -6,12 +6,14 @@ import (
 	"log/slog"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/ratelimit"
 )
 
 func TestConnectHookRefuses(t *testing.T) {
@@ -74,6 +76,58 @@ func TestSubscribeHookTransformsAndRefuses(t *testing.T) {
 	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"broken"}}`)
 	f = ann.Expect("pusher:subscription_error", "broken")
 	assert.NotContains(t, f.Raw, "swordfish")
+}
+
+func TestSubscribeHookCannotMoveASubscription(t *testing.T) {
+	kit := brokertest.New(t, keeping(9), broker.WithHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
+		r.Session, r.Channel, r.Kind = nil, "private-secret", broker.Encrypted
+		return nil
+	}}))
+	ann := kit.Connect(t)
+	ann.Subscribe("room")
+	session := kit.Broker.Session(ann.SocketID())
+	assert.True(t, session.Subscribed("room"))
+	assert.False(t, session.Subscribed("private-secret"))
+	ann.Unsubscribe("room")
+	publish(t, kit.App, "room", 1, 1)
+	ann.ExpectNothing()
+}
+
+func TestSubscribeHookCannotRewindBackwards(t *testing.T) {
+	kit := brokertest.New(t, keeping(9), broker.WithHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
+		r.Rewind = -1
+		return nil
+	}}))
+	publish(t, kit.App, "room", 1, 3)
+	ann := kit.Connect(t)
+	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"room"}}`)
+	assert.Contains(t, ann.Expect("pusher:subscription_error", "room").Data, "rewind is negative")
+	ann.ExpectNothing()
+}
+
+func TestWhatHooksMakeOfAClientEventIsChecked(t *testing.T) {
+	kit := brokertest.New(t, broker.WithMaxEventBytes(100), broker.WithHooks(broker.Hooks{
+		ClientEvent: func(_ context.Context, r *broker.ClientEventRequest) error {
+			switch string(r.Data) {
+			case "name":
+				r.Event = "pusher:error"
+			case "size":
+				r.Data = make([]byte, 101)
+			case "json":
+				r.Data, r.JSON = []byte("{"), true
+			}
+			return nil
+		},
+	}))
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.Subscribe("private-room")
+	bob.Subscribe("private-room")
+	for data, text := range map[string]string{"name": "prefix that the protocol reserves", "size": "the limit is 100", "json": "not valid JSON"} {
+		ann.Trigger("private-room", "client-x", data)
+		assert.Contains(t, ann.Expect("pusher:error", "").Raw, text)
+	}
+	bob.ExpectNothing()
+	assert.EqualValues(t, 3, kit.Broker.Stats().Refused)
 }
 
 func TestPublishAndClientEventHooksTransform(t *testing.T) {
@@ -154,6 +208,41 @@ func TestAPanicOfAnInformingHookIsCounted(t *testing.T) {
 		assert.Equal(t, 2, n)
 		assert.EqualValues(t, 1, kit.Broker.Stats().HookPanics)
 	})
+}
+
+func TestAPanicOfADecidingHookRefuses(t *testing.T) {
+	limits, err := ratelimit.New(nil, ratelimit.Rule{Name: "broken", Action: ratelimit.SignIn,
+		Limit: ratelimit.Limit{Rate: 1, Burst: 1}, Cost: func(ratelimit.Request) int { panic("broken cost") }})
+	require.NoError(t, err)
+	kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithLimits(limits), broker.WithHooks(broker.Hooks{
+		Connect: func(_ context.Context, r *broker.ConnectRequest) error {
+			if r.IP == "10.0.0.1" {
+				panic("secret")
+			}
+			return nil
+		},
+		Authorize: func(context.Context, *broker.SubscribeRequest) error { panic("secret") },
+		Subscribe: func(context.Context, *broker.SubscribeRequest) error { panic("secret") },
+		Publish:   func(context.Context, *broker.PublishRequest) error { panic("secret") },
+	}))
+	refused := kit.Dial(t, brokertest.WithIP("10.0.0.1"))
+	assert.NotContains(t, refused.Expect("pusher:error", "").Raw, "secret")
+	assert.Equal(t, 4009, refused.CloseCode())
+
+	ann := kit.Connect(t)
+	for _, channel := range []string{"room", "presence-room"} {
+		ann.Write(subscribeFrame(t, kit, ann, channel, "ann"))
+		f := ann.Expect("pusher:subscription_error", channel)
+		assert.Contains(t, f.Data, `"status":500`)
+		assert.NotContains(t, f.Data, "secret")
+	}
+	_, err = kit.App.Publish(t.Context(), "room", "message", nil)
+	require.ErrorIs(t, err, broker.ErrRefused)
+	err = kit.Broker.Session(ann.SocketID()).SignIn(t.Context(), broker.User{ID: "ann"}, func() { t.Error("signed in") })
+	require.ErrorIs(t, err, broker.ErrRefused)
+	stats := kit.Broker.Stats()
+	assert.EqualValues(t, 5, stats.HookPanics)
+	assert.EqualValues(t, 5, stats.Refused)
 }
 
 func TestSlowHooksAreDroppedAndCounted(t *testing.T) {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -128,10 +129,25 @@ func inform[T any](b *Broker, pick func(*Hooks) func(T), value T) {
 func decide[T any](ctx context.Context, b *Broker, pick func(*Hooks) func(context.Context, *T) error, req *T) error {
 	for _, n := range b.hookSets() {
 		if f := pick(n.hooks); f != nil {
-			if err := f(ctx, req); err != nil {
+			if err := ask(ctx, b, f, req); err != nil {
 				return b.refusal(err)
 			}
 		}
 	}
 	return nil
+}
+
+// ask calls a deciding hook. One that panics refuses.
+func ask[T any](ctx context.Context, b *Broker, f func(context.Context, *T) error, req *T) (err error) {
+	defer b.caught("hook", &err)
+	return f(ctx, req)
+}
+
+// caught, when deferred, turns a panic of the program's own code into an error,
+// which a refusal logs and hides from the client.
+func (b *Broker) caught(what string, err *error) {
+	if p := recover(); p != nil {
+		b.stats.hookPanics.Add(1)
+		*err = fmt.Errorf("panic in %s: %v", what, p)
+	}
 }

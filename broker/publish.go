@@ -136,14 +136,8 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error
 	if err := CheckChannelName(req.Channel); err != nil {
 		return prepared{}, b.refusal(err)
 	}
-	if err := CheckEventName(req.Event); err != nil {
+	if err := b.checkEvent(req.Event, req.Data, req.JSON); err != nil {
 		return prepared{}, b.refusal(err)
-	}
-	if len(req.Data) > b.maxEventBytes {
-		return prepared{}, b.refusal(&FieldError{Field: "data", Problem: "is too large", Limit: b.maxEventBytes, Got: len(req.Data)})
-	}
-	if req.JSON && !json.Valid(req.Data) {
-		return prepared{}, b.refusal(&FieldError{Field: "data", Problem: "is not valid JSON"})
 	}
 	ch := storage.ChannelID{App: a.id, Name: req.Channel}
 	kind, rule := KindOf(req.Channel), b.rule(ch)
@@ -175,6 +169,19 @@ func (b *Broker) hasPublishHook() bool {
 		}
 	}
 	return false
+}
+
+func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {
+	if err := CheckEventName(name); err != nil {
+		return err
+	}
+	if len(data) > b.maxEventBytes {
+		return &FieldError{Field: "data", Problem: "is too large", Limit: b.maxEventBytes, Got: len(data)}
+	}
+	if isJSON && !json.Valid(data) {
+		return &FieldError{Field: "data", Problem: "is not valid JSON"}
+	}
+	return nil
 }
 
 func (b *Broker) seal(ch storage.ChannelID, data []byte) ([]byte, error) {

@@ -255,6 +255,10 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *ClientEventRequest) error { return h.ClientEvent }, &req); err != nil {
 		return err
 	}
+	// The protocol has parsed what the client sent, but not what hooks made of it.
+	if err := b.checkEvent(req.Event, req.Data, req.JSON && len(b.hookSets()) > 0); err != nil {
+		return b.refusal(err)
+	}
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
 		UserID: req.UserID, SocketID: s.id, Time: time.Now()}
 	keep := rule.retention(kind)
@@ -293,10 +297,15 @@ func (b *Broker) limited(ctx context.Context, req ratelimit.Request) error {
 	if b.limits == nil {
 		return nil
 	}
-	if err := b.limits.Check(ctx, req); err != nil {
+	if err := b.checkLimits(ctx, req); err != nil {
 		return b.refusal(err)
 	}
 	return nil
+}
+
+func (b *Broker) checkLimits(ctx context.Context, req ratelimit.Request) (err error) {
+	defer b.caught("rate limit", &err)
+	return b.limits.Check(ctx, req)
 }
 
 func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {

@@ -22,7 +22,8 @@ type Stats struct {
 	// Refused is how many requests were refused: by hooks, rules or limits.
 	Refused int64
 	// HooksDropped is how many calls of informing hooks were dropped, because
-	// the hooks were too slow; HookPanics is how many panicked.
+	// the hooks were too slow; HookPanics is how many hooks and functions of
+	// rate limits panicked.
 	HooksDropped, HookPanics int64
 	// StoreErrors is how many operations of a store failed.
 	StoreErrors int64

@@ -209,15 +209,16 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
 	if err := b.limited(ctx, s.subscribeLimit(req)); err != nil {
 		return err
 	}
-	needed := req.Kind.NeedsAuthorization()
+	channel, kind := req.Channel, req.Kind
+	needed := kind.NeedsAuthorization()
 	if !needed {
 		req.Authorized = true
 	}
 	user := s.User()
-	if req.Kind == ServerToUser {
+	if kind == ServerToUser {
 		req.Authorized = user != nil && req.Channel == serverToUserPrefix+user.ID
 	}
-	if req.Kind.Base() != Presence {
+	if kind.Base() != Presence {
 		req.Member = nil
 	} else if req.Member == nil && user != nil {
 		req.Member = &Member{UserID: user.ID, Info: user.Info}
@@ -233,7 +234,12 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
 	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }, req); err != nil {
 		return err
 	}
-	if req.Kind.Base() != Presence {
+	// What was authorized is what is subscribed to, whatever a hook has written.
+	req.Session, req.Channel, req.Kind = s, channel, kind
+	if req.Rewind < 0 {
+		return b.refusal(&FieldError{Field: "rewind", Problem: "is negative"})
+	}
+	if kind.Base() != Presence {
 		return nil
 	}
 	if req.Member == nil {
