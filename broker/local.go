@@ -128,6 +128,9 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 	defer q.mu.Unlock()
 	queue := make([]*Event, 0, len(page.Events)+len(q.queue))
 	var last Position
+	if o.after != nil {
+		last = *o.after
+	}
 	for i := range page.Events {
 		queue = append(queue, &page.Events[i])
 		last = page.Events[i].Position
@@ -150,7 +153,7 @@ type localQueue struct {
 
 	mu          sync.Mutex
 	queue       []*Event      // guarded by mu
-	last        Position      // guarded by mu: the last past event, which must not come again
+	last        Position      // guarded by mu: where the past ends, which must not come again
 	wake        chan struct{} // guarded by mu; made when the consumer first waits
 	waiting     bool          // guarded by mu
 	full        bool          // guarded by mu: takes nothing more and is about to end

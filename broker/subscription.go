@@ -39,7 +39,7 @@ type extras struct {
 	// live is set once the subscriber has been told of its success and of the
 	// past events: what goes out meanwhile waits in held.
 	live atomic.Bool
-	// last is the last of the past events; set before live.
+	// last is where the past that the subscriber has ends; set before live.
 	last Position
 	mu   sync.Mutex
 	held []heldMessage // guarded by mu
@@ -96,12 +96,15 @@ func (s *subscription) deliver(d *delivery) {
 }
 
 // finish tells the subscriber of its success, then of the past events, then of
-// what has gone out since; from now on it is live. What it returns is to be
-// flushed.
-func (s *subscription) finish(success *transport.Message, past []Event, missed bool) transport.LoneSender {
+// what has gone out since, unless it is up to after; from now on it is live. What
+// it returns is to be flushed.
+func (s *subscription) finish(success *transport.Message, after *Position, past []Event, missed bool) transport.LoneSender {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if after != nil {
+		x.last = *after
+	}
 	later := session.sendLone(success)
 	if missed {
 		session.Send(session.protocol.CacheMiss(s.channel.id.Name))
@@ -308,7 +311,7 @@ func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule,
 		return err
 	}
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
-	flush(sub.finish(success, past, missed))
+	flush(sub.finish(success, req.After, past, missed))
 	if missed {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()

@@ -1,0 +1,108 @@
+package broker_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/memory"
+)
+
+// faulty is a memory store of which some calls do more than they should.
+type faulty struct {
+	*memory.Store
+	read     func()
+	appended func()
+	leave    func()
+	err      error
+}
+
+func (f *faulty) Read(ctx context.Context, ch storage.ChannelID, opts storage.ReadOptions) (storage.Page, error) {
+	if f.read != nil {
+		f.read()
+	}
+	return f.Store.Read(ctx, ch, opts)
+}
+
+func (f *faulty) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	out, err := f.Store.Append(ctx, ch, ev, opts)
+	if f.appended != nil {
+		f.appended()
+	}
+	return out, err
+}
+
+func (f *faulty) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	if f.leave != nil {
+		f.leave()
+	}
+	return f.Store.Leave(ctx, ch, conn)
+}
+
+func (f *faulty) Latest(ctx context.Context, ch storage.ChannelID) (storage.Position, error) {
+	if f.err != nil {
+		return storage.Position{}, f.err
+	}
+	return f.Store.Latest(ctx, ch)
+}
+
+func (f *faulty) Delete(ctx context.Context, ch storage.ChannelID) error {
+	if f.err != nil {
+		return f.err
+	}
+	return f.Store.Delete(ctx, ch)
+}
+
+func (f *faulty) IsMember(ctx context.Context, ch storage.ChannelID, userID string) (bool, error) {
+	if f.err != nil {
+		return false, f.err
+	}
+	return f.Store.IsMember(ctx, ch, userID)
+}
+
+func (f *faulty) LastSeen(ctx context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
+	if f.err != nil {
+		return time.Time{}, f.err
+	}
+	return f.Store.LastSeen(ctx, ch, userID)
+}
+
+func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faulty{Store: memory.New()}
+		kit := brokertest.New(t, keeping(10), broker.WithHistory(store))
+		publish(t, kit.App, "room", 1, 2)
+		kept, release := make(chan struct{}), make(chan struct{})
+		store.appended = func() {
+			close(kept)
+			<-release
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			publish(t, kit.App, "room", 3, 3)
+		}()
+		<-kept // but nobody was told yet
+		position, err := kit.App.Latest(t.Context(), "room")
+		require.NoError(t, err)
+		require.EqualValues(t, 3, position.Offset)
+		events := kit.App.Subscribe(t.Context(), "room", broker.After(position))
+		ann := kit.Connect(t)
+		session := kit.Broker.Session(ann.SocketID())
+		require.NoError(t, session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: "room", After: &position}))
+		ann.Expect("pusher_internal:subscription_succeeded", "room")
+		store.appended = nil
+		close(release)
+		<-done
+		publish(t, kit.App, "room", 4, 4)
+		assert.Equal(t, []string{"4"}, take(t, events, 1))
+		assert.Equal(t, "4", ann.Expect("message", "room").Data)
+	})
+}
