@@ -143,7 +143,7 @@ func (b *Broker) attach(id storage.ChannelID, s *subscription, ready func()) err
 		if s.session != nil {
 			if limit := c.rule.MaxSubscribers; limit > 0 && c.sessions >= limit {
 				c.mu.Unlock()
-				return Refuse(403, fmt.Sprintf("channel %q is full: the limit is %d subscribers", id.Name, limit))
+				return b.refusal(Refuse(403, fmt.Sprintf("channel %q is full: the limit is %d subscribers", id.Name, limit)))
 			}
 			c.sessions++
 			if c.sessions == 1 {

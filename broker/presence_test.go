@@ -302,3 +302,30 @@ func TestTerminateEndsTheConnectionsSignedInAsTheUser(t *testing.T) {
 	}
 	member.ExpectNothing()
 }
+
+// Somebody who is refused because the channel is full must not be taken for
+// somebody who is there.
+func TestWhoIsRefusedIsNeverAMember(t *testing.T) {
+	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", MaxSubscribers: 2}))
+	watcher := kit.Connect(t)
+	watcher.SubscribeAs("presence-room", "watcher", "")
+	var tabs sync.WaitGroup
+	for range 4 {
+		c := kit.Connect(t)
+		frame := subscribeFrame(t, kit, c, "presence-room", "ann")
+		tabs.Go(func() {
+			for range 300 {
+				c.Write(frame)
+				c.Unsubscribe("presence-room")
+			}
+		})
+	}
+	tabs.Wait()
+	publish(t, kit.App, "presence-room", 1, 1)
+	there := false
+	for f := watcher.Next(); f.Event != "message"; f = watcher.Next() {
+		require.Equal(t, there, f.Event == "pusher_internal:member_removed", "ann came or went twice: %s", f.Raw)
+		there = !there
+	}
+	assert.False(t, there)
+}

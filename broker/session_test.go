@@ -220,6 +220,7 @@ func TestMaxSubscribers(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, 1, info.SubscriptionCount)
 	}
+	assert.EqualValues(t, 2, kit.Broker.Stats().Refused)
 }
 
 func TestSlowClientIsCutOffAndCounted(t *testing.T) {

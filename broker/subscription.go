@@ -277,24 +277,22 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 	}
 	sub.extras = &extras{userID: req.Member.UserID}
 	var success *transport.Message
-	var attachErr error
-	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) {
-		if attachErr = b.attach(ch, sub, func() {}); attachErr != nil {
-			return
+	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) error {
+		if err := b.attach(ch, sub, func() {}); err != nil {
+			return err
 		}
 		success = s.protocol.Subscribed(ch.Name, members)
 		if first {
 			b.memberJoined(ch, *req.Member)
 			sub.channel.announce(s, func(p Protocol) *transport.Message { return p.MemberAdded(ch.Name, *req.Member) })
 		}
+		return nil
 	})
-	if err == nil && attachErr != nil {
-		// Nobody was told of the member, so nobody is told of its leaving.
-		b.tracker.Leave(context.WithoutCancel(ctx), ch, sub.userID, s.id, 0, func(presence.Departure, error) {})
-		return attachErr
-	}
 	if errors.Is(err, storage.ErrMemberLimit) {
 		b.stats.refused.Add(1)
+		return err
+	}
+	if errors.Is(err, ErrRefused) {
 		return err
 	}
 	if err != nil {

@@ -41,12 +41,13 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 		confirm()
 		return nil
 	}
-	err := b.tracker.Join(ctx, onlineIn(s.app), s.id, presence.Member{UserID: u.ID, Info: u.Info}, 0, func(first bool, _ []presence.Member) {
+	err := b.tracker.Join(ctx, onlineIn(s.app), s.id, presence.Member{UserID: u.ID, Info: u.Info}, 0, func(first bool, _ []presence.Member) error {
 		s.user.Store(&u)
 		b.signedIn.Add(s, s.app, u.ID)
 		if first {
 			b.userChanged(UserChange{App: s.app, UserID: u.ID, Time: time.Now()}, true)
 		}
+		return nil
 	})
 	if err != nil {
 		return b.storeFailed("sign-in", onlineIn(s.app), err)

@@ -17,8 +17,9 @@ func Example() {
 	ann := presence.Member{UserID: "ann", Info: []byte(`{"name":"Ann"}`)}
 
 	for _, socketID := range []string{"1.1", "1.2"} {
-		err := tracker.Join(ctx, channel, socketID, ann, 100, func(first bool, members []presence.Member) {
+		err := tracker.Join(ctx, channel, socketID, ann, 100, func(first bool, members []presence.Member) error {
 			fmt.Println("joined:", socketID, "new:", first, "members:", len(members))
+			return nil
 		})
 		if err != nil {
 			fmt.Println(err)

@@ -80,9 +80,10 @@ func (t *Tracker) lock(ch storage.ChannelID, userID string) *sync.Mutex {
 // Join adds a connection of m to the channel and calls joined before any other
 // change of the channel on this node: with whether the user is new there and,
 // on a named channel, all members, m included. max above 0 bounds the members;
-// see storage.Presence. joined is not called when Join fails, and must not
-// call the tracker.
-func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m Member, max int, joined func(first bool, members []Member)) error {
+// see storage.Presence. An error of joined takes the connection away again before
+// anybody else sees it on this node, and is Join's. joined is not called when the
+// store fails, and must not call the tracker.
+func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m Member, max int, joined func(first bool, members []Member) error) error {
 	defer t.lock(ch, m.UserID).Unlock()
 	c := storage.Connection{Node: t.node, ID: conn}
 	first, err := t.store.Join(ctx, ch, c, m, max)
@@ -91,14 +92,18 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 	}
 	var members []Member
 	if ch.Name != "" {
-		if members, err = t.store.Members(ctx, ch); err != nil {
-			_, undo := t.store.Leave(context.WithoutCancel(ctx), ch, c)
+		members, err = t.store.Members(ctx, ch)
+	}
+	if err == nil {
+		t.cancel(pendingKey{ch, conn})
+		err = joined(first, members)
+	}
+	if err != nil {
+		if _, undo := t.store.Leave(context.WithoutCancel(ctx), ch, c); undo != nil {
 			return errors.Join(err, undo)
 		}
 	}
-	t.cancel(pendingKey{ch, conn})
-	joined(first, members)
-	return nil
+	return err
 }
 
 // Leave takes the connection of a user from the channel, at once or, with

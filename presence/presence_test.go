@@ -40,11 +40,12 @@ func (j *journal) all() []string {
 	return append([]string(nil), j.lines...)
 }
 
-func (j *journal) joined(userID string) func(bool, []presence.Member) {
-	return func(first bool, _ []presence.Member) {
+func (j *journal) joined(userID string) func(bool, []presence.Member) error {
+	return func(first bool, _ []presence.Member) error {
 		if first {
 			j.add("+" + userID)
 		}
+		return nil
 	}
 }
 
@@ -66,12 +67,13 @@ func TestJoinAndLeave(t *testing.T) {
 	tracker := presence.NewTracker(memory.New(), "node")
 	var got []string
 	join := func(ch storage.ChannelID, conn, userID string) {
-		err := tracker.Join(t.Context(), ch, conn, presence.Member{UserID: userID}, 2, func(first bool, members []presence.Member) {
+		err := tracker.Join(t.Context(), ch, conn, presence.Member{UserID: userID}, 2, func(first bool, members []presence.Member) error {
 			line := strconv.FormatBool(first)
 			for _, m := range members {
 				line += " " + m.UserID
 			}
 			got = append(got, line)
+			return nil
 		})
 		require.NoError(t, err)
 	}
@@ -94,7 +96,7 @@ func TestJoinAndLeave(t *testing.T) {
 	n, err := tracker.Count(t.Context(), room)
 	require.NoError(t, err)
 	assert.Equal(t, 2, n)
-	err = tracker.Join(t.Context(), room, "4", presence.Member{UserID: "eve"}, 2, func(bool, []presence.Member) { t.Error("joined") })
+	err = tracker.Join(t.Context(), room, "4", presence.Member{UserID: "eve"}, 2, func(bool, []presence.Member) error { t.Error("joined"); return nil })
 	require.ErrorIs(t, err, storage.ErrMemberLimit)
 
 	assert.False(t, leave(room, "1", "ann").Last)
@@ -111,7 +113,7 @@ func TestOnlineAndLastSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tracker := presence.NewTracker(memory.New(), "node")
 		for _, id := range []string{"ann", "bob"} {
-			require.NoError(t, tracker.Join(t.Context(), online, id+"'s", presence.Member{UserID: id}, 0, func(bool, []presence.Member) {}))
+			require.NoError(t, tracker.Join(t.Context(), online, id+"'s", presence.Member{UserID: id}, 0, func(bool, []presence.Member) error { return nil }))
 		}
 		time.Sleep(time.Minute)
 		left := time.Now()
@@ -230,12 +232,12 @@ func TestChangesAreToldInTheirOrder(t *testing.T) {
 			conn := userID + "." + strconv.Itoa(tab)
 			wg.Go(func() {
 				for i := range each {
-					err := tracker.Join(t.Context(), room, conn, presence.Member{UserID: userID}, 0, func(first bool, members []presence.Member) {
+					err := tracker.Join(t.Context(), room, conn, presence.Member{UserID: userID}, 0, func(first bool, members []presence.Member) error {
 						if first {
 							inside++
 						}
 						assert.Len(t, members, inside, "members at the moment of the join")
-						j.joined(userID)(first, members)
+						return j.joined(userID)(first, members)
 					})
 					assert.NoError(t, err)
 					tracker.Leave(t.Context(), room, userID, conn, time.Duration(i%2)*time.Microsecond, func(d presence.Departure, err error) {
@@ -257,6 +259,22 @@ func TestChangesAreToldInTheirOrder(t *testing.T) {
 		require.NotEqual(t, in[userID], join, "%s was told twice in a row", line)
 		in[userID] = join
 	}
+}
+
+func TestJoinThatIsNotWantedLeavesNothingBehind(t *testing.T) {
+	tracker := presence.NewTracker(memory.New(), "node")
+	refused := errors.New("refused")
+	var j journal
+	j.join(t, tracker, "1", "ann")
+	for _, userID := range []string{"ann", "bob"} {
+		err := tracker.Join(t.Context(), room, "2", presence.Member{UserID: userID}, 0, func(bool, []presence.Member) error { return refused })
+		require.ErrorIs(t, err, refused)
+	}
+	members, err := tracker.Members(t.Context(), room)
+	require.NoError(t, err)
+	assert.Equal(t, []presence.Member{{UserID: "ann"}}, members)
+	j.join(t, tracker, "3", "bob")
+	assert.Equal(t, []string{"+ann", "+bob"}, j.all())
 }
 
 // failing is a store whose calls fail where an error is set.
@@ -298,7 +316,7 @@ func TestErrorsOfTheStoreAreReported(t *testing.T) {
 	store := &failing{Presence: memory.New()}
 	tracker := presence.NewTracker(store, "node")
 	join := func() error {
-		return tracker.Join(t.Context(), room, "1", presence.Member{UserID: "ann"}, 0, func(bool, []presence.Member) { t.Error("joined") })
+		return tracker.Join(t.Context(), room, "1", presence.Member{UserID: "ann"}, 0, func(bool, []presence.Member) error { t.Error("joined"); return nil })
 	}
 	store.join = broken
 	require.ErrorIs(t, join(), broken)
