@@ -106,6 +106,9 @@ func (a *App) Members(ctx context.Context, channel string) ([]Member, error) {
 // Cached returns the event that a new subscriber of a cache channel would get,
 // and for how long it will be there. Without one, ok is false.
 func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Duration, ok bool, err error) {
+	if err := CheckChannelName(channel); err != nil {
+		return Event{}, 0, false, err
+	}
 	kind := KindOf(channel)
 	if !kind.Cache() {
 		return Event{}, 0, false, &FieldError{Field: "channel", Value: channel, Problem: "is not a cache channel"}
@@ -194,7 +197,12 @@ func (a *App) Latest(ctx context.Context, channel string) (Position, error) {
 	if err := CheckChannelName(channel); err != nil {
 		return Position{}, err
 	}
-	return a.broker.history.Latest(ctx, storage.ChannelID{App: a.id, Name: channel})
+	ch := storage.ChannelID{App: a.id, Name: channel}
+	latest, err := a.broker.history.Latest(ctx, ch)
+	if err != nil {
+		return Position{}, a.broker.storeFailed("history position", ch, err)
+	}
+	return latest, nil
 }
 
 // DeleteHistory forgets the events that a channel keeps. Subscribers notice
@@ -203,19 +211,30 @@ func (a *App) DeleteHistory(ctx context.Context, channel string) error {
 	if err := CheckChannelName(channel); err != nil {
 		return err
 	}
-	return a.broker.history.Delete(ctx, storage.ChannelID{App: a.id, Name: channel})
+	ch := storage.ChannelID{App: a.id, Name: channel}
+	if err := a.broker.history.Delete(ctx, ch); err != nil {
+		return a.broker.storeFailed("history delete", ch, err)
+	}
+	return nil
 }
 
 // IsOnline reports whether a session is signed in as the user.
 func (a *App) IsOnline(ctx context.Context, userID string) (bool, error) {
 	online, _, err := a.broker.tracker.Online(ctx, a.id, []string{userID})
-	return len(online) > 0, err
+	if err != nil {
+		return false, a.broker.storeFailed("online users", onlineIn(a.id), err)
+	}
+	return len(online) > 0, nil
 }
 
 // LastSeen returns when the user went offline: the zero time for a user who is
 // online now, or of whom the store does not know.
 func (a *App) LastSeen(ctx context.Context, userID string) (time.Time, error) {
-	return a.broker.tracker.LastSeen(ctx, onlineIn(a.id), userID)
+	seen, err := a.broker.tracker.LastSeen(ctx, onlineIn(a.id), userID)
+	if err != nil {
+		return time.Time{}, a.broker.storeFailed("last seen", onlineIn(a.id), err)
+	}
+	return seen, nil
 }
 
 // TerminateUser closes every connection that is signed in as the user, and

@@ -63,6 +63,8 @@ type delivery struct {
 	// that is then to be flushed, if any.
 	lone  bool
 	later transport.LoneSender
+
+	excluded int // 1 once exclude was passed over
 }
 
 // in returns what goes out in a protocol's words, encoded once for each.
@@ -106,7 +108,7 @@ func (c *channel) fanOut(d *delivery) {
 	c.reading = false
 	c.mu.Unlock()
 	if d.event != nil {
-		c.broker.stats.delivered.Add(int64(len(subs)))
+		c.broker.stats.delivered.Add(int64(len(subs) - d.excluded))
 	}
 }
 

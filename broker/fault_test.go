@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,4 +106,17 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 		assert.Equal(t, []string{"4"}, take(t, events, 1))
 		assert.Equal(t, "4", ann.Expect("message", "room").Data)
 	})
+}
+
+func TestErrorsOfTheStoreAreCounted(t *testing.T) {
+	store := &faulty{Store: memory.New(), err: assert.AnError}
+	kit := brokertest.New(t, broker.WithHistory(store), broker.WithPresence(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
+	_, err := kit.App.Latest(t.Context(), "room")
+	require.ErrorIs(t, err, assert.AnError)
+	require.ErrorIs(t, kit.App.DeleteHistory(t.Context(), "room"), assert.AnError)
+	_, err = kit.App.IsOnline(t.Context(), "ann")
+	require.ErrorIs(t, err, assert.AnError)
+	_, err = kit.App.LastSeen(t.Context(), "ann")
+	require.ErrorIs(t, err, assert.AnError)
+	assert.EqualValues(t, 4, kit.Broker.Stats().StoreErrors)
 }

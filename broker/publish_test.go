@@ -61,6 +61,7 @@ func TestPublishExcludesASocket(t *testing.T) {
 	require.NoError(t, err)
 	bob.Expect("message", "room")
 	ann.ExpectNothing()
+	assert.EqualValues(t, 1, kit.Broker.Stats().Delivered)
 }
 
 func TestPublishManyIsAllOrNothing(t *testing.T) {

@@ -38,6 +38,7 @@ func TestSubscribingTwiceHarmsNothing(t *testing.T) {
 	require.NoError(t, err)
 	ann.Expect("message", "room")
 	ann.ExpectNothing()
+	assert.EqualValues(t, 1, kit.Broker.Stats().Refused)
 	ann.Unsubscribe("room")
 	ann.Unsubscribe("room")
 	ann.Unsubscribe("never")

@@ -19,7 +19,8 @@ type Stats struct {
 	// SlowSessions is how many sessions were cut off because they fell behind,
 	// SlowLocal how many in-process subscriptions.
 	SlowSessions, SlowLocal int64
-	// Refused is how many requests were refused: by hooks, rules or limits.
+	// Refused is how many requests were refused: by hooks, rules or limits, or
+	// because they were not valid.
 	Refused int64
 	// HooksDropped is how many calls of informing hooks were dropped, because
 	// the hooks were too slow; HookPanics is how many hooks and functions of

@@ -74,7 +74,11 @@ func (s *subscription) deliver(d *delivery) {
 		}
 		return
 	}
-	if s.session == d.exclude || (d.counts && !s.session.counts) {
+	if s.session == d.exclude {
+		d.excluded = 1
+		return
+	}
+	if d.counts && !s.session.counts {
 		return
 	}
 	m := d.in(s.protocol)
@@ -184,6 +188,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		return ErrClosed
 	}
 	if s.subs[req.Channel] != nil {
+		b.stats.refused.Add(1)
 		return ErrSubscribed
 	}
 	sub := &subscription{session: s, conn: s.conn, protocol: s.protocol}

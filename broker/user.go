@@ -36,6 +36,7 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	}
 	if old := s.User(); old != nil {
 		if old.ID != u.ID {
+			b.stats.refused.Add(1)
 			return fmt.Errorf("%w: %q", ErrSignedIn, old.ID)
 		}
 		confirm()
