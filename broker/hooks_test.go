@@ -269,18 +269,19 @@ func TestSlowHooksAreDroppedAndCounted(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for text, opt := range map[string]broker.Option{
-		"rules[0].Pattern":                broker.WithRules(broker.Rule{}),
-		`rules[1].Pattern "["`:            broker.WithRules(broker.Rule{Pattern: "*"}, broker.Rule{Pattern: "["}),
-		"rules[0].Rewind is more than":    broker.WithRules(broker.Rule{Pattern: "*", Rewind: 1}),
-		"rules[0].LeaveGrace is negative": broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: -1}),
-		"rules[0].Publishers is unknown":  broker.WithRules(broker.Rule{Pattern: "*", Publishers: 9}),
-		"history is nil":                  broker.WithHistory(nil),
-		"presence is nil":                 broker.WithPresence(nil),
-		"logger is nil":                   broker.WithLogger(nil),
-		"limits is nil":                   broker.WithLimits(nil),
-		"max event bytes is not positive": broker.WithMaxEventBytes(0),
-		"drain window is negative":        broker.WithDrainWindow(-1),
-		"node is empty":                   broker.WithNode(""),
+		"rules[0].Pattern":                   broker.WithRules(broker.Rule{}),
+		`rules[1].Pattern "["`:               broker.WithRules(broker.Rule{Pattern: "*"}, broker.Rule{Pattern: "["}),
+		"rules[0].History.Age keeps nothing": broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Age: time.Hour}}),
+		"rules[0].Rewind is more than":       broker.WithRules(broker.Rule{Pattern: "*", Rewind: 1}),
+		"rules[0].LeaveGrace is negative":    broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: -1}),
+		"rules[0].Publishers is unknown":     broker.WithRules(broker.Rule{Pattern: "*", Publishers: 9}),
+		"history is nil":                     broker.WithHistory(nil),
+		"presence is nil":                    broker.WithPresence(nil),
+		"logger is nil":                      broker.WithLogger(nil),
+		"limits is nil":                      broker.WithLimits(nil),
+		"max event bytes is not positive":    broker.WithMaxEventBytes(0),
+		"drain window is negative":           broker.WithDrainWindow(-1),
+		"node is empty":                      broker.WithNode(""),
 	} {
 		_, err := broker.New(opt)
 		require.ErrorIs(t, err, broker.ErrInvalid, text)

@@ -29,7 +29,8 @@ func WithBuffer(events int) SubscribeOption {
 	return func(o *subscribeOptions) { o.buffer = events }
 }
 
-// WithRewind starts with up to n of the events in the channel's history.
+// WithRewind starts with up to n of the events in the channel's history. After
+// goes before it.
 func WithRewind(n int) SubscribeOption {
 	return func(o *subscribeOptions) { o.rewind = n }
 }
@@ -75,6 +76,9 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 	}
 	if o.buffer < 1 {
 		return nil, nil, &FieldError{Field: "buffer", Problem: "is not positive"}
+	}
+	if o.rewind < 0 {
+		return nil, nil, &FieldError{Field: "rewind", Problem: "is negative"}
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, nil, err

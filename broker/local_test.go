@@ -148,6 +148,7 @@ func TestSubscribeRefusesWhatIsNotValid(t *testing.T) {
 	}{
 		{t.Context(), "a b", broker.WithBuffer(1), broker.ErrInvalid},
 		{t.Context(), "room", broker.WithBuffer(0), broker.ErrInvalid},
+		{t.Context(), "room", broker.WithRewind(-1), broker.ErrInvalid},
 		{cancelled, "room", broker.WithBuffer(1), context.Canceled},
 	} {
 		n := 0

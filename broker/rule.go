@@ -19,7 +19,7 @@ type Rule struct {
 	App string
 
 	// History is how many events are kept, and how long. Zero Events keeps
-	// none, and cache channels keep one.
+	// none, and cache channels keep one; an Age needs Events.
 	History storage.Retention
 	// Rewind is the number of past events that a new subscriber gets right
 	// after its subscription has succeeded. It needs History.
@@ -76,6 +76,9 @@ func (r *Rule) check(i int) error {
 		if f.value < 0 {
 			return &FieldError{Field: field(f.name), Problem: "is negative"}
 		}
+	}
+	if r.History.Age > 0 && r.History.Events == 0 {
+		return &FieldError{Field: field("History.Age"), Problem: "keeps nothing without History.Events"}
 	}
 	if r.Rewind > 0 && r.Rewind > r.History.Events {
 		return &FieldError{Field: field("Rewind"), Problem: "is more than the history keeps",
