@@ -108,6 +108,41 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 	})
 }
 
+// watchedContext is a context that knows how many functions wait for its end.
+type watchedContext struct {
+	context.Context
+	waiting int
+}
+
+// Value hides that the context is one that package context knows.
+func (c *watchedContext) Value(any) any { return nil }
+
+func (c *watchedContext) AfterFunc(func()) (stop func() bool) {
+	c.waiting++
+	return func() bool { c.waiting--; return true }
+}
+
+func TestASubscriptionThatEndsEarlyLetsItsContextGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faulty{Store: memory.New()}
+		kit := brokertest.New(t, keeping(10), broker.WithHistory(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		watched := &watchedContext{Context: ctx}
+		store.read = func() {
+			publish(t, kit.App, "room", 1, 2)
+			synctest.Wait()
+		}
+		events := kit.App.Subscribe(watched, "room", broker.WithRewind(1), broker.WithBuffer(1))
+		assert.Zero(t, watched.waiting)
+		var last error
+		for _, last = range events {
+		}
+		assert.ErrorIs(t, last, broker.ErrSlowSubscriber)
+		assert.Zero(t, watched.waiting)
+	})
+}
+
 func TestErrorsOfTheStoreAreCounted(t *testing.T) {
 	store := &faulty{Store: memory.New(), err: assert.AnError}
 	kit := brokertest.New(t, broker.WithHistory(store), broker.WithPresence(store), broker.WithLogger(slog.New(slog.DiscardHandler)))

@@ -105,7 +105,12 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 		stop := context.AfterFunc(ctx, func() { q.end(nil) })
 		q.mu.Lock()
 		q.stopContext = stop
+		ended := q.ended
 		q.mu.Unlock()
+		if ended {
+			// What ended it meanwhile could not yet let ctx go.
+			stop()
+		}
 	}
 	return q, gap, nil
 }
