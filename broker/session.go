@@ -131,8 +131,12 @@ func (s *Session) User() *User { return s.user.Load() }
 // hooks. It does not end.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// Send queues a message for the client. A client whose queue is full is cut off.
+// Send queues a message for the client. A client whose queue is full is cut off,
+// and gets nothing more.
 func (s *Session) Send(m *transport.Message) {
+	if s.slow.Load() {
+		return
+	}
 	if err := s.conn.Send(m); err != nil {
 		s.sendFailed(err)
 	}
@@ -142,7 +146,7 @@ func (s *Session) Send(m *transport.Message) {
 // nil, is to be flushed once no lock is held.
 func (s *Session) sendLone(m *transport.Message) transport.LoneSender {
 	conn, ok := s.conn.(transport.LoneSender)
-	if !ok {
+	if !ok || s.slow.Load() {
 		s.Send(m)
 		return nil
 	}

@@ -21,7 +21,8 @@ type subscription struct {
 	index   int // guarded by channel.mu
 
 	session *Session // nil for Go code
-	// The session's own, so that handing out need not look at it.
+	// The session's own, so that handing out need not look at it. conn is nil once
+	// something could not be sent: what comes after it must not be sent either.
 	conn     transport.Conn
 	protocol Protocol
 
@@ -43,6 +44,7 @@ type extras struct {
 	last Position
 	mu   sync.Mutex
 	held []heldMessage // guarded by mu
+	size int           // guarded by mu: bytes of held
 }
 
 type heldMessage struct {
@@ -50,13 +52,22 @@ type heldMessage struct {
 	position Position
 }
 
-// hold keeps m for later, unless the subscriber is live.
-func (x *extras) hold(m *transport.Message, ev *Event) bool {
+// hold keeps m for later, unless the subscriber is live. A session for which more
+// waits than a connection's queue holds by default is cut off: its store hangs.
+func (s *subscription) hold(m *transport.Message, ev *Event) bool {
+	x := s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.live.Load() {
 		return false
 	}
+	size := len(m.Payload())
+	if len(x.held) >= transport.DefaultQueueMessages || x.size+size > transport.DefaultQueueBytes {
+		s.session.sendFailed(&transport.QueueError{Messages: len(x.held), MessageLimit: transport.DefaultQueueMessages,
+			Bytes: x.size, ByteLimit: transport.DefaultQueueBytes})
+		return true
+	}
+	x.size += size
 	h := heldMessage{message: m}
 	if ev != nil {
 		h.position = ev.Position
@@ -83,7 +94,7 @@ func (s *subscription) deliver(d *delivery) {
 	}
 	m := d.in(s.protocol)
 	if x != nil {
-		if !x.live.Load() && x.hold(m, d.event) {
+		if !x.live.Load() && s.hold(m, d.event) {
 			return
 		}
 		if d.event != nil && covered(d.event.Position, x.last) {
@@ -92,9 +103,16 @@ func (s *subscription) deliver(d *delivery) {
 	}
 	if d.lone {
 		d.later = s.session.sendLone(m)
+		if s.session.slow.Load() {
+			s.conn = nil
+		}
+		return
+	}
+	if s.conn == nil {
 		return
 	}
 	if err := s.conn.Send(m); err != nil {
+		s.conn = nil
 		s.session.sendFailed(err)
 	}
 }
@@ -122,7 +140,10 @@ func (s *subscription) finish(success *transport.Message, after *Position, past 
 			session.Send(h.message)
 		}
 	}
-	x.held = nil
+	x.held, x.size = nil, 0
+	if session.slow.Load() {
+		s.conn = nil
+	}
 	x.live.Store(true)
 	return later
 }
