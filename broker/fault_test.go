@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/memory"
 )
@@ -105,6 +106,28 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 		publish(t, kit.App, "room", 4, 4)
 		assert.Equal(t, []string{"4"}, take(t, events, 1))
 		assert.Equal(t, "4", ann.Expect("message", "room").Data)
+	})
+}
+
+func TestShutdownGivesUpOnABlockedStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		store := &faulty{Store: memory.New(), leave: func() { <-release }}
+		b, err := broker.New(broker.WithPresence(store), broker.WithDrainWindow(0),
+			broker.WithRules(broker.Rule{Pattern: "*-grace", LeaveGrace: time.Hour}))
+		require.NoError(t, err)
+		kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret}}
+		kit.Handler = pusher.NewHandler(b, kit)
+		kit.Connect(t).SubscribeAs("presence-grace", "ann", "")
+		kit.Connect(t).SubscribeAs("presence-room", "bob", "")
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			start := time.Now()
+			assert.ErrorIs(t, b.Shutdown(ctx), context.DeadlineExceeded)
+			assert.Less(t, time.Since(start), 2*time.Second)
+			cancel()
+		}
+		close(release)
 	})
 }
 

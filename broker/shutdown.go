@@ -18,6 +18,7 @@ type lifecycle struct {
 	live     int                           // guarded by life: sessions that have not ended
 	empty    chan struct{}                 // guarded by life: closed when draining and live is 0
 	closers  []func(context.Context) error // guarded by life
+	waiting  bool                          // guarded by life: Shutdown waits for working, which takes in no more
 	working  sync.WaitGroup
 	done     chan struct{} // closed when Shutdown has finished
 	result   error         // set before done is closed
@@ -48,7 +49,37 @@ func (l *lifecycle) sessionEnded() {
 }
 
 // background runs f on a goroutine that Shutdown waits for.
-func (l *lifecycle) background(f func()) { l.working.Go(f) }
+func (l *lifecycle) background(f func()) {
+	l.life.Lock()
+	defer l.life.Unlock()
+	if l.waiting {
+		go f()
+		return
+	}
+	l.working.Go(f)
+}
+
+// lastMoment is how long Shutdown goes on after its context has ended with what
+// takes no time, unless a store hangs.
+const lastMoment = 100 * time.Millisecond
+
+// within calls f and returns when f has, or soon after ctx has ended.
+func within(ctx context.Context, f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	select {
+	case <-done:
+		return
+	case <-ctx.Done():
+	}
+	select {
+	case <-done:
+	case <-time.After(lastMoment):
+	}
+}
 
 // OnShutdown makes Shutdown call f after all sessions have ended and all hooks
 // been called, or after its context has ended. Protocol handlers use it to stop
@@ -70,9 +101,9 @@ func (b *Broker) Draining() bool {
 // what is queued for it and closed so that its client reconnects elsewhere,
 // spread over the drain window; members leave their channels; in-process
 // subscriptions end with ErrShutdown; hooks and webhooks are flushed. It returns
-// when all of that is done and no goroutine of the broker is left, or with the
-// context's error when that ends first and what is left was cut off. Further
-// calls wait for the first.
+// when all of that is done and no goroutine of the broker is left, or, soon after
+// the context has ended, with its error and with what is left cut off: a store that
+// hangs does not hold it up. Further calls wait for the first.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	b.life.Lock()
 	if b.draining {
@@ -91,12 +122,12 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	}
 	b.life.Unlock()
 
-	b.closeSessions(ctx, sessions)
+	within(ctx, func() { b.closeSessions(ctx, sessions) })
 	select {
 	case <-b.empty:
 	case <-ctx.Done():
 	}
-	b.tracker.Close(context.WithoutCancel(ctx))
+	within(ctx, func() { b.tracker.Close(context.WithoutCancel(ctx)) })
 	b.stopped.Store(true)
 	b.endLocals()
 	var errs []error
@@ -112,7 +143,10 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	for _, f := range closers {
 		errs = append(errs, f(ctx))
 	}
-	b.working.Wait()
+	b.life.Lock()
+	b.waiting = true
+	b.life.Unlock()
+	within(ctx, b.working.Wait)
 	if err := ctx.Err(); err != nil {
 		errs = append(errs, err)
 	}
