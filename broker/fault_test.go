@@ -109,6 +109,30 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 	})
 }
 
+func TestRewindAfterADeletionIsInOrder(t *testing.T) {
+	store := &faulty{Store: memory.New()}
+	kit := brokertest.New(t, broker.WithHistory(store),
+		broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 9}, Rewind: 2}))
+	publish(t, kit.App, "room", 1, 1)
+	meanwhile := func() {
+		store.read = nil
+		publish(t, kit.App, "room", 2, 2)
+		require.NoError(t, kit.App.DeleteHistory(t.Context(), "room"))
+		publish(t, kit.App, "room", 3, 5)
+	}
+	store.read = meanwhile
+	events := kit.App.Subscribe(t.Context(), "room", broker.WithRewind(2))
+	store.read = meanwhile
+	ann := kit.Connect(t)
+	ann.Subscribe("room")
+	publish(t, kit.App, "room", 6, 6)
+	for _, want := range []string{"4", "5", "6"} {
+		assert.Equal(t, want, ann.Expect("message", "room").Data)
+	}
+	ann.ExpectNothing()
+	assert.Equal(t, []string{"4", "5", "2", "3", "4", "5", "6"}, take(t, events, 7))
+}
+
 func TestShutdownGivesUpOnABlockedStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

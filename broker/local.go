@@ -144,8 +144,15 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 		queue = append(queue, &page.Events[i])
 		last = page.Events[i].Position
 	}
-	for _, ev := range q.queue {
-		if !covered(ev.Position, last) {
+	known := 0
+	for i, ev := range q.queue {
+		if covered(ev.Position, last) {
+			known = i + 1
+		}
+	}
+	for i, ev := range q.queue {
+		// Before what is known there may be events of an epoch that is over.
+		if i >= known || ev.Position.IsZero() {
 			queue = append(queue, ev)
 		}
 	}

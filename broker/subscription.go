@@ -135,8 +135,15 @@ func (s *subscription) finish(success *transport.Message, after *Position, past 
 		session.Send(session.protocol.Event(&past[i]))
 		x.last = past[i].Position
 	}
-	for _, h := range x.held {
-		if !covered(h.position, x.last) {
+	known := 0
+	for i, h := range x.held {
+		if covered(h.position, x.last) {
+			known = i + 1
+		}
+	}
+	for i, h := range x.held {
+		// Before what is known there may be events of an epoch that is over.
+		if i >= known || h.position.IsZero() {
 			session.Send(h.message)
 		}
 	}
