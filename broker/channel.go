@@ -236,11 +236,14 @@ func (c *channel) announceCount() {
 	defer c.order.Unlock()
 	c.mu.Lock()
 	change := c.change()
-	c.mu.Unlock()
-	inform(c.broker, func(h *Hooks) func(ChannelChange) { return h.SubscriptionCount }, change)
-	if change.SubscriptionCount > 0 {
-		c.fanOut(&delivery{counts: true, notice: func(p Protocol) *transport.Message {
-			return p.SubscriptionCount(c.id.Name, change.SubscriptionCount)
-		}})
+	if change.SubscriptionCount == 0 {
+		// The channel was vacated, and may be another by now.
+		c.mu.Unlock()
+		return
 	}
+	inform(c.broker, func(h *Hooks) func(ChannelChange) { return h.SubscriptionCount }, change)
+	c.mu.Unlock()
+	c.fanOut(&delivery{counts: true, notice: func(p Protocol) *transport.Message {
+		return p.SubscriptionCount(c.id.Name, change.SubscriptionCount)
+	}})
 }

@@ -52,7 +52,7 @@ type Hooks struct {
 	ChannelOccupied func(ChannelChange)
 	ChannelVacated  func(ChannelChange)
 	// SubscriptionCount tells of the number of client subscriptions of a
-	// channel, at most every 5 s above 100.
+	// channel, at most every 5 s above 100, and never of 0: see ChannelVacated.
 	SubscriptionCount func(ChannelChange)
 	// CacheMissed tells of a subscription to a cache channel that has no event.
 	CacheMissed func(ChannelChange)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -135,4 +136,28 @@ func TestChannelsComeAndGoUnderLoad(t *testing.T) {
 	assert.Zero(t, stats.Channels)
 	assert.Zero(t, stats.LocalSubscriptions)
 	assert.EqualValues(t, workers*rounds, stats.Published)
+}
+
+// A channel without subscribers is vacated, not one with a count of nobody.
+func TestCountOfNobodyIsNeverTold(t *testing.T) {
+	var zeros atomic.Int64
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{SubscriptionCount: func(c broker.ChannelChange) {
+		if c.SubscriptionCount == 0 {
+			zeros.Add(1)
+		}
+	}}))
+	kit.Config.SubscriptionCounts = true
+	var wg sync.WaitGroup
+	for range 4 {
+		c := kit.Connect(t)
+		wg.Go(func() {
+			for range 500 {
+				c.Write(`{"event":"pusher:subscribe","data":{"channel":"room"}}`)
+				c.Unsubscribe("room")
+			}
+		})
+	}
+	wg.Wait()
+	assert.NoError(t, kit.Broker.Shutdown(t.Context()))
+	assert.Zero(t, zeros.Load())
 }
