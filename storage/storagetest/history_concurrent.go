@@ -129,41 +129,118 @@ func checkConcurrentReaders(t *historyTest) {
 	}))
 }
 
-func checkConcurrentDeletes(t *historyTest) {
-	const writers, deleters, each = 4, 2, 20
-	all := keep(writers*each + 1)
+// checkConcurrentTrims has readers who are as fast as what is removed: they get
+// what is next, or are told that it is gone.
+func checkConcurrentTrims(t *historyTest) {
+	const readers, events, kept = 3, 200, 3
 	ch := t.channel("room")
-	var mu sync.Mutex
-	given := make(map[storage.Position]bool)
-	require.NoError(t, together(writers+deleters, func(i int) error {
-		for range each {
-			if i >= writers {
-				if err := t.store.Delete(t.ctx, ch); err != nil {
+	first := t.append(ch, "1", keep(kept)).Position
+	var written atomic.Bool
+	require.NoError(t, together(1+readers, func(i int) error {
+		if i == 0 {
+			defer written.Store(true)
+			for n := 2; n <= events; n++ {
+				if _, err := t.store.Append(t.ctx, ch, event(ch, strconv.Itoa(n)), keep(kept)); err != nil {
 					return err
 				}
+			}
+			return nil
+		}
+		from := at(first, 0)
+		for done := false; !done; runtime.Gosched() {
+			done = written.Load()
+			page, err := t.store.Read(t.ctx, ch, storage.ReadOptions{From: from})
+			var gap *storage.GapError
+			if errors.As(err, &gap) {
+				from, done = at(from, max(gap.Oldest.Offset, 1)-1), false
 				continue
 			}
-			out, err := t.store.Append(t.ctx, ch, event(ch, "x"), all)
 			if err != nil {
 				return err
 			}
-			mu.Lock()
-			twice := given[out.Position]
-			given[out.Position] = true
-			mu.Unlock()
-			if twice {
-				return fmt.Errorf("position %v was given twice", out.Position)
+			for _, ev := range page.Events {
+				if want := at(from, from.Offset+1); ev.Position != want {
+					return fmt.Errorf("a reader saw %v after %v, and no gap", ev.Position, from)
+				}
+				if text := string(ev.Data); text != strconv.FormatUint(ev.Position.Offset, 10) {
+					return fmt.Errorf("the event at %v is that of %s", ev.Position, text)
+				}
+				from = ev.Position
 			}
 		}
 		return nil
 	}))
-	last := t.append(ch, "x", all).Position
+	t.requireKept(ch, "198", "199", "200")
+}
+
+func checkConcurrentDeletes(t *historyTest) {
+	const writers, deleters, readers, each = 4, 2, 2, 40
+	all := keep(writers*each + 1)
+	ch := t.channel("room")
+	var mu sync.Mutex
+	given, seen := make(map[storage.Position]string), make(map[storage.Position]string)
+	require.NoError(t, together(writers+deleters+readers, func(i int) error {
+		for n := range each {
+			runtime.Gosched()
+			switch {
+			case i < writers:
+				text := fmt.Sprintf("%d/%d", i, n)
+				out, err := t.store.Append(t.ctx, ch, event(ch, text), all)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				_, twice := given[out.Position]
+				given[out.Position] = text
+				mu.Unlock()
+				if twice {
+					return fmt.Errorf("position %v was given twice", out.Position)
+				}
+			case i < writers+deleters:
+				if err := t.store.Delete(t.ctx, ch); err != nil {
+					return err
+				}
+			default:
+				page, err := t.store.Read(t.ctx, ch, storage.ReadOptions{})
+				if err != nil {
+					return err
+				}
+				if err := oneEpoch(page); err != nil {
+					return err
+				}
+				mu.Lock()
+				for _, ev := range page.Events {
+					seen[ev.Position] = string(ev.Data)
+				}
+				mu.Unlock()
+			}
+		}
+		return nil
+	}))
+	for pos, text := range seen {
+		require.Equal(t, given[pos], text, "the append of the event at %v returned another position", pos)
+	}
+	last := t.append(ch, "last", all).Position
+	given[last] = "last"
 	page := t.read(ch, storage.ReadOptions{})
 	require.Equal(t, last, page.Latest)
-	require.Equal(t, int(last.Offset), len(page.Events), "all events of the last epoch are kept")
-	for i, ev := range page.Events {
-		require.Equal(t, at(last, uint64(i)+1), ev.Position)
+	require.NoError(t, oneEpoch(page))
+	for _, ev := range page.Events {
+		require.Equal(t, given[ev.Position], string(ev.Data), "an event stands at the position that its append returned")
 	}
+}
+
+// oneEpoch returns an error unless the page is all there is of one epoch.
+func oneEpoch(page storage.Page) error {
+	if uint64(len(page.Events)) != page.Latest.Offset {
+		return fmt.Errorf("a page has %d events and says that the latest is %v", len(page.Events), page.Latest)
+	}
+	for i, ev := range page.Events {
+		if want := at(page.Latest, uint64(i)+1); ev.Position != want {
+			return fmt.Errorf("a page has %v in place of %v", ev.Position, want)
+		}
+	}
+	return nil
 }
 
 // doneContexts returns contexts that are done, by the error they end with.

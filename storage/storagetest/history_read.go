@@ -107,6 +107,28 @@ func checkReadPages(t *historyTest) {
 	}
 }
 
+// checkReadLong reads more events at once than engines return of themselves.
+func checkReadLong(t *historyTest) {
+	const callers, each, limit = 10, 110, 1001
+	ch := t.channel("room")
+	require.NoError(t, together(callers, func(int) error {
+		for range each {
+			if _, err := t.store.Append(t.ctx, ch, event(ch, "x"), keep(callers*each)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, backward := range []bool{false, true} {
+		page := t.read(ch, storage.ReadOptions{Backward: backward})
+		require.Len(t, page.Events, callers*each, "a page without a limit")
+		require.False(t, page.More, "Page.More without a limit")
+		page = t.read(ch, storage.ReadOptions{Backward: backward, Limit: limit})
+		require.Len(t, page.Events, limit)
+		require.True(t, page.More, "Page.More")
+	}
+}
+
 func checkReadFromLatest(t *historyTest) {
 	for _, opts := range []storage.AppendOptions{keep(100), keep(1), keep(0)} {
 		ch := t.channel(unique("room"))

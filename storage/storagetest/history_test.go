@@ -73,6 +73,15 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 			}
 		}},
 		"DeleteStartsNewEpoch": {keepsAll: true},
+		"ReadLongHistory": {page: func(_ storage.ReadOptions, page *storage.Page, _ *error) {
+			page.Events = page.Events[:min(len(page.Events), 1000)]
+		}},
+		"ReadersAreToldWhatIsTrimmed": {page: func(opts storage.ReadOptions, page *storage.Page, _ *error) {
+			if len(page.Events) > 1 {
+				page.Events = page.Events[1:]
+			}
+		}},
+		"ConcurrentDeletes": {page: func(_ storage.ReadOptions, page *storage.Page, _ *error) { page.Latest.Offset++ }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			requireCaught(t, historyChecks(), name, func(tb testing.TB, c clock) *historyTest {

@@ -56,6 +56,7 @@ func presenceChecks() []check[*presenceTest] {
 		{"FirstAndLastTakeTurns", checkTurns},
 		{"ConcurrentJoinsKeepLimit", checkConcurrentLimit},
 		{"ConcurrentExpiresShareDepartures", checkConcurrentExpires},
+		{"LeaveOrExpireDepartsOnce", checkLeaveOrExpire},
 		{"DoneContext", checkPresenceContext},
 		{"Model", checkPresenceModel},
 	}

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -135,6 +136,56 @@ func checkConcurrentExpires(t *presenceTest) {
 	requireDeparted(t, departures, online, users...)
 	t.requireUsers(room)
 	t.requireUsers(online)
+}
+
+// checkLeaveOrExpire has connections that leave as their lease ends.
+func checkLeaveOrExpire(t *presenceTest) {
+	for range 10 {
+		ch, conns := t.channel(unique("presence-room")), t.conns(callers)
+		var users []string
+		for i, conn := range conns {
+			users = append(users, strconv.Itoa(i))
+			t.join(ch, conn, users[i], true)
+		}
+		for _, node := range []string{"0", "1", "2"} {
+			t.renew(node, 0)
+		}
+		var mu sync.Mutex
+		var departures []storage.Departure
+		departed := func(some ...storage.Departure) {
+			mu.Lock()
+			defer mu.Unlock()
+			departures = append(departures, t.own(some)...)
+		}
+		var leaving atomic.Int64
+		leaving.Store(callers)
+		require.NoError(t, together(callers+2, func(i int) error {
+			if i < callers {
+				defer leaving.Add(-1)
+				d, err := t.store.Leave(t.ctx, ch, conns[i])
+				if d.Last {
+					departed(d)
+				}
+				return err
+			}
+			// Not before the first has left, lest nobody is left to leave.
+			for leaving.Load() == callers {
+				runtime.Gosched()
+			}
+			for done := false; !done; runtime.Gosched() {
+				done = leaving.Load() == 0
+				some, err := t.store.Expire(t.ctx)
+				if err != nil {
+					return err
+				}
+				departed(some...)
+			}
+			return nil
+		}))
+		departures = append(departures, t.expire()...)
+		requireDeparted(t, departures, ch, users...)
+		t.requireUsers(ch)
+	}
 }
 
 func checkPresenceContext(t *presenceTest) {

@@ -86,6 +86,7 @@ func TestBrokenPresenceIsCaught(t *testing.T) {
 		"LastSeen":                         {seen: func(at *time.Time) { *at = time.Time{} }},
 		"LeaseEnds":                        {lease: func(lease *time.Duration) { *lease *= 2 }},
 		"LeaseIsRenewed":                   {lease: func(lease *time.Duration) { *lease /= 2 }},
+		"LeaveOrExpireDepartsOnce":         {leave: func(d *storage.Departure) { d.Last = false }},
 		"ConcurrentExpiresShareDepartures": {expired: func(d *[]storage.Departure) { *d = append(*d, *d...) }},
 	} {
 		t.Run(name, func(t *testing.T) {
