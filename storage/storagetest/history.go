@@ -53,6 +53,7 @@ func historyChecks() []check[*historyTest] {
 		{"DeleteForgetsKeys", checkDeleteKeys},
 
 		{"KeyIsUsedOnce", checkKey},
+		{"EveryKeyIsRemembered", checkKeysAll},
 		{"KeyIsOfItsChannel", checkKeyPerChannel},
 		{"KeyOutlivesItsEvent", checkKeyOutlivesEvent},
 		{"KeyIsForgottenAfterItsWindow", checkKeyWindow},

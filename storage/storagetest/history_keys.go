@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,6 +27,23 @@ func checkKey(t *historyTest) {
 		require.False(t, t.append(ch, "5", keep(100)).Duplicate, "no key again")
 		t.requireKept(ch, "1", "2", "3", "4", "5")
 	}
+}
+
+func checkKeysAll(t *historyTest) {
+	const keys = 50
+	ch := t.channel("room")
+	first := make([]storage.Position, keys)
+	for i := range first {
+		out := t.append(ch, strconv.Itoa(i), keyed(strconv.Itoa(i)))
+		require.False(t, out.Duplicate, "append %d of %d", i+1, keys)
+		first[i] = out.Position
+	}
+	last := t.latest(ch)
+	for i, pos := range first {
+		again := t.append(ch, "again", keyed(strconv.Itoa(i)))
+		require.Equal(t, storage.Appended{Position: pos, Duplicate: true}, again, "retry of append %d of %d", i+1, keys)
+	}
+	require.Equal(t, last, t.latest(ch), "retries take no offset")
 }
 
 func checkKeyPerChannel(t *historyTest) {

@@ -50,6 +50,9 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 		"KeyIsUsedOnce": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
 			opts.IdempotencyKey = ""
 		}},
+		"EveryKeyIsRemembered": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.IdempotencyKey = opts.IdempotencyKey[:min(len(opts.IdempotencyKey), 1)]
+		}},
 		"KeyIsForgottenAfterItsWindow": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
 			opts.IdempotencyWindow = 0
 		}},
