@@ -24,7 +24,8 @@ type subscribeOptions struct {
 }
 
 // WithBuffer sets how many events may wait for the consumer. A consumer that
-// falls further behind gets ErrSlowSubscriber and no more.
+// falls further behind gets ErrSlowSubscriber and no more. The past events of
+// WithRewind and After come on top.
 func WithBuffer(events int) SubscribeOption {
 	return func(o *subscribeOptions) { o.buffer = events }
 }
@@ -156,7 +157,7 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 			queue = append(queue, ev)
 		}
 	}
-	q.queue, q.last = queue, last
+	q.queue, q.last, q.past = queue, last, len(page.Events)
 	return nil, nil
 }
 
@@ -169,6 +170,7 @@ type localQueue struct {
 
 	mu          sync.Mutex
 	queue       []*Event      // guarded by mu
+	past        int           // guarded by mu: how many of queue are past events, which take no room
 	last        Position      // guarded by mu: where the past ends, which must not come again
 	wake        chan struct{} // guarded by mu; made when the consumer first waits
 	waiting     bool          // guarded by mu
@@ -189,7 +191,7 @@ func (q *localQueue) push(ev *Event) {
 		q.mu.Unlock()
 		return
 	}
-	if len(q.queue) >= q.limit {
+	if len(q.queue)-q.past >= q.limit {
 		q.full = true
 		b := q.sub.channel.broker
 		b.stats.slowLocal.Add(1)
@@ -236,7 +238,7 @@ func (q *localQueue) next(spare []*Event) (events []*Event, err error, ended boo
 	for {
 		q.mu.Lock()
 		if len(q.queue) > 0 {
-			events, q.queue = q.queue, spare[:0]
+			events, q.queue, q.past = q.queue, spare[:0], 0
 			q.mu.Unlock()
 			return events, nil, false
 		}

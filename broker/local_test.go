@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"testing"
 	"testing/synctest"
 
@@ -132,6 +133,26 @@ func TestSlowConsumerIsToldAndCounted(t *testing.T) {
 		}
 		assert.Equal(t, []string{"1", "2", "3"}, got)
 		assert.ErrorIs(t, last, broker.ErrSlowSubscriber)
+		assert.EqualValues(t, 1, kit.Broker.Stats().SlowLocal)
+	})
+}
+
+func TestPastEventsTakeNoRoomInTheBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t, keeping(9))
+		publish(t, kit.App, "room", 1, 9)
+		events := kit.App.Subscribe(t.Context(), "room", broker.WithRewind(5), broker.WithBuffer(2))
+		publish(t, kit.App, "room", 10, 11)
+		next, stop := iter.Pull2(events)
+		defer stop()
+		for want := 5; want <= 11; want++ {
+			ev, err, ok := next()
+			require.True(t, ok)
+			require.NoError(t, err)
+			assert.Equal(t, fmt.Sprint(want), string(ev.Data))
+		}
+		publish(t, kit.App, "room", 12, 14)
+		synctest.Wait()
 		assert.EqualValues(t, 1, kit.Broker.Stats().SlowLocal)
 	})
 }
