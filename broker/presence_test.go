@@ -15,6 +15,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // roster is what a presence subscription's success says.
@@ -328,4 +329,28 @@ func TestWhoIsRefusedIsNeverAMember(t *testing.T) {
 		there = !there
 	}
 	assert.False(t, there)
+}
+
+func TestWhoCannotResumeIsSeenByNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		kit := brokertest.New(t, keeping(2), broker.WithHooks(broker.Hooks{
+			MemberJoined:    func(c broker.MemberChange) { told = append(told, "joined "+c.Member.UserID) },
+			MemberLeft:      func(c broker.MemberChange) { told = append(told, "left "+c.Member.UserID) },
+			ChannelOccupied: func(c broker.ChannelChange) { told = append(told, "occupied "+c.Channel) },
+			ChannelVacated:  func(c broker.ChannelChange) { told = append(told, "vacated "+c.Channel) },
+		}))
+		watcher, ann := kit.Connect(t), kit.Connect(t)
+		watcher.SubscribeAs("presence-room", "watcher", "")
+		session := kit.Broker.Session(ann.SocketID())
+		for _, channel := range []string{"presence-room", "room"} {
+			err := session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
+				Member: &broker.Member{UserID: "ann"}, After: &broker.Position{Epoch: "lost", Offset: 1}})
+			require.ErrorIs(t, err, storage.ErrGap)
+		}
+		synctest.Wait()
+		watcher.ExpectNothing()
+		ann.ExpectNothing()
+		assert.Equal(t, []string{"occupied presence-room", "joined watcher"}, told)
+	})
 }

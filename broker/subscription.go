@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -155,41 +154,6 @@ func (s *subscription) finish(success *transport.Message, after *Position, past 
 	return later
 }
 
-// covered reports whether an event at p has been part of the past up to last.
-func covered(p, last Position) bool {
-	return p.Offset != 0 && p.Epoch == last.Epoch && p.Offset <= last.Offset
-}
-
-// past returns the events with which a new subscription to the channel starts,
-// oldest first: up to rewind of them, and on a cache channel the last one.
-// With after it is every event after that position.
-func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position) ([]Event, error) {
-	if after != nil {
-		page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: *after})
-		if err != nil && !isGap(err) {
-			err = b.storeFailed("history read", ch, err)
-		}
-		return page.Events, err
-	}
-	limit := rewind
-	if kind.Cache() {
-		limit = max(limit, 1)
-	}
-	if limit == 0 {
-		return nil, nil
-	}
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: limit})
-	if err != nil {
-		return nil, b.storeFailed("history read", ch, err)
-	}
-	events := page.Events
-	if rewind == 0 && len(events) > 0 && time.Since(events[0].Time) >= rule.cacheTTL() {
-		events = nil
-	}
-	slices.Reverse(events)
-	return events, nil
-}
-
 // Subscribe subscribes the session to a channel, and sends it the protocol's
 // success message and whatever past events are due, in this order and before
 // anything else on the channel. On an error nothing has changed and nothing was
@@ -218,6 +182,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.subs[req.Channel] != nil {
 		b.stats.refused.Add(1)
 		return ErrSubscribed
+	}
+	if err := b.resumable(ctx, ch, req.After); err != nil {
+		return err
 	}
 	sub := &subscription{session: s, conn: s.conn, protocol: s.protocol}
 	var err error
@@ -332,24 +299,6 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 		return b.storeFailed("presence join", ch, err)
 	}
 	return s.catchUp(ctx, ch, rule, sub, success, req)
-}
-
-// catchUp reads the past events and makes the subscription live, or undoes it.
-func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, success *transport.Message, req SubscribeRequest) error {
-	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After)
-	if err != nil {
-		s.drop(ctx, sub, 0)
-		return err
-	}
-	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
-	flush(sub.finish(success, req.After, past, missed))
-	if missed {
-		sub.channel.mu.Lock()
-		change := sub.channel.change()
-		sub.channel.mu.Unlock()
-		inform(s.broker, func(h *Hooks) func(ChannelChange) { return h.CacheMissed }, change)
-	}
-	return nil
 }
 
 // Unsubscribe ends the session's subscription to a channel. It reports whether

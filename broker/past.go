@@ -1,0 +1,76 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// covered reports whether an event at p has been part of the past up to last.
+func covered(p, last Position) bool {
+	return p.Offset != 0 && p.Epoch == last.Epoch && p.Offset <= last.Offset
+}
+
+// past returns the events with which a new subscription to the channel starts,
+// oldest first: up to rewind of them, and on a cache channel the last one.
+// With after it is every event after that position.
+func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position) ([]Event, error) {
+	if after != nil {
+		page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: *after})
+		if err != nil && !isGap(err) {
+			err = b.storeFailed("history read", ch, err)
+		}
+		return page.Events, err
+	}
+	limit := rewind
+	if kind.Cache() {
+		limit = max(limit, 1)
+	}
+	if limit == 0 {
+		return nil, nil
+	}
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: limit})
+	if err != nil {
+		return nil, b.storeFailed("history read", ch, err)
+	}
+	events := page.Events
+	if rewind == 0 && len(events) > 0 && time.Since(events[0].Time) >= rule.cacheTTL() {
+		events = nil
+	}
+	slices.Reverse(events)
+	return events, nil
+}
+
+// resumable looks for a gap before a subscription begins, so that nobody sees one
+// come and go that cannot resume.
+func (b *Broker) resumable(ctx context.Context, ch storage.ChannelID, after *Position) error {
+	if after == nil {
+		return nil
+	}
+	_, err := b.history.Read(ctx, ch, storage.ReadOptions{From: *after, Limit: 1})
+	if err != nil && !isGap(err) {
+		return b.storeFailed("history read", ch, err)
+	}
+	return err
+}
+
+// catchUp reads the past events and makes the subscription live, or undoes it.
+func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, success *transport.Message, req SubscribeRequest) error {
+	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After)
+	if err != nil {
+		s.drop(ctx, sub, 0)
+		return err
+	}
+	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
+	flush(sub.finish(success, req.After, past, missed))
+	if missed {
+		sub.channel.mu.Lock()
+		change := sub.channel.change()
+		sub.channel.mu.Unlock()
+		inform(s.broker, func(h *Hooks) func(ChannelChange) { return h.CacheMissed }, change)
+	}
+	return nil
+}
