@@ -22,6 +22,9 @@ func WithRules(rules ...Rule) Option {
 			}
 		}
 		b.rules = slices.Clone(rules)
+		for i := range b.rules {
+			b.rules[i].Pattern = withoutSlashes(b.rules[i].Pattern)
+		}
 		return nil
 	}
 }

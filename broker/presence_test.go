@@ -287,6 +287,24 @@ func TestServerToUserChannelIsForThatUserOnly(t *testing.T) {
 	eve.ExpectNothing()
 }
 
+func TestRulesHoldForEveryUserID(t *testing.T) {
+	kit := brokertest.New(t, broker.WithRules(
+		broker.Rule{Pattern: "#server-to-user-a/[/x]*", History: broker.Retention{Events: 1}},
+		broker.Rule{Pattern: "*", History: broker.Retention{Events: 2}}))
+	for userID, kept := range map[string]int{"a": 2, "b/c": 2, "a/b": 2, "a//c/d": 1, "世/界": 2} {
+		for range 3 {
+			_, err := kit.App.PublishToUser(t.Context(), userID, "message", []byte("x"))
+			require.NoError(t, err)
+		}
+		n := 0
+		for _, err := range kit.App.History(t.Context(), "#server-to-user-"+userID) {
+			require.NoError(t, err)
+			n++
+		}
+		assert.Equal(t, kept, n, userID)
+	}
+}
+
 func TestTerminateEndsTheConnectionsSignedInAsTheUser(t *testing.T) {
 	kit := brokertest.New(t)
 	tabs := []*brokertest.Client{kit.Connect(t), kit.Connect(t)}

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -13,7 +14,8 @@ import (
 // without a rule behaves.
 type Rule struct {
 	// Pattern is matched against the whole name, as path.Match does:
-	// "presence-room-*", "chat-?", "orders-[0-9]*".
+	// "presence-room-*", "chat-?", "orders-[0-9]*". A slash, which the IDs of users
+	// may hold, is a character like any other.
 	Pattern string
 	// App is the ID of the app whose channels are meant; empty means all.
 	App string
@@ -113,16 +115,24 @@ func (r *Rule) retention(kind Kind) storage.Retention {
 	return keep
 }
 
+// withoutSlashes puts another character in the place of the one that path.Match
+// takes for a boundary.
+func withoutSlashes(name string) string { return strings.ReplaceAll(name, "/", "\x00") }
+
 var noRule Rule
 
 // rule returns the rule of a channel.
 func (b *Broker) rule(ch storage.ChannelID) *Rule {
+	if len(b.rules) == 0 {
+		return &noRule
+	}
+	name := withoutSlashes(ch.Name)
 	for i := range b.rules {
 		r := &b.rules[i]
 		if r.App != "" && r.App != ch.App {
 			continue
 		}
-		if ok, _ := path.Match(r.Pattern, ch.Name); ok {
+		if ok, _ := path.Match(r.Pattern, name); ok {
 			return r
 		}
 	}
