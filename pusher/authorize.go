@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -27,8 +28,8 @@ type AuthRequest struct {
 // they subscribe to a private, encrypted or presence channel; mount it at
 // /pusher/auth, or wherever channelAuthorization.endpoint or authEndpoint points.
 //
-// authorize decides by the request, whose cookies and headers say who asks: it
-// returns the member that the client will be (needed on presence channels, nil
+// authorize decides by the request, whose cookies, headers and form (or JSON
+// body), which it may read once more, say who asks: it returns the member that the client will be (needed on presence channels, nil
 // is fine elsewhere), or an error. broker.Refuse says with which status and
 // why; other errors are a 403 that tells nothing.
 //
@@ -171,9 +172,15 @@ func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, err
 	return answer(r, fields)
 }
 
-// readAuthFields reads a form, as pusher-js sends it, or JSON.
+// readAuthFields reads a form, as pusher-js sends it, or JSON. The body may be
+// read again, for what else the page has put into it.
 func readAuthFields(r *http.Request) (authFields, error) {
 	var fields authFields
+	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if media != "application/json" && len(r.PostForm) > 0 {
+		// A middleware has parsed the form, and left nothing of the body.
+		return formFields(r.PostForm), nil
+	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxAuthBody+1))
 	if err != nil {
 		return fields, badRequest("body could not be read: %v", err)
@@ -182,14 +189,19 @@ func readAuthFields(r *http.Request) (authFields, error) {
 		return fields, &apiError{status: http.StatusRequestEntityTooLarge,
 			message: fmt.Sprintf("body is too large: the limit is %d bytes", maxAuthBody)}
 	}
-	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "application/json" {
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	if media == "application/json" {
 		return fields, unmarshal(body, &fields, "body")
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return fields, badRequest("body is not a valid form: %v", err)
 	}
-	return authFields{SocketID: form.Get("socket_id"), Channel: form.Get("channel_name")}, nil
+	return formFields(form), nil
+}
+
+func formFields(form url.Values) authFields {
+	return authFields{SocketID: form.Get("socket_id"), Channel: form.Get("channel_name")}
 }
 
 // authFailure decides what the client is told: a function's own errors are

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -94,6 +95,78 @@ func TestAuthHandler(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/pusher/auth", nil))
 	assert.Equal(t, 405, w.Code)
+}
+
+// TestAuthHandlersLeaveTheBodyToTheFunction is about what pages add to the
+// request with the params of channelAuthorization and userAuthentication.
+func TestAuthHandlersLeaveTheBodyToTheFunction(t *testing.T) {
+	tokenOf := func(r *http.Request) string {
+		if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+			return r.FormValue("token")
+		}
+		var body struct{ Token string }
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
+		return body.Token
+	}
+	channels := NewAuthHandler(authApp, func(r *http.Request, _ AuthRequest) (*broker.Member, error) {
+		return &broker.Member{UserID: tokenOf(r)}, nil
+	})
+	users := NewUserAuthHandler(authApp, func(r *http.Request) (*broker.User, error) {
+		return &broker.User{ID: tokenOf(r)}, nil
+	})
+	parsed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		assert.NoError(t, r.ParseForm())
+		channels.ServeHTTP(w, r)
+	})
+	form := url.Values{"socket_id": {"1.2"}, "channel_name": {"private-a"}, "token": {"ann"}}
+	const body = `{"socket_id":"1.2","channel_name":"private-a","token":"ann"}`
+	for name, w := range map[string]*httptest.ResponseRecorder{
+		"form": askForm(channels, form), "JSON": askJSON(channels, body),
+		"user form": askForm(users, form), "user JSON": askJSON(users, body),
+		"form parsed by a middleware": askForm(parsed, form), "JSON after a middleware": askJSON(parsed, body),
+	} {
+		assert.Equal(t, 200, w.Code, name)
+		assert.Contains(t, w.Body.String(), `\"ann\"`, name)
+	}
+}
+
+// FuzzAuthBody feeds bodies to the endpoints, as forms and as JSON. Whatever is
+// signed is good for what was asked for.
+func FuzzAuthBody(f *testing.F) {
+	f.Add(false, []byte("socket_id=1.2&channel_name=presence-a"))
+	f.Add(true, []byte(`{"socket_id":"1.2","channel_name":"private-encrypted-a"}`))
+	f.Add(false, []byte("socket_id=1.2%0A&channel_name=private-a:b"))
+	f.Add(true, []byte(`{"socket_id":"1.2","Socket_ID":"1.3","channel_name":"\ud800"}`))
+	var asked AuthRequest
+	channels := NewAuthHandler(authApp, func(_ *http.Request, req AuthRequest) (*broker.Member, error) {
+		asked = req
+		return &broker.Member{UserID: "ann"}, nil
+	})
+	users := NewUserAuthHandler(authApp, func(*http.Request) (*broker.User, error) { return &broker.User{ID: "ann"}, nil })
+	f.Fuzz(func(t *testing.T, isJSON bool, body []byte) {
+		for _, h := range []http.Handler{channels, users} {
+			r := httptest.NewRequest("POST", "/", bytes.NewReader(body))
+			if isJSON {
+				r.Header.Set("Content-Type", "application/json")
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			var answer struct {
+				Error, Auth string
+				ChannelData string `json:"channel_data"`
+			}
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+			switch {
+			case w.Code != 200:
+				require.NotEmpty(t, answer.Error)
+			case answer.ChannelData != "":
+				require.NoError(t, broker.CheckChannelName(asked.Channel))
+				require.NoError(t, verifyChannelAuth(authApp, asked.SocketID, asked.Channel, answer.ChannelData, answer.Auth))
+			default:
+				require.NotEmpty(t, answer.Auth)
+			}
+		}
+	})
 }
 
 func TestAuthHandlerWithoutMasterKey(t *testing.T) {
