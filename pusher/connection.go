@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -114,7 +115,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 		ClientEventsPerSecond: limits.ClientEventsPerSecond, SubscriptionCounts: app.SubscriptionCounts,
 	})
 	if err != nil {
-		return nil, connectError(err)
+		return nil, failure(err)
 	}
 	c := &connection{handler: h, app: app, conn: conn, session: session}
 	_ = conn.Send(connectionEstablished(session.ID(), h.options.activityTimeout))
@@ -143,27 +144,44 @@ func checkVersion(v string) *closeError {
 	return nil
 }
 
-func connectError(err error) *closeError {
-	var limited *ratelimit.LimitError
+// failure says with which code a connection ends that could not be made, or not
+// be signed in. Only a decision keeps the client away for good (4009): what may
+// pass lets it come back after a while (4100).
+func failure(err error) *closeError {
+	var refused *broker.RefusedError
 	switch {
 	case errors.Is(err, broker.ErrQuota):
 		return &closeError{4004, err.Error()}
 	case errors.Is(err, broker.ErrShutdown):
 		return &closeError{4200, "server is shutting down"}
-	case errors.As(err, &limited):
-		return &closeError{4100, "over capacity: " + limited.Error()}
-	default:
+	case errors.As(err, &refused) && passes(refused):
+		return &closeError{4100, refusalText(err)}
+	case errors.Is(err, broker.ErrRefused), errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrSignedIn):
 		return &closeError{4009, refusalText(err)}
+	default:
+		return &closeError{4100, refusalText(err)}
 	}
 }
 
-// refusalText is what the client is told of a refusal.
+// passes reports whether a refusal is worth another try.
+func passes(r *broker.RefusedError) bool {
+	return r.RetryAfter > 0 || r.Status == http.StatusTooManyRequests || r.Status >= http.StatusInternalServerError
+}
+
+// refusalText is what the client is told of a refusal. What is nobody's decision
+// but a failure of the server is told to the log only.
 func refusalText(err error) string {
 	var refused *broker.RefusedError
 	if errors.As(err, &refused) {
 		return refused.Message
 	}
-	return err.Error()
+	for _, known := range [...]error{broker.ErrInvalid, broker.ErrRefused, ratelimit.ErrLimited, broker.ErrQuota,
+		broker.ErrNotSubscribed, broker.ErrSignedIn, storage.ErrMemberLimit, storage.ErrGap} {
+		if errors.Is(err, known) {
+			return err.Error()
+		}
+	}
+	return "internal error"
 }
 
 // Closed implements transport.Receiver.
@@ -334,10 +352,9 @@ func (c *connection) signIn(f frame, limits Limits) {
 	case err == nil:
 		c.unauthorized.Store(false)
 	case errors.Is(err, broker.ErrClosed):
-	case errors.Is(err, ratelimit.ErrLimited):
-		c.fail(4100, "sign-in: "+err.Error())
 	default:
-		c.fail(4009, "sign-in: "+refusalText(err))
+		e := failure(err)
+		c.fail(e.code, "sign-in: "+e.message)
 	}
 }
 
