@@ -262,7 +262,8 @@ func (c *connection) subscribe(f frame, limits Limits) {
 		return
 	}
 	req := broker.SubscribeRequest{Channel: sub.channel}
-	if kind := broker.KindOf(sub.channel); kind.NeedsAuthorization() {
+	kind := broker.KindOf(sub.channel)
+	if kind.NeedsAuthorization() {
 		signed := verifyChannelAuth(c.app, c.session.ID(), sub.channel, sub.channelData, sub.auth)
 		req.Authorized = signed == nil
 		if kind.Base() == broker.Presence && sub.channelData != "" && req.Authorized {
@@ -281,15 +282,15 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	}
 	switch {
 	case err == nil:
-		if req.Authorized {
+		if kind.NeedsAuthorization() { // by a signature, or by a hook
 			c.unauthorized.Store(false)
 		}
 	case errors.Is(err, broker.ErrSubscribed):
 		c.refuse(0, "Existing subscription to channel "+sub.channel)
 	case errors.Is(err, broker.ErrClosed):
 	default:
-		kind, status := subscribeStatus(err)
-		c.session.Send(subscriptionError(sub.channel, kind, refusalText(err), status))
+		reason, status := subscribeStatus(err)
+		c.session.Send(subscriptionError(sub.channel, reason, refusalText(err), status))
 	}
 }
 

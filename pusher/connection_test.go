@@ -180,6 +180,29 @@ func TestAuthorizedConnections(t *testing.T) {
 	})
 }
 
+// TestHooksAuthorizeConnections is about a channel that a hook has allowed,
+// without a signature.
+func TestHooksAuthorizeConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+			Authorize: func(_ context.Context, r *broker.SubscribeRequest) error {
+				r.Authorized = r.Channel == "private-open"
+				return nil
+			},
+		}))
+		kit.Config.AuthorizationTimeout = 10 * time.Second
+		allowed, refused := kit.Connect(t), kit.Connect(t)
+		allowed.Write(`{"event":"pusher:subscribe","data":{"channel":"private-open"}}`)
+		allowed.Expect("pusher_internal:subscription_succeeded", "private-open")
+		refused.Write(`{"event":"pusher:subscribe","data":{"channel":"private-closed"}}`)
+		refused.Expect("pusher:subscription_error", "private-closed")
+		time.Sleep(11 * time.Second)
+		synctest.Wait()
+		allowed.ExpectNothing()
+		assert.Equal(t, 4009, refused.CloseCode())
+	})
+}
+
 func TestSubscriptionAuthorization(t *testing.T) {
 	kit := brokertest.New(t)
 	c := kit.Connect(t)
