@@ -257,8 +257,13 @@ func (c *connection) Receive(data []byte) {
 
 func (c *connection) subscribe(f frame, limits Limits) {
 	sub, err := f.subscribe()
-	if err != nil {
+	switch {
+	case err == nil:
+	case sub.channel == "":
 		c.refuse(0, err.Error())
+		return
+	default: // a channel is pending on the page until it hears of it
+		c.session.Send(subscriptionError(sub.channel, "InvalidRequest", err.Error(), 400))
 		return
 	}
 	req := broker.SubscribeRequest{Channel: sub.channel}

@@ -180,6 +180,27 @@ func TestAuthorizedConnections(t *testing.T) {
 	})
 }
 
+// TestMalformedSubscriptionsAreToldOnTheirChannel is about what a backend has
+// answered wrongly and pusher-js hands on, such as channel_data that is an object.
+func TestMalformedSubscriptionsAreToldOnTheirChannel(t *testing.T) {
+	c := brokertest.New(t).Connect(t)
+	for data, text := range map[string]string{
+		`{"auth":"k:s","channel_data":{"user_id":1},"channel":"presence-a"}`:               "channel_data is not a string",
+		`{"channel":"presence-a","auth":{"auth":"k:s"}}`:                                   "auth is not a string",
+		`"{\"channel_data\":7,\"channel\":\"presence-a\"}"`:                                "channel_data is not a string",
+		`{"channel":"presence-a","auth":"test-key:00","channel_data":"not looked at yet"}`: "invalid signature",
+	} {
+		c.Write(`{"event":"pusher:subscribe","data":` + data + `}`)
+		var e subscriptionError
+		c.Expect("pusher:subscription_error", "presence-a").Decode(t, &e)
+		assert.Contains(t, e.Error, text)
+	}
+	for _, data := range []string{`{"channel":7}`, `{"auth":{}}`, `{"channel":null,"auth":{}}`, `{`, `7`} {
+		c.Write(`{"event":"pusher:subscribe","data":` + data + `}`)
+		c.Expect("pusher:error", "")
+	}
+}
+
 // TestHooksAuthorizeConnections is about a channel that a hook has allowed,
 // without a signature.
 func TestHooksAuthorizeConnections(t *testing.T) {

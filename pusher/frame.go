@@ -51,9 +51,15 @@ type subscribeData struct {
 	channel, auth, channelData string
 }
 
+// subscribe parses the data of a subscription. With an error comes the channel,
+// if there is one, so that the client can be told on it.
 func (f *frame) subscribe() (d subscribeData, err error) {
 	err = f.parseData(field{name: "channel", text: &d.channel}, field{name: "auth", text: &d.auth},
 		field{name: "channel_data", text: &d.channelData})
+	if err != nil {
+		d = subscribeData{}
+		_ = f.parseData(field{name: "channel", text: &d.channel})
+	}
 	return d, err
 }
 

@@ -72,6 +72,18 @@ test('a signature of the channel alone does not do where data is sent', async (t
   assert.equal((await refused(client, 'presence-x')).status, 401);
 });
 
+test('data that is no string is refused on its channel', async (t) => {
+  const world = await World.start(t);
+  const client = await signing(world, (id, name) => ({
+    ...world.backend().authorizeChannel(id, name),
+    channel_data: { any: 'thing' },
+  }));
+  const error = await refused(client, 'private-x');
+  assert.equal(error.status, 400);
+  assert.match(error.error, /channel_data is not a string/);
+  await subscribe(client, 'news');
+});
+
 test('what is refused by the page reaches no server', async (t) => {
   const world = await World.start(t);
   const client = await world.connected({
