@@ -13,12 +13,29 @@ import (
 
 // eventBody is an event as a backend sends it.
 type eventBody struct {
-	Name     string   `json:"name"`
-	Data     *string  `json:"data"`
-	Channel  string   `json:"channel"`
-	Channels []string `json:"channels"`
-	SocketID string   `json:"socket_id"`
-	Info     string   `json:"info"`
+	name     string
+	data     *string // nil if there is none
+	channel  string
+	channels []string
+	socketID string
+	info     string
+}
+
+// parseEvent parses an event, which is the body of a request or part of one.
+func parseEvent(body []byte, what string) (e eventBody, err error) {
+	var data, channels json.RawMessage
+	if err := parseObject(body, what, field{name: "name", text: &e.name}, field{name: "data", raw: &data},
+		field{name: "channel", text: &e.channel}, field{name: "channels", raw: &channels},
+		field{name: "socket_id", text: &e.socketID}, field{name: "info", text: &e.info}); err != nil {
+		return eventBody{}, err
+	}
+	if text, ok := jsonString(data); ok {
+		e.data = &text
+	} else if len(data) > 0 && string(data) != "null" {
+		return eventBody{}, &broker.FieldError{Field: "data", Problem: "is not a string: encode it as JSON first"}
+	}
+	e.channels, err = stringList("channels", channels)
+	return e, err
 }
 
 // idempotencyHeader makes a retried request a no-op
@@ -27,33 +44,33 @@ const idempotencyHeader = "Idempotency-Key"
 
 // requests checks the event and makes a request for each of its channels.
 func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest, error) {
-	channels := e.Channels
+	channels := e.channels
 	switch {
-	case e.Name == "":
+	case e.name == "":
 		return nil, badRequest("name is missing")
-	case e.Data == nil:
+	case e.data == nil:
 		return nil, badRequest("data is missing")
-	case len(channels) > 0 && e.Channel != "":
+	case len(channels) > 0 && e.channel != "":
 		return nil, badRequest("channel and channels are both given: use one")
-	case e.Channel != "":
-		channels = []string{e.Channel}
+	case e.channel != "":
+		channels = []string{e.channel}
 	case len(channels) == 0:
 		return nil, badRequest("channels is missing: give 1 to %d, or channel", limits.ChannelsPerEvent)
 	case len(channels) > limits.ChannelsPerEvent:
 		return nil, badRequest("channels has too many: %d, the limit is %d", len(channels), limits.ChannelsPerEvent)
 	}
-	if e.SocketID != "" && !validSocketID(e.SocketID) {
-		return nil, badRequest("socket_id %q is not two numbers joined by a dot", e.SocketID)
+	if e.socketID != "" && !validSocketID(e.socketID) {
+		return nil, badRequest("socket_id %q is not two numbers joined by a dot", e.socketID)
 	}
-	if len(*e.Data) > limits.EventBytes {
+	if len(*e.data) > limits.EventBytes {
 		return nil, &apiError{status: http.StatusRequestEntityTooLarge,
-			message: fmt.Sprintf("data is too large: %d bytes, the limit is %d", len(*e.Data), limits.EventBytes)}
+			message: fmt.Sprintf("data is too large: %d bytes, the limit is %d", len(*e.data), limits.EventBytes)}
 	}
 	reqs := make([]broker.PublishRequest, len(channels))
-	data := []byte(*e.Data)
+	data := []byte(*e.data)
 	for i, channel := range channels {
-		reqs[i] = broker.PublishRequest{Channel: channel, Event: e.Name, Data: data,
-			ExcludeSocketID: e.SocketID, IdempotencyKey: key, Sealed: true}
+		reqs[i] = broker.PublishRequest{Channel: channel, Event: e.name, Data: data,
+			ExcludeSocketID: e.socketID, IdempotencyKey: key, Sealed: true}
 	}
 	return reqs, nil
 }
@@ -67,18 +84,13 @@ func validSocketID(id string) bool {
 	return ok && digits(a) && digits(b)
 }
 
-// parseBody parses the JSON object that a backend has sent.
-func (r *apiRequest) parseBody(into any) error {
-	return unmarshal(r.body, into, "body")
-}
-
 // publish serves POST /events.
 func (r *apiRequest) publish() (any, error) {
-	var ev eventBody
-	if err := r.parseBody(&ev); err != nil {
+	ev, err := parseEvent(r.body, "body")
+	if err != nil {
 		return nil, err
 	}
-	info, err := parseInfo(ev.Info, "user_count", "subscription_count")
+	info, err := parseInfo(ev.info, "user_count", "subscription_count")
 	if err != nil {
 		return nil, err
 	}
@@ -109,22 +121,14 @@ func (r *apiRequest) publish() (any, error) {
 
 // publishBatch serves POST /batch_events.
 func (r *apiRequest) publishBatch() (any, error) {
-	var body struct {
-		Batch []json.RawMessage `json:"batch"`
-	}
-	if err := r.parseBody(&body); err != nil {
+	batch, err := r.batch()
+	if err != nil {
 		return nil, err
 	}
-	if len(body.Batch) == 0 {
-		return nil, badRequest("batch is missing or empty")
-	}
-	if len(body.Batch) > r.limits.EventsPerBatch {
-		return nil, badRequest("batch has too many events: %d, the limit is %d", len(body.Batch), r.limits.EventsPerBatch)
-	}
-	reqs := make([]broker.PublishRequest, 0, len(body.Batch))
-	infos := make([][]string, len(body.Batch))
+	reqs := make([]broker.PublishRequest, 0, len(batch))
+	infos := make([][]string, len(batch))
 	asked := false
-	for i, raw := range body.Batch {
+	for i, raw := range batch {
 		var err error
 		if reqs, infos[i], err = r.batchEvent(reqs, i, raw); err != nil {
 			return nil, inBatch(i, err)
@@ -153,6 +157,24 @@ func (r *apiRequest) publishBatch() (any, error) {
 	}{described}, nil
 }
 
+// batch parses the list of events, of which there are as many as there may be.
+func (r *apiRequest) batch() (batch []json.RawMessage, err error) {
+	var raw json.RawMessage
+	if err := parseObject(r.body, "body", field{name: "batch", raw: &raw}); err != nil {
+		return nil, err
+	}
+	if len(raw) > 0 && json.Unmarshal(raw, &batch) != nil {
+		return nil, &broker.FieldError{Field: "batch", Problem: "is not a list of events"}
+	}
+	switch n := len(batch); {
+	case n == 0:
+		return nil, badRequest("batch is missing or empty")
+	case n > r.limits.EventsPerBatch:
+		return nil, badRequest("batch has too many events: %d, the limit is %d", n, r.limits.EventsPerBatch)
+	}
+	return batch, nil
+}
+
 // inBatch says which event of a batch an error is about.
 func inBatch(i int, err error) error {
 	e := *asAPIError(err)
@@ -164,14 +186,14 @@ func inBatch(i int, err error) error {
 }
 
 func (r *apiRequest) batchEvent(reqs []broker.PublishRequest, i int, raw json.RawMessage) ([]broker.PublishRequest, []string, error) {
-	var ev eventBody
-	if err := unmarshal(raw, &ev, "event"); err != nil {
+	ev, err := parseEvent(raw, "event")
+	if err != nil {
 		return nil, nil, err
 	}
-	if len(ev.Channels) > 0 {
+	if len(ev.channels) > 0 {
 		return nil, nil, badRequest("channels is not allowed in a batch: use channel")
 	}
-	info, err := parseInfo(ev.Info, "user_count", "subscription_count")
+	info, err := parseInfo(ev.info, "user_count", "subscription_count")
 	if err != nil {
 		return nil, nil, err
 	}

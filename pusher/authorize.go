@@ -41,7 +41,7 @@ func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broke
 		panic("pusher: NewAuthHandler without a function")
 	}
 	return authHandler(func(r *http.Request, fields authFields) (any, error) {
-		req := AuthRequest{SocketID: fields.SocketID, Channel: fields.Channel, Kind: broker.KindOf(fields.Channel)}
+		req := AuthRequest{SocketID: fields.socketID, Channel: fields.channel, Kind: broker.KindOf(fields.channel)}
 		if err := broker.CheckChannelName(req.Channel); err != nil {
 			return nil, badRequest("channel_name: %v", err)
 		}
@@ -126,14 +126,13 @@ func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User
 		return struct {
 			Auth     string `json:"auth"`
 			UserData string `json:"user_data"`
-		}{SignUser(app, fields.SocketID, string(data)), string(data)}, nil
+		}{SignUser(app, fields.socketID, string(data)), string(data)}, nil
 	})
 }
 
 // authFields are what clients send to the endpoints.
 type authFields struct {
-	SocketID string `json:"socket_id"`
-	Channel  string `json:"channel_name"`
+	socketID, channel string
 }
 
 // maxAuthBody bounds the body of a request to the endpoints, in bytes.
@@ -166,8 +165,8 @@ func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, err
 	if err != nil {
 		return nil, err
 	}
-	if !validSocketID(fields.SocketID) {
-		return nil, badRequest("socket_id %q is not two numbers joined by a dot", fields.SocketID)
+	if !validSocketID(fields.socketID) {
+		return nil, badRequest("socket_id %q is not two numbers joined by a dot", fields.socketID)
 	}
 	return answer(r, fields)
 }
@@ -191,7 +190,9 @@ func readAuthFields(r *http.Request) (authFields, error) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if media == "application/json" {
-		return fields, unmarshal(body, &fields, "body")
+		err := parseObject(body, "body", field{name: "socket_id", text: &fields.socketID},
+			field{name: "channel_name", text: &fields.channel})
+		return fields, err
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -201,7 +202,7 @@ func readAuthFields(r *http.Request) (authFields, error) {
 }
 
 func formFields(form url.Values) authFields {
-	return authFields{SocketID: form.Get("socket_id"), Channel: form.Get("channel_name")}
+	return authFields{socketID: form.Get("socket_id"), channel: form.Get("channel_name")}
 }
 
 // authFailure decides what the client is told: a function's own errors are

@@ -84,7 +84,7 @@ func TestAuthHandler(t *testing.T) {
 		{ask("private-b b"), 400, "character"},
 		{askForm(h, url.Values{"channel_name": {"private-a"}}), 400, "socket_id"},
 		{askForm(h, url.Values{"socket_id": {"1.2:private-b"}, "channel_name": {"private-a"}}), 400, "socket_id"},
-		{askJSON(h, `{"socket_id":1}`), 400, "socket_id is a number"},
+		{askJSON(h, `{"socket_id":1}`), 400, "socket_id is not a string"},
 		{askJSON(h, `nonsense`), 400, "JSON"},
 		{askJSON(h, `{"socket_id":"`+strings.Repeat("1", maxAuthBody)+`"}`), 413, "limit is 65536 bytes"},
 	} {

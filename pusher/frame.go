@@ -3,6 +3,7 @@ package pusher
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -107,18 +108,16 @@ func (f *frame) clientEvent(limits Limits) (clientEventData, error) {
 
 // parseChannelData parses the channel_data of a presence channel.
 func parseChannelData(channelData string, limits Limits) (broker.Member, error) {
-	var d struct {
-		UserID   json.RawMessage `json:"user_id"`
-		UserInfo json.RawMessage `json:"user_info"`
-	}
-	if err := unmarshal([]byte(channelData), &d, "channel_data"); err != nil {
+	var rawID, rawInfo json.RawMessage
+	if err := parseObject([]byte(channelData), "channel_data", field{name: "user_id", raw: &rawID},
+		field{name: "user_info", raw: &rawInfo}); err != nil {
 		return broker.Member{}, err
 	}
-	id, err := userID(d.UserID)
+	id, err := userID(rawID)
 	if err != nil {
 		return broker.Member{}, err
 	}
-	info, err := userInfo(d.UserInfo, limits)
+	info, err := userInfo(rawInfo, limits)
 	return broker.Member{UserID: id, Info: info}, err
 }
 
@@ -126,44 +125,74 @@ func parseChannelData(channelData string, limits Limits) (broker.Member, error) 
 func userID(raw json.RawMessage) (string, error) {
 	id, ok := jsonString(raw)
 	if !ok {
-		if len(raw) == 0 || string(raw) == "null" {
-			return "", &broker.FieldError{Field: "channel_data.user_id", Problem: "is missing"}
+		var problem string
+		switch {
+		case len(raw) == 0 || string(raw) == "null":
+			problem = "is missing"
+		case raw[0] != '-' && (raw[0] < '0' || raw[0] > '9'):
+			problem = "is neither a string nor a number"
+		default:
+			if id, ok = numberText(raw); !ok {
+				problem = "is a number out of range"
+			}
 		}
-		if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
-			return "", &broker.FieldError{Field: "channel_data.user_id", Problem: "is neither a string nor a number"}
+		if problem != "" {
+			return "", &broker.FieldError{Field: "channel_data.user_id", Problem: problem}
 		}
-		id = string(raw)
 	}
 	return id, broker.CheckUserID(id)
+}
+
+// numberText writes a JSON number as JavaScript does, for that is how a page
+// looks itself up among the members: 1.0 is 1, and 1e3 is 1000. Whole numbers stay
+// as they are, since JavaScript confuses those above 2^53.
+func numberText(number []byte) (text string, ok bool) {
+	if bytes.IndexAny(number, ".eE") < 0 && string(number) != "-0" {
+		return string(number), true
+	}
+	n, err := strconv.ParseFloat(string(number), 64)
+	if err != nil {
+		return "", false
+	}
+	if n == 0 {
+		return "0", true // and not -0
+	}
+	canonical, err := json.Marshal(n)
+	return string(canonical), err == nil
 }
 
 func userInfo(raw json.RawMessage, limits Limits) ([]byte, error) {
 	if len(raw) > limits.UserInfoBytes {
 		return nil, &broker.FieldError{Field: "user_info", Problem: "is too large, in bytes", Limit: limits.UserInfoBytes, Got: len(raw)}
 	}
-	if string(raw) == "null" {
+	if len(raw) == 0 || string(raw) == "null" {
 		return nil, nil
 	}
-	return raw, nil
+	return bytes.Clone(raw), nil // it outlives what it was part of
 }
 
 // parseUserData parses the user_data of a sign-in. The length of the watchlist
 // is left to the caller: one that is too long does not prevent the sign-in.
 func parseUserData(userData string, limits Limits) (broker.User, error) {
-	var d struct {
-		ID        string          `json:"id"`
-		UserInfo  json.RawMessage `json:"user_info"`
-		Watchlist []string        `json:"watchlist"`
-	}
-	if err := unmarshal([]byte(userData), &d, "user_data"); err != nil {
+	var rawID, rawInfo, rawWatchlist json.RawMessage
+	if err := parseObject([]byte(userData), "user_data", field{name: "id", raw: &rawID},
+		field{name: "user_info", raw: &rawInfo}, field{name: "watchlist", raw: &rawWatchlist}); err != nil {
 		return broker.User{}, err
 	}
-	if strings.TrimSpace(d.ID) == "" {
+	id, ok := jsonString(rawID)
+	switch {
+	case !ok && len(rawID) > 0 && string(rawID) != "null":
+		return broker.User{}, &broker.FieldError{Field: "user_data.id", Problem: "is not a string"}
+	case strings.TrimSpace(id) == "":
 		return broker.User{}, &broker.FieldError{Field: "user_data.id", Problem: "is empty"}
 	}
-	if err := broker.CheckUserID(d.ID); err != nil {
+	if err := broker.CheckUserID(id); err != nil {
 		return broker.User{}, err
 	}
-	info, err := userInfo(d.UserInfo, limits)
-	return broker.User{ID: d.ID, Info: info, Watchlist: d.Watchlist}, err
+	watchlist, err := stringList("user_data.watchlist", rawWatchlist)
+	if err != nil {
+		return broker.User{}, err
+	}
+	info, err := userInfo(rawInfo, limits)
+	return broker.User{ID: id, Info: info, Watchlist: watchlist}, err
 }

@@ -3,6 +3,7 @@ package pusher
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -87,6 +88,9 @@ func TestMalformedFrames(t *testing.T) {
 	}{
 		{``, nil, "message"},
 		{`nonsense`, nil, "message"},
+		{"\u00a0{\"event\":\"a\"}", nil, "message"},
+		{"{\"event\":\"a\"}\v", nil, "message"},
+		{`{"event":"a"}{}`, nil, "message"},
 		{`[]`, nil, "message"},
 		{`null`, nil, "message"},
 		{`{"event":"a"`, nil, "message"},
@@ -122,22 +126,37 @@ func TestMalformedFrames(t *testing.T) {
 func TestParseChannelData(t *testing.T) {
 	for data, want := range map[string]broker.Member{
 		`{"user_id":"ann","user_info":{"name":"Ann"}}`: {UserID: "ann", Info: []byte(`{"name":"Ann"}`)},
-		`{"user_id":12}`:                     {UserID: "12"},
-		`{"user_id":9007199254740993}`:       {UserID: "9007199254740993"},
-		`{"user_id":-1,"user_info":null}`:    {UserID: "-1"},
-		`{"user_id":"a","user_info":"text"}`: {UserID: "a", Info: []byte(`"text"`)},
+		`{"user_id":12}`:                  {UserID: "12"},
+		`{"user_id":9007199254740993}`:    {UserID: "9007199254740993"},
+		`{"user_id":-1,"user_info":null}`: {UserID: "-1"},
+		// As JavaScript has it, for which all of these are the same number.
+		`{"user_id":1.0}`:    {UserID: "1"},
+		`{"user_id":10e-1}`:  {UserID: "1"},
+		`{"user_id":1E3}`:    {UserID: "1000"},
+		`{"user_id":-0}`:     {UserID: "0"},
+		`{"user_id":-0.0}`:   {UserID: "0"},
+		`{"user_id":1.50}`:   {UserID: "1.5"},
+		`{"user_id":1e21}`:   {UserID: "1e+21"},
+		`{"user_id":1.5e-7}`: {UserID: "1.5e-7"},
+		// Names of fields have one spelling, and the last of several counts.
+		`{"user_id":"ann","USER_ID":"bob","User_Info":1}`: {UserID: "ann"},
+		`{"user_id":"bob","user_id":"ann"}`:               {UserID: "ann"},
+		`{"user_id":"a\u0000b"}`:                          {UserID: "a\x00b"},
+		`{"user_id":"a","user_info":"text"}`:              {UserID: "a", Info: []byte(`"text"`)},
 	} {
 		got, err := parseChannelData(data, testLimits)
 		require.NoError(t, err, data)
 		assert.Equal(t, want, got, data)
 	}
 	for data, want := range map[string]string{
-		`nonsense`:         "channel_data",
-		`{}`:               "channel_data.user_id",
-		`{"user_id":null}`: "channel_data.user_id",
-		`{"user_id":true}`: "channel_data.user_id",
-		`{"user_id":{}}`:   "channel_data.user_id",
-		`{"user_id":""}`:   "user_id",
+		`nonsense`:          "channel_data",
+		`{}`:                "channel_data.user_id",
+		`{"user_id":null}`:  "channel_data.user_id",
+		`{"user_id":true}`:  "channel_data.user_id",
+		`{"user_id":{}}`:    "channel_data.user_id",
+		`{"user_id":1e999}`: "channel_data.user_id",
+		`{"user_id":` + strings.Repeat("1", 129) + `}`: "user_id",
+		`{"user_id":""}`: "user_id",
 		`{"user_id":"` + strings.Repeat("x", 129) + `"}`:                  "user_id",
 		`{"user_id":"a","user_info":"` + strings.Repeat("x", 1024) + `"}`: "user_info",
 	} {
@@ -153,7 +172,10 @@ func TestParseUserData(t *testing.T) {
 	user, err := parseUserData(`{"id":"ann","user_info":{"name":"Ann"},"watchlist":["bob","eve"]}`, testLimits)
 	require.NoError(t, err)
 	assert.Equal(t, broker.User{ID: "ann", Info: []byte(`{"name":"Ann"}`), Watchlist: []string{"bob", "eve"}}, user)
-	for _, data := range []string{``, `{}`, `{"id":""}`, `{"id":" "}`, `{"id":12}`, `{"id":"a","watchlist":"b"}`, `{"id":"a","watchlist":[1]}`,
+	user, err = parseUserData(`{"id":"ann","ID":"bob","watchlist":null}`, testLimits)
+	require.NoError(t, err)
+	assert.Equal(t, broker.User{ID: "ann"}, user)
+	for _, data := range []string{``, `{}`, `{"id":""}`, `{"id":null}`, `{"Id":"ann"}`, `{"id":" "}`, `{"id":12}`, `{"id":"a","watchlist":"b"}`, `{"id":"a","watchlist":[1]}`,
 		`{"id":"` + strings.Repeat("x", 129) + `"}`, `{"id":"a","user_info":"` + strings.Repeat("x", 1024) + `"}`} {
 		_, err := parseUserData(data, testLimits)
 		require.ErrorIs(t, err, broker.ErrInvalid, data)
@@ -196,6 +218,47 @@ func FuzzFrame(f *testing.F) {
 			if ev.json {
 				require.True(t, json.Valid(ev.data))
 			}
+		}
+	})
+}
+
+// FuzzIdentity feeds what backends sign to what says who a client is. Reading it
+// with encoding/json must come to the same.
+func FuzzIdentity(f *testing.F) {
+	for _, s := range []string{
+		`{"user_id":1.0,"user_info":{"name":"Ann"}}`, `{"user_id":-1e-9}`, `{"user_id":"\ud800","User_ID":2}`,
+		`{"id":"ann","watchlist":["bob",null],"user_info":[]}`, `{"id":"a","id":null}`, "\u00a0{}", `{"id":{},"user_id":[]}`,
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, data string) {
+		var fields map[string]json.RawMessage
+		isObject := json.Unmarshal([]byte(data), &fields) == nil && fields != nil
+		info := string(fields["user_info"])
+		if info == "null" {
+			info = ""
+		}
+		m, err := parseChannelData(data, testLimits)
+		requireInvalid(t, err)
+		if err == nil {
+			require.True(t, isObject)
+			require.Equal(t, info, string(m.Info))
+			var id any
+			require.NoError(t, json.Unmarshal(fields["user_id"], &id))
+			if n, ok := id.(float64); ok {
+				same, err := strconv.ParseFloat(m.UserID, 64)
+				require.NoError(t, err)
+				require.Equal(t, n, same)
+			} else {
+				require.Equal(t, id, strings.ToValidUTF8(m.UserID, "\ufffd"))
+			}
+		}
+		u, err := parseUserData(data, testLimits)
+		requireInvalid(t, err)
+		if err == nil {
+			require.True(t, isObject)
+			require.Equal(t, info, string(u.Info))
+			require.NotEmpty(t, u.ID)
 		}
 	})
 }

@@ -3,7 +3,6 @@ package pusher
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -19,11 +18,12 @@ type field struct {
 // parseObject takes fields out of a JSON object, without building a map or
 // decoding what is not asked for. Of fields that come twice the last counts.
 func parseObject(data []byte, what string, fields ...field) error {
-	if data = bytes.TrimSpace(data); len(data) == 0 || data[0] != '{' {
+	if data = bytes.Trim(data, " \t\r\n"); len(data) == 0 || data[0] != '{' {
 		return &broker.FieldError{Field: what, Problem: "is not a JSON object"}
 	}
 	if !json.Valid(data) {
-		return unmarshal(data, new(struct{}), what)
+		err := json.Unmarshal(data, new(json.RawMessage))
+		return &broker.FieldError{Field: what, Problem: "is not valid JSON: " + err.Error()}
 	}
 	rest := skipSpace(data[1:])
 	for rest[0] == '"' {
@@ -115,18 +115,14 @@ func jsonString(data []byte) (text string, ok bool) {
 	return text, ok
 }
 
-// unmarshal parses a JSON object into a struct and says what is wrong with it.
-func unmarshal(data []byte, into any, what string) error {
-	if data = bytes.TrimSpace(data); len(data) == 0 || data[0] != '{' {
-		return &broker.FieldError{Field: what, Problem: "is not a JSON object"}
+// stringList returns a JSON list of strings; null counts as absent.
+func stringList(name string, data []byte) ([]string, error) {
+	if len(data) == 0 {
+		return nil, nil
 	}
-	err := json.Unmarshal(data, into)
-	if err == nil {
-		return nil
+	var list []string
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, &broker.FieldError{Field: name, Problem: "is not a list of strings"}
 	}
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) && mismatch.Field != "" {
-		return &broker.FieldError{Field: mismatch.Field, Problem: "is a " + mismatch.Value + ", which it must not be"}
-	}
-	return &broker.FieldError{Field: what, Problem: "is not valid JSON: " + err.Error()}
+	return list, nil
 }
