@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -91,6 +92,10 @@ func (r *apiRequest) readBody() error {
 	if len(body) > r.limits.RequestBytes {
 		return &apiError{status: http.StatusRequestEntityTooLarge,
 			message: fmt.Sprintf("body is too large: the limit is %d bytes", r.limits.RequestBytes)}
+	}
+	if !utf8.Valid(body) {
+		// JSON would be parsed with U+FFFD in the place of what is not valid.
+		return badRequest("body is not valid UTF-8")
 	}
 	r.body = body
 	return nil

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -42,6 +43,9 @@ func parseEvent(body []byte, what string) (e eventBody, err error) {
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
 const idempotencyHeader = "Idempotency-Key"
 
+// maxIdempotencyKey bounds that header in bytes: stores keep it for a while.
+const maxIdempotencyKey = 255
+
 // requests checks the event and makes a request for each of its channels.
 func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest, error) {
 	channels := e.channels
@@ -59,8 +63,14 @@ func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest
 	case len(channels) > limits.ChannelsPerEvent:
 		return nil, badRequest("channels has too many: %d, the limit is %d", len(channels), limits.ChannelsPerEvent)
 	}
+	if n := utf8.RuneCountInString(e.name); n > limits.EventNameChars {
+		return nil, &broker.FieldError{Field: "name", Problem: "is too long", Limit: limits.EventNameChars, Got: n}
+	}
 	if e.socketID != "" && !validSocketID(e.socketID) {
 		return nil, badRequest("socket_id %q is not two numbers joined by a dot", e.socketID)
+	}
+	if len(key) > maxIdempotencyKey {
+		return nil, &broker.FieldError{Field: idempotencyHeader, Problem: "is too long, in bytes", Limit: maxIdempotencyKey, Got: len(key)}
 	}
 	if len(*e.data) > limits.EventBytes {
 		return nil, &apiError{status: http.StatusRequestEntityTooLarge,
@@ -197,11 +207,12 @@ func (r *apiRequest) batchEvent(reqs []broker.PublishRequest, i int, raw json.Ra
 	if err != nil {
 		return nil, nil, err
 	}
-	key := r.Header.Get(idempotencyHeader)
-	if key != "" {
-		key = fmt.Sprintf("%s[%d]", key, i)
+	added, err := ev.requests(r.limits, r.Header.Get(idempotencyHeader))
+	for j := range added {
+		if key := &added[j].IdempotencyKey; *key != "" {
+			*key = fmt.Sprintf("%s[%d]", *key, i)
+		}
 	}
-	added, err := ev.requests(r.limits, key)
 	return append(reqs, added...), info, err
 }
 

@@ -211,6 +211,7 @@ func TestBadPublishes(t *testing.T) {
 		text       string
 	}{
 		{"/events", ``, 400, "body is not a JSON object"},
+		{"/events", "{\"name\":\"m\",\"data\":\"\xff\",\"channel\":\"a\"}", 400, "body is not valid UTF-8"},
 		{"/events", `[]`, 400, "body is not a JSON object"},
 		{"/events", `{"name":`, 400, "body is not valid JSON"},
 		{"/events", `{"data":"x","channel":"a"}`, 400, "name is missing"},
@@ -247,8 +248,36 @@ func TestBadPublishes(t *testing.T) {
 	} {
 		a.expectError(a.post(test.path, test.body), test.status, test.text)
 	}
+	for _, path := range []string{"/events", "/batch_events"} {
+		long := signedRequest(a.app, "POST", "/apps/1"+path, `{"name":"m","data":"x","channel":"a","batch":[{"name":"m","data":"x","channel":"a"}]}`, nil)
+		long.Header.Set("Idempotency-Key", strings.Repeat("k", 256))
+		a.expectError(a.do(long), 400, "Idempotency-Key is too long, in bytes: 256, the limit is 255")
+	}
 	a.app.Limits.RequestBytes = 100
 	a.expectError(a.post("/events", strings.Repeat(" ", 101)), 413, "limit is 100 bytes")
+	a.app.Limits.EventNameChars = 3
+	a.expectError(a.post("/events", `{"name":"üüüü","data":"x","channel":"a"}`), 400, "name is too long: 4, the limit is 3")
+	none(t, c)
+}
+
+// TestLargestPublishes has what is just within the limits.
+func TestLargestPublishes(t *testing.T) {
+	a := newAPITest(t)
+	channel := strings.Repeat("c", broker.MaxChannelName)
+	c := a.client(channel)
+	name, data := strings.Repeat("ü", broker.MaxEventName), strings.Repeat("x", 10240)
+	event := fmt.Sprintf(`{"name":%q,"data":%q,"channel":%q}`, name, data, channel)
+	a.app.Limits.RequestBytes = len(event)
+	r := signedRequest(a.app, "POST", "/apps/1/events", event, nil)
+	r.Header.Set("Idempotency-Key", strings.Repeat("k", maxIdempotencyKey))
+	a.expect(a.do(r), "{}")
+	assert.Contains(t, next(t, c), name)
+	a.app.Limits.RequestBytes = 0
+	a.expect(a.post("/events", `{"name":"m","data":"x","channels":["`+strings.Repeat(`c","`, 99)+`c"]}`), "{}")
+	a.expect(a.post("/batch_events", `{"batch":[`+strings.Repeat(event+",", 9)+event+`]}`), "{}")
+	for range 10 {
+		next(t, c)
+	}
 	none(t, c)
 }
 
