@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -207,10 +209,10 @@ func (a *App) check(path string) error {
 		}
 	}
 	switch n := len(a.EncryptionMasterKey); {
-	case strings.ContainsAny(a.ID, "/?#"):
+	case !pathSafe(a.ID):
 		return invalid("ID", a.ID, "has a character that a URL's path cannot hold")
-	case strings.ContainsAny(a.Key, "/?#:"):
-		return invalid("Key", a.Key, "has a character that a URL's path or a signature cannot hold")
+	case !pathSafe(a.Key) || strings.Contains(a.Key, ":"):
+		return invalid("Key", a.Key, "has a character that a URL's path, a header or a signature cannot hold")
 	case n != 0 && n != masterKeyBytes:
 		return &broker.FieldError{Field: path + "EncryptionMasterKey", Problem: "has not the 32 bytes it must have", Limit: masterKeyBytes, Got: n}
 	case a.MaxConnections < 0:
@@ -242,6 +244,12 @@ func (a *App) check(path string) error {
 		}
 	}
 	return a.Limits.check(path)
+}
+
+// pathSafe reports whether clients, which do not encode it, can make s part of a
+// path that is understood as it was meant.
+func pathSafe(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsAny(s, "/?#%") && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
 // validHeader is stricter than RFC 9110 about values, which need no more.

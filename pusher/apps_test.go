@@ -26,6 +26,15 @@ func TestNewApps(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnknownApp)
 	_, err = apps.AppByID(t.Context(), "")
 	require.ErrorIs(t, err, ErrUnknownApp)
+
+	// Everything that an app may have, as far as it may go.
+	full := App{
+		ID: "my-app_1", Key: "ключ é~!$&'()*+,;=@", Secret: "\x00 any/?#:%", MaxConnections: 1, AuthorizationTimeout: time.Second,
+		AllowedOrigins: []string{"*", "https://*.example.com:*"}, EncryptionMasterKey: make([]byte, 32),
+		Webhooks: []Webhook{{URL: "http://10.0.0.1:8080/x?y=z", Events: WebhookEvents(), Headers: map[string]string{"X-az-09": "a\tb"}}},
+		Limits:   DefaultLimits,
+	}
+	require.NoError(t, full.Check())
 }
 
 func TestInvalidApps(t *testing.T) {
@@ -37,6 +46,11 @@ func TestInvalidApps(t *testing.T) {
 		"ID with slash":     {func(a *App) { a.ID = "a/b" }, "apps[1].ID"},
 		"no key":            {func(a *App) { a.Key = "" }, "apps[1].Key"},
 		"key with colon":    {func(a *App) { a.Key = "a:b" }, "apps[1].Key"},
+		"ID with percent":   {func(a *App) { a.ID = "a%2Fb" }, "apps[1].ID"},
+		"ID with control":   {func(a *App) { a.ID = "a\n" }, "apps[1].ID"},
+		"key with percent":  {func(a *App) { a.Key = "a%20b" }, "apps[1].Key"},
+		"key with control":  {func(a *App) { a.Key = "a\r\nb" }, "apps[1].Key"},
+		"key of bad UTF-8":  {func(a *App) { a.Key = "a\xff" }, "apps[1].Key"},
 		"no secret":         {func(a *App) { a.Secret = "" }, "apps[1].Secret"},
 		"same ID":           {func(a *App) { a.ID = "1" }, "apps[1]"},
 		"same key":          {func(a *App) { a.Key = "first" }, "apps[1]"},
@@ -47,6 +61,8 @@ func TestInvalidApps(t *testing.T) {
 		"event name":        {func(a *App) { a.Limits.EventNameChars = 201 }, "apps[1].Limits.EventNameChars"},
 		"limit":             {func(a *App) { a.Limits.EventBytes = -1 }, "apps[1].Limits.EventBytes"},
 		"webhook URL":       {func(a *App) { a.Webhooks = []Webhook{{URL: "ftp://x"}} }, "apps[1].Webhooks[0].URL"},
+		"webhook host":      {func(a *App) { a.Webhooks = []Webhook{{URL: "http:///x"}} }, "apps[1].Webhooks[0].URL"},
+		"webhook no URL":    {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x y/%zz"}} }, "apps[1].Webhooks[0].URL"},
 		"webhook event":     {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Events: []string{"x"}}} }, "apps[1].Webhooks[0].Events"},
 		"webhook header":    {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Headers: map[string]string{"a b": ""}}} }, "apps[1].Webhooks[0].Headers"},
 		"webhook injection": {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Headers: map[string]string{"a": "b\r\nc: d"}}} }, "apps[1].Webhooks[0].Headers"},

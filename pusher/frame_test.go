@@ -64,6 +64,19 @@ func TestClientEventsKeepTheShapeOfTheirData(t *testing.T) {
 	assert.Equal(t, clientEventData{"private-a", []byte("null"), true}, got)
 }
 
+func TestLargestClientEvent(t *testing.T) {
+	name := "client-" + strings.Repeat("ü", testLimits.EventNameChars-len("client-"))
+	for _, data := range []string{strings.Repeat("x", testLimits.EventBytes-2), strings.Repeat("x", testLimits.EventBytes)} {
+		f := mustParse(t, fmt.Sprintf(`{"event":%q,"channel":"private-a","data":%q}`, name, data))
+		ev, err := f.clientEvent(testLimits)
+		require.NoError(t, err)
+		assert.Equal(t, data, string(ev.data))
+	}
+	f := mustParse(t, fmt.Sprintf(`{"event":%q,"channel":"private-a","data":[%q]}`, name, strings.Repeat("x", testLimits.EventBytes-4)))
+	_, err := f.clientEvent(testLimits)
+	require.NoError(t, err)
+}
+
 func TestClientEventsOutliveTheirMessage(t *testing.T) {
 	message := []byte(`{"event":"client-x","channel":"private-a","data":{"a":1}}`)
 	f, err := parseFrame(message, testLimits)

@@ -2,6 +2,7 @@ package pusher
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -18,8 +19,12 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string
 	h.upgrade(w, r, h.Open(r.Context(), h.dial(r, key)))
 }
 
-// dial is what the client of r says when it connects to the app with the key.
+// dial is what the client of r says when it connects to the app with the key,
+// which is as it stands in the path.
 func (h *Handler) dial(r *http.Request, key string) Dial {
+	if plain, err := url.PathUnescape(key); err == nil {
+		key = plain
+	}
 	q := r.URL.Query()
 	return Dial{
 		Key: key, Protocol: q.Get("protocol"), Client: q.Get("client"), Version: q.Get("version"),

@@ -159,6 +159,23 @@ func TestPagesOfTheSameHostConnect(t *testing.T) {
 	assert.Contains(t, read(t, ws), "pusher:connection_established")
 }
 
+func TestKeysArriveEncoded(t *testing.T) {
+	b, err := broker.New()
+	require.NoError(t, err)
+	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "my ключ", Secret: "secret"})
+	require.NoError(t, err)
+	server := httptest.NewServer(pusher.NewHandler(b, apps))
+	defer server.Close()
+	defer func() { require.NoError(t, b.Shutdown(context.Background())) }()
+	ws := (&site{http: server}).dial(t, "/app/my%20%D0%BA%D0%BB%D1%8E%D1%87?protocol=7", nil)
+	assert.Contains(t, read(t, ws), "established")
+	require.NoError(t, ws.Close(websocket.StatusNormalClosure, ""))
+	// A reason that is longer than a close frame takes ends the connection no worse.
+	ws = (&site{http: server}).dial(t, "/app/"+strings.Repeat("k", 200)+"?protocol=7", nil)
+	assert.Contains(t, read(t, ws), "does not exist")
+	assert.Equal(t, 4001, closeCode(t, ws))
+}
+
 func TestConnectionsOverQuota(t *testing.T) {
 	s := newSite(t, func(h http.Handler) http.Handler { return h }, (*httptest.Server).Start)
 	for range 2 {

@@ -67,4 +67,9 @@ func TestWatchlistLimit(t *testing.T) {
 	require.NoError(t, err)
 	assert.True(t, online)
 	c.ExpectNothing()
+
+	c = kit.Connect(t)
+	c.SignIn("ann", "bob")
+	c.Expect("pusher_internal:watchlist_events", "")
+	c.ExpectNothing()
 }
