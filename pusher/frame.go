@@ -41,11 +41,11 @@ func parseFrame(message []byte, limits Limits) (frame, error) {
 // parseData parses the frame's data, which may be an object or a string that
 // holds one.
 func (f *frame) parseData(fields ...field) error {
-	data := []byte(f.data)
-	if text, ok := jsonString(data); ok {
-		data = []byte(text)
+	if len(f.data) > 0 && f.data[0] == '{' {
+		return takeFields(f.data, fields) // it is valid, as the message is
 	}
-	return parseObject(data, "data", fields...)
+	text, _ := jsonString(f.data)
+	return parseObject([]byte(text), "data", fields...)
 }
 
 type subscribeData struct {

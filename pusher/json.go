@@ -3,6 +3,7 @@ package pusher
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -25,6 +26,12 @@ func parseObject(data []byte, what string, fields ...field) error {
 		err := json.Unmarshal(data, new(json.RawMessage))
 		return &broker.FieldError{Field: what, Problem: "is not valid JSON: " + err.Error()}
 	}
+	return takeFields(data, fields)
+}
+
+// takeFields does what parseObject does, with data that is known to be a JSON
+// object and nothing else.
+func takeFields(data []byte, fields []field) error {
 	rest := skipSpace(data[1:])
 	for rest[0] == '"' {
 		var key, value []byte
@@ -61,7 +68,8 @@ func (f *field) set(value []byte) error {
 	}
 	text, ok := jsonString(value)
 	if !ok && string(value) != "null" {
-		return &broker.FieldError{Field: f.name, Problem: "is not a string"}
+		// A clone, for else all that f refers to goes to the heap every time.
+		return &broker.FieldError{Field: strings.Clone(f.name), Problem: "is not a string"}
 	}
 	*f.text = text
 	return nil
@@ -111,8 +119,9 @@ func jsonString(data []byte) (text string, ok bool) {
 	if bytes.IndexByte(data, '\\') < 0 {
 		return string(data[1 : len(data)-1]), true
 	}
-	ok = json.Unmarshal(data, &text) == nil
-	return text, ok
+	var decoded string // not text, which would go to the heap every time
+	ok = json.Unmarshal(data, &decoded) == nil
+	return decoded, ok
 }
 
 // stringList returns a JSON list of strings; null counts as absent.
