@@ -227,7 +227,7 @@ func TestAPanicOfADecidingHookRefuses(t *testing.T) {
 	}))
 	refused := kit.Dial(t, brokertest.WithIP("10.0.0.1"))
 	assert.NotContains(t, refused.Expect("pusher:error", "").Raw, "secret")
-	assert.Equal(t, 4009, refused.CloseCode())
+	assert.Equal(t, 4100, refused.CloseCode(), "a failure of the server, and no decision")
 
 	ann := kit.Connect(t)
 	for _, channel := range []string{"room", "presence-room"} {

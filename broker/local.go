@@ -157,7 +157,7 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 			queue = append(queue, ev)
 		}
 	}
-	q.queue, q.last, q.past = queue, last, len(page.Events)
+	q.queue, q.last, q.past = queue, last, int32(len(page.Events))
 	return nil, nil
 }
 
@@ -170,12 +170,12 @@ type localQueue struct {
 
 	mu          sync.Mutex
 	queue       []*Event      // guarded by mu
-	past        int           // guarded by mu: how many of queue are past events, which take no room
 	last        Position      // guarded by mu: where the past ends, which must not come again
 	wake        chan struct{} // guarded by mu; made when the consumer first waits
 	waiting     bool          // guarded by mu
 	full        bool          // guarded by mu: takes nothing more and is about to end
 	ended       bool          // guarded by mu
+	past        int32         // guarded by mu: how many of queue are past events, which take no room
 	err         error         // guarded by mu: why it ended
 	stopContext func() bool   // guarded by mu
 }
@@ -191,7 +191,7 @@ func (q *localQueue) push(ev *Event) {
 		q.mu.Unlock()
 		return
 	}
-	if len(q.queue)-q.past >= q.limit {
+	if len(q.queue)-int(q.past) >= q.limit {
 		q.full = true
 		b := q.sub.channel.broker
 		b.stats.slowLocal.Add(1)
