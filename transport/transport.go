@@ -65,7 +65,8 @@ type Info struct {
 // methods one after another, never two at once.
 type Receiver interface {
 	// Receive is called with each complete message. data is only valid during
-	// the call. While it runs, nothing further is read from the peer.
+	// the call. While it runs, nothing further is read from the peer. If it
+	// panics, this connection ends with StatusInternal; see Deliver.
 	Receive(data []byte)
 
 	// Closed is called once, last, when the connection is gone, with the
@@ -103,9 +104,18 @@ func (e *QueueError) Error() string {
 // Unwrap makes errors.Is(err, ErrSlow) true.
 func (e *QueueError) Unwrap() error { return ErrSlow }
 
-// StatusAbnormal is the code that Receiver.Closed gets for a connection that
-// ended without a close code (RFC 6455, section 7.1.5).
-const StatusAbnormal = 1006
+// Close codes that transports use themselves (RFC 6455, section 7.4.1).
+const (
+	// StatusAbnormal is the code that Receiver.Closed gets for a connection that
+	// ended without a close code. It is never sent.
+	StatusAbnormal = 1006
+	// StatusInvalidData ends a connection whose peer sent what is not text.
+	StatusInvalidData = 1007
+	// StatusTooLarge ends a connection whose peer sent a message over the limit.
+	StatusTooLarge = 1009
+	// StatusInternal ends a connection whose receiver has panicked.
+	StatusInternal = 1011
+)
 
 // Default bounds of a connection's queue. A connection over either is cut off
 // rather than skipped.

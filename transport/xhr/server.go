@@ -13,13 +13,10 @@ package xhr
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/internal/wheel"
@@ -46,26 +43,13 @@ func (m Mode) String() string {
 	return "xhr_streaming"
 }
 
-// Defaults of a Server's options.
-const (
-	// DefaultMaxSessions bounds the sessions of a server.
-	DefaultMaxSessions = 100_000
-	// DefaultReadLimit bounds the body of a request that sends.
-	DefaultReadLimit = 64 << 10
-	// DefaultHeartbeat is the longest silence on an open response.
-	DefaultHeartbeat = 25 * time.Second
-	// DefaultGap is how long a session lives without a request.
-	DefaultGap = 10 * time.Second
-	// DefaultWriteTimeout is how long a client may take to take in a write.
-	DefaultWriteTimeout = 10 * time.Second
-)
-
 // Server holds the sessions. It is safe for concurrent use.
 type Server struct {
 	maxSessions   int
 	readLimit     int64
 	heartbeat     time.Duration
 	gap           time.Duration
+	readTimeout   time.Duration
 	writeTimeout  time.Duration
 	queueMessages int
 	queueBytes    int
@@ -75,39 +59,9 @@ type Server struct {
 	sessions map[string]*session // guarded by mu
 	closed   bool                // guarded by mu
 	empty    chan struct{}       // guarded by mu; closed when closed is set and the last session has ended
-	serving  sync.WaitGroup
+	serving  sync.WaitGroup      // requests that receive; added to under mu, unless closed is set
 
-	refused atomic.Int64
-}
-
-// Option changes a server.
-type Option func(*Server)
-
-// WithMaxSessions bounds the number of sessions; clients over it get a 503.
-func WithMaxSessions(n int) Option { return func(s *Server) { s.maxSessions = max(n, 1) } }
-
-// WithReadLimit bounds the body of a request that sends, in bytes; longer ones
-// get a 413.
-func WithReadLimit(bytes int64) Option { return func(s *Server) { s.readLimit = max(bytes, 1) } }
-
-// WithHeartbeat sets the longest silence on an open response; proxies close
-// silent ones.
-func WithHeartbeat(d time.Duration) Option {
-	return func(s *Server) { s.heartbeat = max(d, time.Second) }
-}
-
-// WithGap sets how long a session lives without a request: between two polls, or
-// while the client opens another response.
-func WithGap(d time.Duration) Option { return func(s *Server) { s.gap = max(d, time.Second) } }
-
-// WithWriteTimeout sets how long a client may take to take in a write.
-func WithWriteTimeout(d time.Duration) Option {
-	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
-}
-
-// WithQueueLimits sets the bounds of a session's queue.
-func WithQueueLimits(messages, bytes int) Option {
-	return func(s *Server) { s.queueMessages, s.queueBytes = max(messages, 1), max(bytes, 1) }
+	counters counters
 }
 
 // NewServer returns a server without sessions. It has no goroutine of its own
@@ -115,7 +69,7 @@ func WithQueueLimits(messages, bytes int) Option {
 func NewServer(opts ...Option) *Server {
 	s := &Server{
 		maxSessions: DefaultMaxSessions, readLimit: DefaultReadLimit, heartbeat: DefaultHeartbeat,
-		gap: DefaultGap, writeTimeout: DefaultWriteTimeout,
+		gap: DefaultGap, readTimeout: DefaultReadTimeout, writeTimeout: DefaultWriteTimeout,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
 		wheel:    wheel.New(250*time.Millisecond, 512),
 		sessions: make(map[string]*session),
@@ -127,55 +81,34 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Stats are the numbers of a server.
-type Stats struct {
-	// Sessions is how many there are now.
-	Sessions int
-	// Refused is how many clients found no room.
-	Refused int64
-}
-
-// Stats returns the server's numbers.
-func (s *Server) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{Sessions: len(s.sessions), Refused: s.refused.Load()}
-}
-
 // errFull refuses a session for which there is no room.
 var errFull = errors.New("server has no room for another session")
 
-// session returns the session with this ID, made with open if there is none.
-func (s *Server) session(id string, mode Mode, r *http.Request, open transport.Open) (*session, error) {
+// session returns the session with this ID. If there was none, it has made one,
+// whose open is to be called next. The caller calls s.serving.Done when its
+// response is complete.
+func (s *Server) session(id string, mode Mode, r *http.Request) (c *session, made bool, err error) {
 	s.mu.Lock()
-	if c := s.sessions[id]; c != nil {
-		s.mu.Unlock()
-		return c, nil
+	defer s.mu.Unlock()
+	if c = s.sessions[id]; c == nil {
+		if s.closed || len(s.sessions) >= s.maxSessions {
+			s.counters.refused.Add(1)
+			return nil, false, fmt.Errorf("%w: the limit is %d", errFull, s.maxSessions)
+		}
+		c, made = newSession(s, id, mode, r), true
+		c.receiving.Lock()
+		s.sessions[id] = c
 	}
-	if s.closed || len(s.sessions) >= s.maxSessions {
-		s.mu.Unlock()
-		s.refused.Add(1)
-		return nil, fmt.Errorf("%w: the limit is %d", errFull, s.maxSessions)
-	}
-	c := newSession(s, id, mode, r)
-	s.sessions[id] = c
-	// Whoever finds the session waits until open has returned.
-	c.receiving.Lock()
-	s.mu.Unlock()
-	receiver := open(c)
-	c.start(receiver)
-	c.receiving.Unlock()
-	return c, nil
+	s.serving.Add(1)
+	return c, made, nil
 }
 
 func (s *Server) remove(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.sessions[c.id] == c {
-		delete(s.sessions, c.id)
-		if s.closed && len(s.sessions) == 0 {
-			close(s.empty)
-		}
+	delete(s.sessions, c.id)
+	if s.closed && len(s.sessions) == 0 {
+		close(s.empty)
 	}
 }
 
@@ -186,25 +119,55 @@ func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string,
 	if !s.prepare(w, r) {
 		return
 	}
-	s.serving.Add(1)
-	defer s.serving.Done()
-	_, _ = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, s.readLimit))
-	c, err := s.session(id, mode, r, open)
+	if mode == Streaming && !canFlush(w) {
+		http.Error(w, "responses cannot be streamed here", http.StatusNotImplemented)
+		return
+	}
+	if _, err := s.body(w, r); err != nil {
+		return
+	}
+	c, made, err := s.session(id, mode, r)
 	if err != nil {
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	defer s.serving.Done()
+	if made {
+		c.open(open)
+	}
+	reader := c.attach(w)
+	if reader == nil {
+		sessionEnded(w)
 		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/javascript; charset=UTF-8")
 	h.Set("Cache-Control", "no-store, no-transform, must-revalidate, max-age=0")
 	h.Set("X-Accel-Buffering", "no")
-	c.serve(w, r, mode)
+	c.serve(r.Context(), w, reader, mode)
 }
+
+// canFlush says whether what is written to w can be made to leave at once.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch v := w.(type) {
+		case http.Flusher, interface{ FlushError() error }:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
+func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", http.StatusNotFound) }
 
 // ServeSend hands the messages in the request's body, a JSON array of strings, to
 // the session with this ID, and answers 204. A session that does not exist gets
-// a 404.
+// a 404. Since the client does not look at answers, a body that was not
+// understood ends the session.
 func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
 	if !s.prepare(w, r) {
 		return
@@ -216,21 +179,22 @@ func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
 		http.Error(w, "session does not exist", http.StatusNotFound)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.readLimit))
+	body, err := s.body(w, r)
+	if errors.Is(err, errTooLarge) {
+		c.fail(transport.StatusTooLarge, err.Error(), err)
+	}
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			http.Error(w, fmt.Sprintf("body is too large: the limit is %d bytes", tooLarge.Limit), http.StatusRequestEntityTooLarge)
-		}
 		return
 	}
-	var messages []string
-	if err := json.Unmarshal(body, &messages); err != nil {
-		http.Error(w, "body is not a JSON array of strings: "+err.Error(), http.StatusBadRequest)
+	messages, err := parseBody(body)
+	if err != nil {
+		s.counters.invalids.Add(1)
+		c.fail(transport.StatusInvalidData, errInvalid.Error(), err)
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	if !c.receive(messages) {
-		http.Error(w, "session has ended", http.StatusNotFound)
+		sessionEnded(w)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -241,6 +205,8 @@ func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
 // answers hold no credentials, so any page may; whether a page may connect is
 // for open to say.
 func (s *Server) prepare(w http.ResponseWriter, r *http.Request) bool {
+	// Also for a body that is never looked at, which net/http reads to its end.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.readTimeout))
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	switch r.Method {
@@ -259,7 +225,8 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // Shutdown takes no further sessions, waits until all have ended, and cuts off
-// those that are left when ctx ends.
+// those that are left when ctx ends. A receiver that holds on to one then delays
+// it for the write time-out at most.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
@@ -281,7 +248,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 		s.mu.Unlock()
 		for _, c := range left {
-			c.end(c.closeCode(), ctx.Err())
+			// Receivers may take their time, and must not wait for each other.
+			go c.end(transport.StatusAbnormal, ctx.Err())
+		}
+		patience := time.NewTimer(s.writeTimeout)
+		defer patience.Stop()
+		select {
+		case <-s.empty:
+		case <-patience.C:
+			return err
 		}
 	}
 	s.serving.Wait()

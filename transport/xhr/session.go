@@ -11,16 +11,8 @@ import (
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// restart is how long a streaming response has to be for pusher-js to drop it
-// and open another. What a client has not read by then it never reads, so
-// nothing is written to a response beyond it.
-const restart = 256 << 10
-
 // closeGap is how long a client may take to come back for the end of a session.
 const closeGap = 2 * time.Second
-
-// keepSpare bounds the buffer that a response keeps between writes.
-const keepSpare = 64 << 10
 
 // session is one connection. At any time at most one request receives for it.
 type session struct {
@@ -32,35 +24,26 @@ type session struct {
 	// timer fires when a heartbeat is due, or when the gap has been too long.
 	timer wheel.Timer
 
-	// receiving is held while the receiver runs.
+	// receiving is held while open or the receiver runs. Who has held it calls
+	// settle afterwards.
 	receiving sync.Mutex
 	receiver  transport.Receiver // guarded by receiving
 	closed    bool               // guarded by receiving: the receiver has been told
 
-	mu        sync.Mutex
-	queue     []*transport.Message // guarded by mu
-	bytes     int                  // guarded by mu
-	opened    bool                 // guarded by mu: the open chunk has been written
-	beat      bool                 // guarded by mu: a heartbeat is due
-	closing   bool                 // guarded by mu: Close was called
-	code      int                  // guarded by mu
-	reason    string               // guarded by mu
-	ended     bool                 // guarded by mu
-	reader    *reader              // guarded by mu: the request that receives
-	closeSent bool                 // guarded by mu
-}
-
-// reader is a request that receives.
-type reader struct {
-	wake chan struct{} // has room for one
-	over bool          // guarded by session.mu: another request has taken its place, or the session ended
-}
-
-func (r *reader) signal() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
+	mu      sync.Mutex
+	queue   []*transport.Message // guarded by mu
+	bytes   int                  // guarded by mu
+	opened  bool                 // guarded by mu: the open chunk has been written
+	beat    bool                 // guarded by mu: a heartbeat is due
+	closing bool                 // guarded by mu: Close was called
+	code    int                  // guarded by mu
+	reason  string               // guarded by mu
+	slow    bool                 // guarded by mu: the queue was full once
+	ended   bool                 // guarded by mu
+	endCode int                  // guarded by mu: what the receiver is to be told
+	endErr  error                // guarded by mu
+	cause   error                // guarded by mu: why Close was called, if not by the protocol
+	reader  *reader              // guarded by mu: the request that receives
 }
 
 func newSession(s *Server, id string, mode Mode, r *http.Request) *session {
@@ -70,8 +53,17 @@ func newSession(s *Server, id string, mode Mode, r *http.Request) *session {
 	return c
 }
 
-// start sets the receiver. The caller holds c.receiving.
-func (c *session) start(r transport.Receiver) { c.receiver = r }
+// open asks for the receiver. The caller has locked c.receiving.
+func (c *session) open(open transport.Open) {
+	defer func() {
+		if c.receiver == nil { // open has panicked
+			c.end(transport.StatusAbnormal, nil)
+		}
+		c.receiving.Unlock()
+		c.settle()
+	}()
+	c.receiver = open(c)
+}
 
 // Send implements transport.Conn.
 func (c *session) Send(m *transport.Message) error {
@@ -82,6 +74,10 @@ func (c *session) Send(m *transport.Message) error {
 		return transport.ErrClosed
 	}
 	if len(c.queue) >= c.server.queueMessages || c.bytes+size > c.server.queueBytes {
+		if !c.slow {
+			c.slow = true
+			c.server.counters.slow.Add(1)
+		}
 		return &transport.QueueError{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
 			Bytes: c.bytes, ByteLimit: c.server.queueBytes}
 	}
@@ -104,8 +100,17 @@ func (c *session) Close(code int, reason string) {
 	if c.reader != nil {
 		c.reader.signal()
 	}
-	// A client that polls comes back for the rest at once, if at all.
-	c.server.wheel.Schedule(&c.timer, min(c.server.gap, closeGap))
+	c.await()
+}
+
+// await gives the client time to come back: for the end of a session it does so
+// at once, if at all. The caller holds mu.
+func (c *session) await() {
+	gap := c.server.gap
+	if c.closing {
+		gap = min(gap, closeGap)
+	}
+	c.server.wheel.Schedule(&c.timer, gap)
 }
 
 // LastReceived implements transport.Conn.
@@ -114,54 +119,90 @@ func (c *session) LastReceived() time.Time { return time.Unix(0, c.lastReceived.
 // Info implements transport.Conn.
 func (c *session) Info() transport.Info { return c.info }
 
-// due runs when the timer fires.
+// due runs when the timer fires, on the wheel's goroutine.
 func (c *session) due() {
 	c.mu.Lock()
-	if c.reader != nil && !c.closing {
+	defer c.mu.Unlock()
+	switch {
+	case c.ended:
+	case c.reader != nil && c.reader.writing:
+		// Writing has a time-out of its own.
+		c.server.wheel.Schedule(&c.timer, closeGap)
+	case c.reader != nil && !c.closing:
 		c.beat = true
 		c.reader.signal()
-		c.mu.Unlock()
-		return
+	default:
+		if !c.closing {
+			c.server.counters.expired.Add(1)
+		}
+		// The receiver may take its time.
+		go c.end(transport.StatusAbnormal, fmt.Errorf("no request has come for %v", c.server.gap))
 	}
-	c.mu.Unlock()
-	c.end(c.closeCode(), fmt.Errorf("no request has come for %v", c.server.gap))
 }
 
-// end ends the session, once.
+// end ends the session, once. The receiver is told code, or the one of Close if
+// that came.
 func (c *session) end(code int, err error) {
 	c.mu.Lock()
 	if c.ended {
 		c.mu.Unlock()
 		return
 	}
-	c.ended = true
+	if c.closing {
+		code = c.code
+	}
+	if c.cause != nil {
+		err = c.cause
+	}
+	c.ended, c.endCode, c.endErr = true, code, err
+	c.server.counters.dropped.Add(int64(len(c.queue)))
 	c.queue, c.bytes = nil, 0
-	if c.reader != nil {
-		c.reader.over = true
-		c.reader.signal()
+	if r := c.reader; r != nil {
+		c.reader = nil
+		r.over = true
+		r.signal()
+		if r.writing {
+			_ = r.control.SetWriteDeadline(time.Now())
+		}
 	}
 	c.mu.Unlock()
 	c.server.wheel.Cancel(&c.timer)
-	c.receiving.Lock()
+	c.settle()
+}
+
+// settle tells the receiver that the session has ended, if so, and unless the
+// receiver is at work: then it is told as soon as it is done.
+func (c *session) settle() {
+	c.mu.Lock()
+	ended, code, err := c.ended, c.endCode, c.endErr
+	c.mu.Unlock()
+	if !ended || !c.receiving.TryLock() {
+		return
+	}
+	told := c.closed
 	c.closed = true
-	c.receiver.Closed(code, err)
 	c.receiving.Unlock()
+	if told {
+		return
+	}
+	if c.receiver != nil {
+		c.receiver.Closed(code, err)
+	}
 	c.server.remove(c)
 }
 
-// receive hands messages to the receiver.
+// receive hands messages to the receiver. It reports whether the session was
+// there to take them.
 func (c *session) receive(messages []string) bool {
 	c.receiving.Lock()
+	defer c.settle()
 	defer c.receiving.Unlock()
 	if c.closed {
 		return false
 	}
-	c.lastReceived.Store(time.Now().UnixNano())
-	c.mu.Lock()
-	if c.reader == nil && !c.closing && !c.ended {
-		c.server.wheel.Schedule(&c.timer, c.server.gap)
+	if !c.heard() {
+		return false
 	}
-	c.mu.Unlock()
 	for _, m := range messages {
 		c.mu.Lock()
 		over := c.closing || c.ended
@@ -169,148 +210,31 @@ func (c *session) receive(messages []string) bool {
 		if over {
 			break
 		}
-		c.receiver.Receive([]byte(m))
+		if err := transport.Deliver(c.receiver, []byte(m)); err != nil {
+			c.fail(transport.StatusInternal, "internal error", err)
+			break
+		}
 	}
 	return true
 }
 
-// attach makes r's the request that receives, and sends away one that did so far:
-// its client has given it up.
-func (c *session) attach() *reader {
-	now := &reader{wake: make(chan struct{}, 1)}
-	now.signal()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reader != nil {
-		c.reader.over = true
-		c.reader.signal()
-	}
-	c.reader = now
-	if c.ended {
-		now.over = true
-	}
+// heard notes a sign of life. It reports whether the session goes on.
+func (c *session) heard() bool {
 	c.lastReceived.Store(time.Now().UnixNano())
-	if !c.closing && !c.ended {
-		c.server.wheel.Schedule(&c.timer, c.server.heartbeat)
-	}
-	return now
-}
-
-// detach ends r's receiving; the client has the gap's time to come back.
-func (c *session) detach(r *reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reader != r {
-		return
+	if c.reader == nil && !c.closing && !c.ended {
+		c.await()
 	}
-	c.reader = nil
-	if !c.ended {
-		c.server.wheel.Schedule(&c.timer, c.server.gap)
-	}
+	return !c.ended
 }
 
-// serve writes to one response until that is complete.
-func (c *session) serve(w http.ResponseWriter, r *http.Request, mode Mode) {
-	// Open may still be running for another request of the same session.
-	c.receiving.Lock()
-	reader := c.attach()
-	c.receiving.Unlock()
-	control := http.NewResponseController(w)
-	// The server's own time-outs are for requests that end soon.
-	_ = control.SetReadDeadline(time.Time{})
-	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
-	written := 0
-	var buf []byte
-	for {
-		select {
-		case <-reader.wake:
-		case <-r.Context().Done():
-			c.detach(reader)
-			return
-		}
-		var last, over bool
-		buf, last, over = c.take(reader, buf[:0], written)
-		if len(buf) > 0 {
-			_ = control.SetWriteDeadline(time.Now().Add(c.server.writeTimeout))
-			_, err := w.Write(buf)
-			if err == nil {
-				err = control.Flush()
-			}
-			if err != nil {
-				// What was taken may not have arrived: nothing can be made good.
-				c.detach(reader)
-				c.end(c.closeCode(), err)
-				return
-			}
-			written += length(buf)
-			if last {
-				c.detach(reader)
-				c.end(c.closeCode(), nil)
-				return
-			}
-			if mode == Polling {
-				c.detach(reader)
-				return
-			}
-			if cap(buf) > keepSpare {
-				buf = nil
-			}
-		}
-		if over {
-			return
-		}
-	}
-}
-
-// closeCode is what the session ends with: the code of Close, if that came.
-func (c *session) closeCode() int {
+// fail closes the session because of what the client sent, or what became of it.
+func (c *session) fail(code int, reason string, err error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closing {
-		return transport.StatusAbnormal
+	if c.cause == nil {
+		c.cause = err
 	}
-	return c.code
-}
-
-// take appends to buf what is to be written next to a response of which so much
-// has been written. last says that the session ends with it, over that the
-// response is no longer the one that receives.
-func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.over {
-		return buf, false, true
-	}
-	if !c.opened {
-		c.opened = true
-		buf = append(buf, openChunk...)
-	}
-	n := 0
-	for _, m := range c.queue {
-		if written+length(buf) > restart {
-			break
-		}
-		chunk := m.In(chunks)
-		buf = append(buf, chunk...)
-		c.bytes -= len(chunk)
-		n++
-	}
-	if n == len(c.queue) {
-		c.queue = nil
-	} else {
-		c.queue = c.queue[n:]
-	}
-	full := written+length(buf) > restart
-	if c.closing && len(c.queue) == 0 && !c.closeSent && !full {
-		c.closeSent = true
-		return append(buf, closeChunk(c.code, c.reason)...), true, false
-	}
-	if c.beat {
-		if len(buf) == 0 && !full {
-			buf = append(buf, heartbeatChunk...)
-		}
-		c.beat = false
-		c.server.wheel.Schedule(&c.timer, c.server.heartbeat)
-	}
-	return buf, false, false
+	c.mu.Unlock()
+	c.Close(code, reason)
 }

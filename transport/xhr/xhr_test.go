@@ -246,15 +246,34 @@ func TestBadRequests(t *testing.T) {
 	s := newSite(t, WithReadLimit(100))
 	s.send("none", `["a"]`, 404)
 	s.poll("one")
-	for _, body := range []string{"", "nonsense", `{"a":1}`, `[1]`, `["a"`} {
-		s.send("one", body, 400)
-	}
-	s.send("one", `["`+strings.Repeat("x", 100)+`"]`, 413)
 	assert.Equal(t, 405, s.request("GET", "/one/xhr", "").StatusCode)
+	assert.Equal(t, 413, s.request("POST", "/one/xhr", strings.Repeat("x", 101)).StatusCode)
 	preflight := s.request("OPTIONS", "/one/xhr_send", "")
 	assert.Equal(t, 204, preflight.StatusCode)
 	assert.Contains(t, preflight.Header.Get("Access-Control-Allow-Headers"), "Content-Type")
 	assert.Empty(t, s.peer("one").received)
+	assert.Empty(t, s.peer("one").closed)
+}
+
+// TestBodiesThatAreNotUnderstoodEndTheirSession since clients do not look at the
+// answer, and would wait for ever for what they asked for.
+func TestBodiesThatAreNotUnderstoodEndTheirSession(t *testing.T) {
+	s := newSite(t, WithReadLimit(100))
+	bodies := []string{"", "nonsense", `{"a":1}`, `[1]`, `["a"`, "[\"\xff\"]"}
+	for i, body := range bodies {
+		id := fmt.Sprint(i)
+		s.poll(id)
+		s.send(id, body, 400)
+		assert.Contains(t, s.poll(id), "c[1007,", body)
+		assert.Equal(t, 1007, <-s.peer(id).closed)
+		assert.Empty(t, s.peer(id).received)
+	}
+	s.poll("large")
+	s.send("large", `["`+strings.Repeat("x", 100)+`"]`, 413)
+	assert.Equal(t, "c[1009,\"body is too large: the limit is 100 bytes\"]\n", s.poll("large"))
+	assert.Equal(t, 1009, <-s.peer("large").closed)
+	assert.EqualValues(t, len(bodies), s.Stats().Invalid)
+	assert.EqualValues(t, 1, s.Stats().Oversized)
 }
 
 func TestShutdownCutsOffWhatIsLeft(t *testing.T) {

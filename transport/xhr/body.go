@@ -1,0 +1,52 @@
+package xhr
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+	"unicode/utf8"
+)
+
+// Errors that a session may end with.
+var (
+	errTooLarge = errors.New("body is too large")
+	errInvalid  = errors.New("body is not a JSON array of strings")
+)
+
+// body reads a request's body, whose size and time are limited. When it returns
+// an error, the request has been answered.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.readLimit))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		// The server's own time-outs are for requests that end soon.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		return body, nil
+	case errors.As(err, &tooLarge):
+		s.counters.oversized.Add(1)
+		err = fmt.Errorf("%w: the limit is %d bytes", errTooLarge, tooLarge.Limit)
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.counters.readTimeouts.Add(1)
+		http.Error(w, fmt.Sprintf("body did not come within %v", s.readTimeout), http.StatusRequestTimeout)
+	default: // the client has gone, or does not speak HTTP
+		http.Error(w, "body could not be read", http.StatusBadRequest)
+	}
+	return nil, err
+}
+
+// parseBody takes apart what a client sends.
+func parseBody(body []byte) (messages []string, err error) {
+	if !utf8.Valid(body) {
+		return nil, fmt.Errorf("%w: it is not UTF-8", errInvalid)
+	}
+	if err := json.Unmarshal(body, &messages); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	return messages, nil
+}

@@ -1,0 +1,56 @@
+package xhr
+
+import "time"
+
+// Defaults of a Server's options.
+const (
+	// DefaultMaxSessions bounds the sessions of a server.
+	DefaultMaxSessions = 100_000
+	// DefaultReadLimit bounds the body of a request that sends.
+	DefaultReadLimit = 64 << 10
+	// DefaultHeartbeat is the longest silence on an open response.
+	DefaultHeartbeat = 25 * time.Second
+	// DefaultGap is how long a session lives without a request.
+	DefaultGap = 10 * time.Second
+	// DefaultReadTimeout is how long a client may take to send a request's body.
+	DefaultReadTimeout = 10 * time.Second
+	// DefaultWriteTimeout is how long a client may take to take in a write.
+	DefaultWriteTimeout = 10 * time.Second
+)
+
+// Option changes a server.
+type Option func(*Server)
+
+// WithMaxSessions bounds the number of sessions; clients over it get a 503.
+func WithMaxSessions(n int) Option { return func(s *Server) { s.maxSessions = max(n, 1) } }
+
+// WithReadLimit bounds the body of a request, in bytes; longer ones get a 413,
+// and the session for which they were meant ends with 1009: a client that was
+// not heard has to know.
+func WithReadLimit(bytes int64) Option { return func(s *Server) { s.readLimit = max(bytes, 1) } }
+
+// WithHeartbeat sets the longest silence on an open response; proxies close
+// silent ones.
+func WithHeartbeat(d time.Duration) Option {
+	return func(s *Server) { s.heartbeat = max(d, time.Second) }
+}
+
+// WithGap sets how long a session lives without a request: between two polls, or
+// while the client opens another response.
+func WithGap(d time.Duration) Option { return func(s *Server) { s.gap = max(d, time.Second) } }
+
+// WithReadTimeout sets how long a client may take to send a request's body; then
+// it gets a 408.
+func WithReadTimeout(d time.Duration) Option {
+	return func(s *Server) { s.readTimeout = max(d, time.Millisecond) }
+}
+
+// WithWriteTimeout sets how long a client may take to take in a write.
+func WithWriteTimeout(d time.Duration) Option {
+	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
+}
+
+// WithQueueLimits sets the bounds of a session's queue.
+func WithQueueLimits(messages, bytes int) Option {
+	return func(s *Server) { s.queueMessages, s.queueBytes = max(messages, 1), max(bytes, 1) }
+}
