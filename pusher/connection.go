@@ -185,7 +185,12 @@ func refusalText(err error) string {
 }
 
 // Closed implements transport.Receiver.
-func (c *connection) Closed(code int, _ error) {
+func (c *connection) Closed(code int, err error) {
+	var panicked *transport.PanicError
+	if errors.As(err, &panicked) {
+		c.handler.log.Error("handling a message panicked", "app", c.app.ID, "socket_id", c.session.ID(),
+			"panic", panicked.Value, "stack", string(panicked.Stack))
+	}
 	c.handler.wheel.Cancel(&c.idle)
 	if c.deadline != nil {
 		c.handler.wheel.Cancel(c.deadline)

@@ -62,6 +62,7 @@ type conn struct {
 	received time.Time
 	inbox    [][]byte // what the client has sent and nobody has received yet
 	busy     bool     // somebody is handing the inbox over
+	err      error    // what Closed is to be told
 	closed   bool
 	code     int
 	reason   string
@@ -157,8 +158,12 @@ func (c *conn) deliver() {
 		data := c.inbox[0]
 		c.inbox = c.inbox[1:]
 		c.mu.Unlock()
-		c.receiver.Receive(data)
+		err := transport.Deliver(c.receiver, data)
 		c.mu.Lock()
+		if err != nil && !c.closed {
+			c.closed, c.code, c.reason, c.byServer, c.err = true, transport.StatusInternal, "internal error", true, err
+			c.wake()
+		}
 	}
 	if !c.closed {
 		c.busy = false
@@ -166,9 +171,9 @@ func (c *conn) deliver() {
 		return
 	}
 	// busy stays set: nothing is handed over after the end.
-	code := c.code
+	code, err := c.code, c.err
 	c.mu.Unlock()
-	c.receiver.Closed(code, nil)
+	c.receiver.Closed(code, err)
 }
 
 // Send sends a message to the server. Unless another goroutine sends at the

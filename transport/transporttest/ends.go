@@ -89,6 +89,27 @@ func checkCloseDuringReceive(s *suite) {
 	p.endedWith(4000)
 }
 
+// checkPanic sees that a receiver that panics takes down its own connection, and
+// nothing else.
+func checkPanic(s *suite) {
+	other := s.connect(nil)
+	p := s.connect(func(_ transport.Conn, r *receiver) {
+		r.receive = func(transport.Conn, []byte) {
+			r.busy.Store(false)
+			panic("receiver of the suite")
+		}
+	})
+	_ = p.client.Send([]byte("anything"))
+	p.rest()
+	code, _ := p.client.CloseStatus()
+	require.Equal(s, transport.StatusInternal, code, "code that the client got")
+	var panicked *transport.PanicError
+	require.ErrorAs(s, p.endedWith(transport.StatusInternal).err, &panicked)
+	require.Equal(s, "receiver of the suite", panicked.Value)
+	other.say("still here")
+	require.Equal(s, "still here", other.heard())
+}
+
 func checkSecondClose(s *suite) {
 	p := s.connect(nil)
 	p.conn.Close(4001, "first")

@@ -113,6 +113,7 @@ func checks() []check {
 		{"ServerClosesInReceive", defaults, checkCloseInReceive, true},
 		{"ServerClosesDuringReceive", defaults, checkCloseDuringReceive, true},
 		{"FirstCloseCounts", defaults, checkSecondClose, false},
+		{"ReceiverPanics", defaults, checkPanic, true},
 		{"ClientCloses", defaults, checkClientCloses, false},
 		{"ClientVanishes", defaults, checkClientVanishes, false},
 		{"BothClose", defaults, checkBothClose, false},

@@ -12,8 +12,8 @@ var (
 	ErrProtocol = errors.New("peer broke the WebSocket protocol")
 	// ErrBinary says that the peer sent a binary message. The close code is 1003.
 	ErrBinary = errors.New("peer sent a binary message")
-	// ErrInvalidData says that a text message of the peer's was not UTF-8, or
-	// could not be inflated. The close code is 1007.
+	// ErrInvalidData says that a text message of the peer's, or the reason of its
+	// close frame, was not UTF-8, or that a message could not be inflated. The close code is 1007.
 	ErrInvalidData = errors.New("peer sent a message that is not valid")
 	// ErrFlood says that the peer sent too many control frames. The close code
 	// is 1008.

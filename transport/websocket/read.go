@@ -56,7 +56,15 @@ func (c *conn) handle() {
 // It returns what Closed is to be told.
 func (c *conn) finish(err error) (code int, _ error) {
 	var peer websocket.CloseError
+	var panicked *transport.PanicError
 	switch {
+	case errors.As(err, &panicked):
+		c.server.counters.panics.Add(1)
+		c.refuse(transport.StatusInternal, "internal error")
+	case errors.As(err, &peer) && !utf8.ValidString(peer.Reason):
+		c.server.counters.invalidData.Add(1)
+		err = ErrInvalidData
+		c.refuse(transport.StatusInvalidData, err.Error())
 	case errors.As(err, &peer):
 		c.stop(int(peer.Code), peer.Reason)
 		c.flushed()
@@ -66,12 +74,7 @@ func (c *conn) finish(err error) (code int, _ error) {
 	default:
 		var status int
 		status, err = c.refused(err)
-		c.stop(status, err.Error())
-		c.flushed()
-		// To close the socket on unread data would take the close frame back.
-		for c.fill() == nil {
-			c.in = nil
-		}
+		c.refuse(status, err.Error())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -79,6 +82,16 @@ func (c *conn) finish(err error) (code int, _ error) {
 		return transport.StatusAbnormal, err
 	}
 	return c.code, err
+}
+
+// refuse closes the connection without its peer's consent.
+func (c *conn) refuse(code int, reason string) {
+	c.stop(code, reason)
+	c.flushed()
+	// To close the socket on unread data would take the close frame back.
+	for c.fill() == nil {
+		c.in = nil
+	}
 }
 
 // lost says why the connection ended without a close frame of the peer's.
@@ -182,8 +195,7 @@ func (c *conn) receiveOne() error {
 	}
 	c.server.counters.messagesIn.Inc()
 	c.server.counters.bytesIn.Add(int64(len(data)))
-	c.receiver.Receive(data)
-	return nil
+	return transport.Deliver(c.receiver, data)
 }
 
 // readAll appends to p what comes from r until it ends.

@@ -32,6 +32,8 @@ type Stats struct {
 	// ProtocolErrors, Binary, InvalidData, Floods and Oversized are connections
 	// ended for the error of that name: 1002, 1003, 1007, 1008 and 1009.
 	ProtocolErrors, Binary, InvalidData, Floods, Oversized int64
+	// Panics are connections ended because their receiver has panicked: 1011.
+	Panics int64
 }
 
 // counters are what Stats sums up. Those of the paths that carry messages are
@@ -50,6 +52,7 @@ type counters struct {
 	invalidData         atomic.Int64
 	floods              atomic.Int64
 	oversized           atomic.Int64
+	panics              atomic.Int64
 }
 
 // sent counts what was written.
@@ -78,6 +81,7 @@ func (s *Server) Stats() Stats {
 		InvalidData:    n.invalidData.Load(),
 		Floods:         n.floods.Load(),
 		Oversized:      n.oversized.Load(),
+		Panics:         n.panics.Load(),
 	}
 	for _, f := range s.flushers {
 		st.MessagesOut += f.sent.messages.Load()
