@@ -19,6 +19,10 @@ import (
 // MaxFeedChannels is how many channels one feed may have.
 const MaxFeedChannels = 20
 
+// maxLastEventID bounds where a client says that it left off; the positions of
+// MaxFeedChannels channels need less.
+const maxLastEventID = 16 << 10
+
 // SignFeed returns the token with which anybody may read the channels as a feed,
 // until it expires: give it as {prefix}/sse/app/{key}?channels=…&token=…. Public
 // channels need none. The order of the channels does not matter.
@@ -94,6 +98,15 @@ type feedRequest struct {
 // serveFeed answers GET {prefix}/sse/app/{key}?channels=a,b. A request that is
 // refused gets a status, after which EventSource does not come back.
 func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) {
+	if r.Method == http.MethodOptions {
+		// Whether the page may read the feed is answered with the feed.
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		w.Header().Set("Access-Control-Allow-Methods", "GET, OPTIONS")
+		w.Header().Set("Access-Control-Allow-Headers", "Last-Event-ID, Cache-Control")
+		w.Header().Set("Access-Control-Max-Age", "86400")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
 	req, err := h.parseFeed(w, r, key)
 	if err == nil {
 		full := h.feeds.Serve(w, r, func(conn transport.Conn) transport.Receiver {
@@ -103,7 +116,9 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 			}
 			return feed{session}
 		})
-		if full != nil {
+		if errors.Is(full, http.ErrNotSupported) {
+			err = &apiError{status: http.StatusNotImplemented, message: full.Error()}
+		} else if full != nil {
 			err = &apiError{http.StatusServiceUnavailable, full.Error(), 1}
 		}
 	}
@@ -123,6 +138,7 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 	w.Header().Set("Vary", "Origin")
 	switch {
 	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", "GET, OPTIONS")
 		return nil, &apiError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %s is not allowed: use GET", r.Method)}
 	case app.Disabled:
 		return nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
@@ -142,14 +158,16 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 func (r *feedRequest) parse() error {
 	query := r.URL.Query()
 	for name := range strings.SplitSeq(query.Get("channels"), ",") {
-		if name = strings.TrimSpace(name); name != "" && !slices.Contains(r.channels, name) {
-			r.channels = append(r.channels, name)
+		if name = strings.TrimSpace(name); name == "" || slices.Contains(r.channels, name) {
+			continue
 		}
+		if len(r.channels) == MaxFeedChannels {
+			return badRequest("channels has too many: the limit is %d", MaxFeedChannels)
+		}
+		r.channels = append(r.channels, name)
 	}
-	if n := len(r.channels); n == 0 {
+	if len(r.channels) == 0 {
 		return badRequest("channels is missing: give 1 to %d, separated by commas", MaxFeedChannels)
-	} else if n > MaxFeedChannels {
-		return badRequest("channels has too many: %d, the limit is %d", n, MaxFeedChannels)
 	}
 	for _, name := range r.channels {
 		if base := broker.KindOf(name).Base(); base == broker.Presence || base == broker.ServerToUser {
@@ -159,6 +177,9 @@ func (r *feedRequest) parse() error {
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
 		last = query.Get("last_event_id") // for tools, and for pages that start where their content ends
+	}
+	if len(last) > maxLastEventID {
+		return badRequest("Last-Event-ID is too long: %d bytes, the limit is %d", len(last), maxLastEventID)
 	}
 	for _, id := range sse.ParseID(last) {
 		r.resume[id.Channel] = broker.Position{Epoch: id.Epoch, Offset: id.Offset}
@@ -181,6 +202,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	r.tellPositions(conn)
 	for _, channel := range r.channels {
 		if err := r.subscribe(conn, session, channel); err != nil {
 			session.End(transport.StatusAbnormal)
@@ -188,6 +210,20 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 		}
 	}
 	return session, nil
+}
+
+// tellPositions says again where the client left off: an id names what was said
+// on this connection, and a channel that stays silent must not be forgotten.
+func (r *feedRequest) tellPositions(conn transport.Conn) {
+	var ids []sse.ID
+	for _, channel := range r.channels {
+		if p, ok := r.resume[channel]; ok {
+			ids = append(ids, sse.ID{Channel: channel, Epoch: p.Epoch, Offset: p.Offset})
+		}
+	}
+	if len(ids) > 0 {
+		_ = conn.Send(transport.NewMessage(sse.Positions(ids...)))
+	}
 }
 
 // subscribe starts one channel of the feed where the client left off. Where that

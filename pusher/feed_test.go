@@ -3,11 +3,15 @@ package pusher
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 // feedTest is an API test behind a real server.
@@ -111,6 +116,95 @@ func TestFeedResumesExactly(t *testing.T) {
 	assert.Equal(t, frameOf("room-b", "4"), data)
 }
 
+// TestFeedForgetsNoChannel cuts a feed off twice, the second time before one of
+// its channels has said anything.
+func TestFeedForgetsNoChannel(t *testing.T) {
+	f := newFeedTest(t, keepAll)
+	params := url.Values{"channels": {"room-a,room-b"}}
+	r := f.open(t, params, "")
+	f.publish(t, "room-b", "1")
+	r.next()
+	f.publish(t, "room-a", "2")
+	r.next()
+	require.NoError(t, r.body.Body.Close())
+
+	f.publish(t, "room-a", "3")
+	again := f.open(t, params, r.last)
+	_, data := again.next()
+	assert.Equal(t, frameOf("room-a", "3"), data)
+	require.NoError(t, again.body.Body.Close())
+
+	f.publish(t, "room-b", "4")
+	third := f.open(t, params, again.last)
+	f.publish(t, "room-a", "5")
+	_, data = third.next()
+	assert.Equal(t, frameOf("room-b", "4"), data)
+	_, data = third.next()
+	assert.Equal(t, frameOf("room-a", "5"), data)
+}
+
+// TestFeedResumesWhilePublishing comes back again and again while two publishers
+// go on.
+func TestFeedResumesWhilePublishing(t *testing.T) {
+	f := newFeedTest(t, broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 1000}}))
+	params := url.Values{"channels": {"room-a,room-b"}}
+	r := f.open(t, params, "")
+	f.publish(t, "room-a", "0")
+	f.publish(t, "room-b", "0")
+	const n = 300
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, channel := range []string{"room-a", "room-b"} {
+		all.Go(func() {
+			for i := 1; i < n; i++ {
+				_, err := f.broker.App("1").Publish(context.Background(), channel, "message", []byte(strconv.Itoa(i)))
+				assert.NoError(t, err)
+			}
+		})
+	}
+	next := map[string]int{}
+	for got := 0; got < 2*n; got++ {
+		event, data := r.next()
+		require.Equal(t, "", event)
+		var ev struct{ Channel, Data string }
+		require.NoError(t, json.Unmarshal([]byte(data), &ev))
+		require.Equal(t, strconv.Itoa(next[ev.Channel]), ev.Data, ev.Channel)
+		next[ev.Channel]++
+		if got%20 == 19 {
+			require.NoError(t, r.body.Body.Close())
+			r = f.open(t, params, r.last)
+		}
+	}
+}
+
+// TestFeedOfClientEvents has a client send JSON that is laid out on lines.
+func TestFeedOfClientEvents(t *testing.T) {
+	f := newFeedTest(t)
+	const channel = "private-a"
+	r := f.open(t, url.Values{"channels": {channel}, "token": {SignFeed(f.app, []string{channel}, time.Now().Add(time.Minute))}}, "")
+	c := memory.Connect(f.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
+	established, ok := c.TryReceive()
+	require.True(t, ok)
+	id := regexp.MustCompile(`\d+\.\d+`).FindString(string(established))
+	require.NoError(t, c.Send(fmt.Appendf(nil, `{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q}}`,
+		channel, "key:"+sign(f.app.Secret, id, ":", channel))))
+	require.NoError(t, c.Send([]byte("{\"event\":\"client-x\",\"channel\":\"private-a\",\"data\":{\n\"a\":\r\n1}}")))
+	f.publish(t, channel, "end")
+	text := ""
+	for {
+		line, err := r.text.ReadString('\n')
+		require.NoError(t, err)
+		if strings.Contains(line, "end") {
+			break
+		}
+		if part, ok := strings.CutPrefix(line, "data: "); ok {
+			text += part
+		}
+	}
+	assert.JSONEq(t, `{"event":"client-x","channel":"private-a","data":{"a":1}}`, text)
+	c.Close(1000, "")
+}
+
 func TestFeedTellsOfAGap(t *testing.T) {
 	f := newFeedTest(t, keepAll)
 	r := f.open(t, url.Values{"channels": {"room-a"}}, "")
@@ -180,7 +274,17 @@ func TestRefusedFeeds(t *testing.T) {
 		}
 		f.expectError(f.do(r), c.status, c.text)
 	}
-	f.expectError(f.do(httptest.NewRequest("POST", "/sse/app/key?channels=a", nil)), 405, "GET")
+	r := httptest.NewRequest("GET", "/sse/app/key?channels=a", nil)
+	r.Header.Set("Last-Event-ID", strings.Repeat("a=e:1&", 10000))
+	f.expectError(f.do(r), 400, "limit is 16384")
+	for _, method := range []string{"POST", "HEAD"} {
+		w := f.do(httptest.NewRequest(method, "/sse/app/key?channels=a", nil))
+		assert.Equal(t, 405, w.Code)
+		assert.Equal(t, "GET, OPTIONS", w.Header().Get("Allow"))
+	}
+	preflight := f.do(httptest.NewRequest("OPTIONS", "/sse/app/key?channels=a", nil))
+	assert.Equal(t, 204, preflight.Code)
+	assert.Contains(t, preflight.Header().Get("Access-Control-Allow-Headers"), "Last-Event-ID")
 	assert.Zero(t, f.broker.Stats().Sessions, "nothing is left of refused feeds")
 	f.app.RequireTLS = true
 	f.expectError(f.do(httptest.NewRequest("GET", "/sse/app/key?channels=a", nil)), 403, "https")

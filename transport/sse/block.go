@@ -17,25 +17,47 @@ type ID struct {
 	Offset  uint64
 }
 
-// Block returns a block with one line of data, such as JSON. With an ID that
-// has a channel the client remembers the position, and states it in
-// Last-Event-ID when it comes back; see ParseID. Without data nothing but the
-// position is told.
+// Block returns a block with data, such as JSON. With an ID that has a channel the
+// client remembers the position, and states it in Last-Event-ID when it comes
+// back; see ParseID. Without data nothing but the position is told. Data of
+// several lines arrives with "\n" between them, however they were ended.
 func Block(id ID, data []byte) []byte {
 	block := make([]byte, 0, len(data)+len(id.Channel)+len(id.Epoch)+40)
 	if id.Channel != "" {
-		block = append(block, idField...)
-		block = append(append(block, url.QueryEscape(id.Channel)...), '=')
-		block = append(append(block, url.QueryEscape(id.Epoch)...), ':')
-		block = strconv.AppendUint(block, id.Offset, 10)
-		block = append(block, '\n')
+		block = append(appendID(append(block, idField...), id), '\n')
 	}
-	if len(data) > 0 {
-		block = append(block, "data: "...)
-		block = append(block, data...)
-		block = append(block, '\n')
+	for len(data) > 0 {
+		i := bytes.IndexAny(data, "\r\n")
+		if i < 0 {
+			i = len(data)
+		}
+		block = append(append(append(block, "data: "...), data[:i]...), '\n')
+		rest := data[i:]
+		if bytes.HasPrefix(rest, []byte("\r\n")) {
+			i++
+		}
+		data = data[min(i+1, len(data)):]
 	}
 	return append(block, '\n')
+}
+
+// Positions returns a block that tells the client positions in several channels
+// at once, as if it had heard of each.
+func Positions(ids ...ID) []byte {
+	block := []byte(idField)
+	for i, id := range ids {
+		if i > 0 {
+			block = append(block, '&')
+		}
+		block = appendID(block, id)
+	}
+	return append(block, "\n\n"...)
+}
+
+func appendID(dst []byte, id ID) []byte {
+	dst = append(append(dst, url.QueryEscape(id.Channel)...), '=')
+	dst = append(append(dst, url.QueryEscape(id.Epoch)...), ':')
+	return strconv.AppendUint(dst, id.Offset, 10)
 }
 
 // Comment returns a block that clients ignore and people can read.

@@ -30,7 +30,11 @@ type conn struct {
 	closing bool                 // guarded by mu: Close was called
 	code    int                  // guarded by mu
 	reason  string               // guarded by mu
+	closeBy time.Time            // guarded by mu: when all is to be written after Close
+	slow    bool                 // guarded by mu: the queue was full once
 	ended   bool                 // guarded by mu
+	writing int                  // guarded by mu: how many messages are being written; -1 for none
+	control *http.ResponseController
 
 	// ids are the latest of each channel, in the order they came; only the
 	// writer uses them.
@@ -40,9 +44,10 @@ type conn struct {
 // latest is the position of a channel's last event.
 type latest struct{ channel, position []byte }
 
-func newConn(s *Server, r *http.Request) *conn {
-	c := &conn{server: s, opened: time.Now(), wake: make(chan struct{}, 1),
-		info: transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
+func newConn(s *Server, w http.ResponseWriter, r *http.Request) *conn {
+	c := &conn{server: s, opened: time.Now(), wake: make(chan struct{}, 1), writing: -1,
+		control: http.NewResponseController(w),
+		info:    transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.heartbeat.Init(c.due)
 	return c
 }
@@ -56,6 +61,10 @@ func (c *conn) Send(m *transport.Message) error {
 		return transport.ErrClosed
 	}
 	if len(c.queue) >= c.server.queueMessages || c.bytes+size > c.server.queueBytes {
+		if !c.slow {
+			c.slow = true
+			c.server.slow.Add(1)
+		}
 		return &transport.QueueError{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
 			Bytes: c.bytes, ByteLimit: c.server.queueBytes}
 	}
@@ -79,6 +88,7 @@ func (c *conn) Close(code int, reason string) {
 	defer c.mu.Unlock()
 	if !c.closing && !c.ended {
 		c.closing, c.code, c.reason = true, code, reason
+		c.closeBy = time.Now().Add(c.server.writeTimeout)
 		c.signal()
 	}
 }
@@ -88,6 +98,9 @@ func (c *conn) cut() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
+	if c.writing >= 0 {
+		_ = c.control.SetWriteDeadline(time.Now())
+	}
 	c.signal()
 }
 
@@ -110,10 +123,9 @@ var errGone = errors.New("client has gone")
 
 // write writes until the stream has ended, and returns how.
 func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err error) {
-	control := http.NewResponseController(w)
 	// The server's own time-outs are for requests that end soon.
-	_ = control.SetReadDeadline(time.Time{})
-	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
+	_ = c.control.SetReadDeadline(time.Time{})
+	defer func() { _ = c.control.SetWriteDeadline(time.Time{}) }()
 	c.signal() // the header
 	var buf []byte
 	for {
@@ -128,14 +140,15 @@ func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err erro
 			return c.end(), errors.New("server is shut down")
 		}
 		c.server.wheel.Schedule(&c.heartbeat, c.server.heartbeat)
-		_ = control.SetWriteDeadline(time.Now().Add(c.server.writeTimeout))
 		_, err := w.Write(buf)
 		if err == nil {
-			err = control.Flush()
+			err = c.control.Flush()
 		}
 		if err != nil {
+			c.server.writeErrors.Add(1)
 			return c.end(), fmt.Errorf("write: %w", err)
 		}
+		c.wrote()
 		if last {
 			return c.end(), nil
 		}
@@ -145,8 +158,23 @@ func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err erro
 	}
 }
 
-// keepSpare bounds the buffer that a connection keeps between writes.
-const keepSpare = 64 << 10
+const (
+	// keepSpare bounds the buffer that a connection keeps between writes.
+	keepSpare = 64 << 10
+	// writeBytes is about the most that is written at once: a client that takes
+	// that much in time is not too slow, however much waits for it.
+	writeBytes = 32 << 10
+)
+
+// wrote notes that what take returned was written.
+func (c *conn) wrote() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing = -1
+	if len(c.queue) > 0 {
+		c.signal()
+	}
+}
 
 // end forgets what is queued, and returns the code that the stream has ended
 // with: that of Close, if it came.
@@ -154,7 +182,8 @@ func (c *conn) end() (code int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
-	c.queue, c.bytes = nil, 0
+	c.server.dropped.Add(int64(len(c.queue) + max(c.writing, 0)))
+	c.queue, c.bytes, c.writing = nil, 0, -1
 	if !c.closing {
 		return transport.StatusAbnormal
 	}
@@ -169,21 +198,29 @@ func (c *conn) take(buf []byte) (_ []byte, last, cut bool) {
 	if c.ended {
 		return buf, false, true
 	}
-	for _, m := range c.queue {
-		buf = c.appendBlock(buf, m.Payload())
+	n := 0
+	for ; n < len(c.queue) && len(buf) < writeBytes; n++ {
+		c.bytes -= len(c.queue[n].Payload())
+		buf = c.appendBlock(buf, c.queue[n].Payload())
 	}
-	c.queue, c.bytes = nil, 0
+	clear(c.queue[:n])
+	if c.queue = c.queue[n:]; len(c.queue) == 0 {
+		c.queue = nil
+	}
+	if c.closing && len(c.queue) == 0 {
+		last = true
+		buf = appendClose(buf, c.code, c.reason)
+	} else if c.beat && len(buf) == 0 {
+		buf = append(buf, ":\n\n"...)
+	}
+	c.beat = false
+	c.writing = n
+	deadline := time.Now().Add(c.server.writeTimeout)
 	if c.closing {
-		c.ended = true
-		return appendClose(buf, c.code, c.reason), true, false
+		deadline = c.closeBy
 	}
-	if c.beat {
-		c.beat = false
-		if len(buf) == 0 {
-			buf = append(buf, ":\n\n"...)
-		}
-	}
-	return buf, false, false
+	_ = c.control.SetWriteDeadline(deadline)
+	return buf, last, false
 }
 
 // appendBlock appends a block. Since a client keeps only the last id, an id
@@ -193,13 +230,15 @@ func (c *conn) appendBlock(buf, block []byte) []byte {
 	if !ok {
 		return append(buf, block...)
 	}
-	channel, position, _ := bytes.Cut(id, []byte("="))
-	i := slices.IndexFunc(c.ids, func(l latest) bool { return bytes.Equal(l.channel, channel) })
-	if i < 0 {
-		c.ids = append(c.ids, latest{channel: bytes.Clone(channel)})
-		i = len(c.ids) - 1
+	for part := range bytes.SplitSeq(id, []byte("&")) {
+		channel, position, _ := bytes.Cut(part, []byte("="))
+		i := slices.IndexFunc(c.ids, func(l latest) bool { return bytes.Equal(l.channel, channel) })
+		if i < 0 {
+			c.ids = append(c.ids, latest{channel: bytes.Clone(channel)})
+			i = len(c.ids) - 1
+		}
+		c.ids[i].position = append(c.ids[i].position[:0], position...)
 	}
-	c.ids[i].position = append(c.ids[i].position[:0], position...)
 	if len(c.ids) == 1 {
 		return append(buf, block...)
 	}

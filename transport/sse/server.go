@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/internal/wheel"
@@ -42,11 +43,12 @@ type Server struct {
 	maxConnections            int
 	wheel                     *wheel.Wheel
 
-	mu      sync.Mutex
-	conns   map[*conn]struct{} // guarded by mu
-	closed  bool               // guarded by mu
-	refused int64              // guarded by mu
-	empty   chan struct{}      // closed when closed is set and the last connection has ended
+	mu     sync.Mutex
+	conns  map[*conn]struct{} // guarded by mu
+	closed bool               // guarded by mu
+	empty  chan struct{}      // closed when closed is set and the last connection has ended
+
+	refused, slow, dropped, writeErrors atomic.Int64
 }
 
 // Option changes a server.
@@ -85,19 +87,30 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
-// Stats are the numbers of a server.
+// Stats are the numbers of a server since it was made. All but Connections only
+// grow.
 type Stats struct {
 	// Connections is how many there are now.
 	Connections int
 	// Refused is how many clients found no room.
 	Refused int64
+	// Slow are connections whose queue was full at least once.
+	Slow int64
+	// Dropped are messages that were queued, or being written, when their
+	// connection ended.
+	Dropped int64
+	// WriteErrors are connections that ended because their client did not take
+	// in what was written.
+	WriteErrors int64
 }
 
 // Stats returns the server's numbers.
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return Stats{Connections: len(s.conns), Refused: s.refused}
+	n := len(s.conns)
+	s.mu.Unlock()
+	return Stats{Connections: n, Refused: s.refused.Load(), Slow: s.slow.Load(),
+		Dropped: s.dropped.Load(), WriteErrors: s.writeErrors.Load()}
 }
 
 // ErrFull says that a server has no room for another connection, or is shutting
@@ -107,13 +120,17 @@ var ErrFull = errors.New("server has no room for another connection")
 // Serve answers r with a stream, and returns when that has ended. Where open
 // returns no receiver, nothing has been written, and the caller answers. Serve
 // returns an error that wraps ErrFull, and has written nothing either, if there
-// is no room.
+// is no room, and one that wraps http.ErrNotSupported if w, or a writer that
+// wraps net/http's, keeps back what is written.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Open) error {
-	c := newConn(s, r)
+	if !canFlush(w) {
+		return fmt.Errorf("stream: %w", http.ErrNotSupported)
+	}
+	c := newConn(s, w, r)
 	s.mu.Lock()
 	if s.closed || len(s.conns) >= s.maxConnections {
-		s.refused++
 		s.mu.Unlock()
+		s.refused.Add(1)
 		return fmt.Errorf("%w: the limit is %d", ErrFull, s.maxConnections)
 	}
 	s.conns[c] = struct{}{}
@@ -133,6 +150,20 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	return nil
 }
 
+// canFlush says whether what is written to w can be made to leave at once.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch v := w.(type) {
+		case http.Flusher, interface{ FlushError() error }:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return false
+		}
+	}
+}
+
 func (s *Server) remove(c *conn) {
 	s.wheel.Cancel(&c.heartbeat)
 	s.mu.Lock()
@@ -144,7 +175,8 @@ func (s *Server) remove(c *conn) {
 }
 
 // Shutdown takes no further connections, waits until all have ended, and cuts
-// off those that are left when ctx ends.
+// off those that are left when ctx ends. An open or a receiver that does not
+// return then delays it for the write time-out at most.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if !s.closed {
@@ -164,7 +196,13 @@ func (s *Server) Shutdown(ctx context.Context) error {
 			c.cut()
 		}
 		s.mu.Unlock()
-		<-s.empty
+		patience := time.NewTimer(s.writeTimeout)
+		defer patience.Stop()
+		select {
+		case <-s.empty:
+		case <-patience.C:
+			return err
+		}
 	}
 	s.wheel.Stop()
 	return err

@@ -2,6 +2,7 @@ package sse
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -198,6 +199,134 @@ func TestSlowClientsAreBoundedAndCutOff(t *testing.T) {
 	})
 }
 
+func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(WithQueueLimits(2, 100), WithWriteTimeout(time.Hour))
+		var conn transport.Conn
+		closed := make(chan int, 1)
+		w := &stuckWriter{ResponseWriter: httptest.NewRecorder(), cut: make(chan struct{})}
+		go func() {
+			_ = s.Serve(w, httptest.NewRequest("GET", "/", nil), func(c transport.Conn) transport.Receiver {
+				conn = c
+				assert.NoError(t, c.Send(transport.NewMessage(Block(ID{}, []byte("being written")))))
+				return receiver{closed}
+			})
+		}()
+		synctest.Wait()
+		for range 4 {
+			_ = conn.Send(transport.NewMessage(Block(ID{}, []byte("x"))))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		start := time.Now()
+		require.ErrorIs(t, s.Shutdown(ctx), context.Canceled)
+		assert.Zero(t, time.Since(start))
+		assert.Equal(t, transport.StatusAbnormal, <-closed)
+		assert.Equal(t, Stats{Slow: 1, Dropped: 3, WriteErrors: 1}, s.Stats())
+	})
+}
+
+// stuckWriter is a client that takes nothing in, until its deadline.
+type stuckWriter struct {
+	http.ResponseWriter
+	cut chan struct{}
+}
+
+func (w *stuckWriter) Write([]byte) (int, error) {
+	<-w.cut
+	return 0, errors.New("deadline exceeded")
+}
+
+func (w *stuckWriter) FlushError() error { return nil }
+
+func (w *stuckWriter) SetWriteDeadline(d time.Time) error {
+	if !d.IsZero() && !d.After(time.Now()) {
+		close(w.cut)
+	}
+	return nil
+}
+
+// slowWriter takes 1 KiB a second.
+type slowWriter struct {
+	*httptest.ResponseRecorder
+	deadline time.Time
+	most     int
+}
+
+func (w *slowWriter) SetWriteDeadline(d time.Time) error {
+	w.deadline = d
+	return nil
+}
+
+func (w *slowWriter) Write(p []byte) (int, error) {
+	w.most = max(w.most, len(p))
+	time.Sleep(time.Duration(len(p)) * time.Second / 1024)
+	if time.Now().After(w.deadline) {
+		return 0, errors.New("deadline exceeded")
+	}
+	return w.ResponseRecorder.Write(p)
+}
+
+// TestAClientThatTakesSomeOfMuchIsNotCutOff has more waiting for a client than
+// it takes within the write time-out.
+func TestAClientThatTakesSomeOfMuchIsNotCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewServer(WithWriteTimeout(time.Minute))
+		var conn transport.Conn
+		w := &slowWriter{ResponseRecorder: httptest.NewRecorder()}
+		closed := make(chan int, 1)
+		go func() {
+			_ = s.Serve(w, httptest.NewRequest("GET", "/", nil), func(c transport.Conn) transport.Receiver {
+				conn = c
+				return receiver{closed}
+			})
+		}()
+		synctest.Wait()
+		block := Block(ID{}, bytes.Repeat([]byte("x"), 1000))
+		const n = 500
+		for range n {
+			require.NoError(t, conn.Send(transport.NewMessage(block)))
+		}
+		time.Sleep(n * time.Second)
+		conn.Close(4200, "")
+		assert.Equal(t, 4200, <-closed)
+		assert.Equal(t, n, bytes.Count(w.Body.Bytes(), block))
+		assert.LessOrEqual(t, w.most, writeBytes+len(block))
+		assert.Zero(t, s.Stats().Dropped)
+		require.NoError(t, s.Shutdown(t.Context()))
+	})
+}
+
+func TestWritersThatKeepEverything(t *testing.T) {
+	s := NewServer()
+	var err error
+	h := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err = s.Serve(w, r, func(transport.Conn) transport.Receiver { panic("open was called") })
+	}), time.Minute, "")
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	require.ErrorIs(t, err, http.ErrNotSupported)
+	require.NoError(t, s.Shutdown(t.Context()))
+}
+
+func TestDataOfSeveralLines(t *testing.T) {
+	for data, want := range map[string]string{
+		"":                        "\n",
+		"one":                     "data: one\n\n",
+		"one\ntwo\r\nthree\rfour": "data: one\ndata: two\ndata: three\ndata: four\n\n",
+		"one\n\nevent: evil":      "data: one\ndata: \ndata: event: evil\n\n",
+	} {
+		assert.Equal(t, want, string(Block(ID{}, []byte(data))), "%q", data)
+	}
+}
+
+func TestPositionsAreRemembered(t *testing.T) {
+	f := newFeed(t)
+	require.NoError(t, f.conn.Send(transport.NewMessage(Positions(ID{"a", "e", 1}, ID{"b=&", "f", 7}))))
+	require.NoError(t, f.conn.Send(transport.NewMessage(Block(ID{"a", "e", 2}, []byte("x")))))
+	assert.Equal(t, "id: a=e:1&b%3D%26=f:7\n", f.block(t))
+	assert.Equal(t, "id: a=e:2&b%3D%26=f:7\ndata: x\n", f.block(t))
+}
+
 func TestSilenceIsBrokenByHeartbeats(t *testing.T) {
 	f := newFeed(t, WithHeartbeat(time.Second))
 	assert.Equal(t, ":\n", f.block(t))
@@ -219,5 +348,24 @@ func FuzzParseID(f *testing.F) {
 			require.True(t, ok)
 			require.Equal(t, []ID{id}, ParseID(string(raw)))
 		}
+	})
+}
+
+// FuzzBlock sees that data is neither lost nor taken for anything else, however
+// its lines end.
+func FuzzBlock(f *testing.F) {
+	f.Add("a", "e", uint64(1), []byte("one\r\ntwo"))
+	f.Fuzz(func(t *testing.T, channel, epoch string, offset uint64, data []byte) {
+		var lines []string
+		for line := range strings.SplitSeq(string(Block(ID{channel, epoch, offset}, data)), "\n") {
+			require.NotContains(t, line, "\r")
+			if text, ok := strings.CutPrefix(line, "data: "); ok {
+				lines = append(lines, text)
+			} else if line != "" {
+				require.True(t, strings.HasPrefix(line, idField), line)
+			}
+		}
+		want := strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(string(data))
+		require.Equal(t, strings.TrimSuffix(want, "\n"), strings.Join(lines, "\n"))
 	})
 }
