@@ -38,6 +38,7 @@ type session struct {
 	closing bool                 // guarded by mu: Close was called
 	code    int                  // guarded by mu
 	reason  string               // guarded by mu
+	closeBy time.Time            // guarded by mu: when the client is to have come back for all of it
 	slow    bool                 // guarded by mu: the queue was full once
 	ended   bool                 // guarded by mu
 	endCode int                  // guarded by mu: what the receiver is to be told
@@ -97,6 +98,7 @@ func (c *session) Close(code int, reason string) {
 		return
 	}
 	c.closing, c.code, c.reason = true, code, reason
+	c.closeBy = time.Now().Add(c.server.writeTimeout)
 	if c.reader != nil {
 		c.reader.signal()
 	}
@@ -108,7 +110,7 @@ func (c *session) Close(code int, reason string) {
 func (c *session) await() {
 	gap := c.server.gap
 	if c.closing {
-		gap = min(gap, closeGap)
+		gap = min(gap, closeGap, time.Until(c.closeBy))
 	}
 	c.server.wheel.Schedule(&c.timer, gap)
 }
