@@ -5,6 +5,17 @@
 // from then on hands it every message that comes in, while the protocol sends
 // through the Conn. transporttest is the suite that a transport of your own has
 // to pass; transport/memory is the shortest example of one.
+//
+// What a transport of your own sees to, besides the methods of Conn:
+//
+//   - The size of a message is bounded before it is read, and so is the time that
+//     a peer may take for a handshake, for a write, and for the end after Close.
+//     StatusTooLarge and StatusInvalidData tell it what it did wrong.
+//   - Messages are text in UTF-8, and each is handed over by Deliver.
+//   - A peer is not asked for signs of life: the protocol does that, and closes
+//     the connection of one whose LastReceived is long ago.
+//   - What is sent is framed once for all connections: see Message.In and Format.
+//   - Messages that were queued when their connection ended are counted.
 package transport
 
 import (
@@ -24,7 +35,9 @@ type Conn interface {
 
 	// Close writes what is queued, then ends the connection with a close code
 	// and a reason of at most 123 bytes (RFC 6455, section 5.5.1). A peer that
-	// does not take it all in time is cut off. Further calls do nothing.
+	// does not take it all in time is cut off. Further calls do nothing. What
+	// comes in from then on is read, so that the peer is not stuck, but nothing
+	// is handed over after the message that Receive is at, or about to be.
 	Close(code int, reason string)
 
 	// LastReceived is when anything last came in from the peer, control frames
@@ -69,14 +82,16 @@ type Receiver interface {
 	// panics, this connection ends with StatusInternal; see Deliver.
 	Receive(data []byte)
 
-	// Closed is called once, last, when the connection is gone, with the
+	// Closed is called once, last, when the connection is gone, also if the
+	// peer is half-open and never answers, with the
 	// close code: the one that the peer sent, or, if Close came first, the one
 	// given to Close. Connections that end without a close code report 1006.
 	Closed(code int, err error)
 }
 
 // Open is how a transport asks a protocol for the receiver of a new
-// connection. Open may already send on conn.
+// connection, once for each. Open may already send on conn, and close it; the
+// receiver is not called before Open has returned it.
 type Open func(conn Conn) Receiver
 
 // Errors of Conn.Send.

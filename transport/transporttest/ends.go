@@ -66,27 +66,29 @@ func checkCloseInReceive(s *suite) {
 	p.endedWith(4301)
 }
 
-// checkCloseDuringReceive relies on the receiver to see an overlap.
+// checkCloseDuringReceive relies on the receiver to see an overlap, too.
 func checkCloseDuringReceive(s *suite) {
 	entered, proceed := make(chan struct{}), make(chan struct{})
 	p := s.connect(func(_ transport.Conn, r *receiver) {
-		r.receive = func(transport.Conn, []byte) {
-			close(entered)
-			<-proceed
+		r.receive = func(_ transport.Conn, data []byte) {
+			if string(data) == "anything" {
+				close(entered)
+				<-proceed
+			}
 		}
 	})
 	// A transport without sockets may call Receive from within Send.
-	said := make(chan struct{})
-	go func() {
-		defer close(said)
-		_ = p.client.Send([]byte("anything"))
-	}()
+	var said sync.WaitGroup
+	said.Go(func() { _ = p.client.Send([]byte("anything")) })
 	<-entered
+	said.Go(func() { _ = p.client.Send([]byte("more")) })
+	time.Sleep(20 * time.Millisecond) // so that it is likely to be there
 	p.conn.Close(4000, "")
 	close(proceed)
-	<-said
+	said.Wait()
 	p.rest()
 	p.endedWith(4000)
+	require.Len(s, p.received, 1, "nothing is handed over after Close")
 }
 
 // checkPanic sees that a receiver that panics takes down its own connection, and

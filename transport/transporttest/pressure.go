@@ -36,7 +36,7 @@ func checkNoGap(s *suite) {
 func checkFullThenClose(s *suite) {
 	p := s.connect(nil)
 	p.fill()
-	p.conn.Close(4100, "too slow")
+	p.promptly("Close", func() { p.conn.Close(4100, "too slow") })
 	p.endedWith(4100)
 }
 
@@ -65,8 +65,8 @@ func checkSlowPeer(s *suite) {
 func checkHalfOpen(s *suite) {
 	idle, behind := s.connect(nil), s.connect(nil)
 	behind.fill()
-	idle.conn.Close(4200, "restart")
-	behind.conn.Close(4201, "restart")
+	idle.promptly("Close", func() { idle.conn.Close(4200, "restart") })
+	behind.promptly("Close", func() { behind.conn.Close(4201, "restart") })
 	idle.endedWith(4200)
 	behind.endedWith(4201)
 }

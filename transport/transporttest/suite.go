@@ -185,6 +185,21 @@ func (p *peer) endedWith(code int) ending {
 	return e
 }
 
+// promptly fails the test if a method that never blocks does.
+func (p *peer) promptly(method string, call func()) {
+	p.t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		call()
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		require.FailNow(p.t, method+" waits for a peer that does not read")
+	}
+}
+
 // fillBytes is about the size of the messages that fill sends.
 const fillBytes = 64 << 10
 
@@ -194,7 +209,8 @@ func (p *peer) fill() (taken int, full *transport.QueueError) {
 	p.t.Helper()
 	text := noise(fillBytes)
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); taken++ {
-		err := p.conn.Send(numbered(taken, text))
+		var err error
+		p.promptly("Send", func() { err = p.conn.Send(numbered(taken, text)) })
 		if errors.As(err, &full) {
 			require.ErrorIs(p.t, err, transport.ErrSlow)
 			return taken, full

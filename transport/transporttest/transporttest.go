@@ -129,6 +129,7 @@ func checks() []check {
 
 		{"ConcurrentSend", defaults, checkConcurrentSend, false},
 		{"ConcurrentSendAndClose", defaults, checkConcurrentClose, false},
+		{"LoneSender", small(2000, 4<<20).in(hasty.Timeout), checkLone, false},
 		{"NoGoroutineIsLeft", hasty, checkLeaks, false},
 	}
 }
