@@ -158,3 +158,19 @@ test('falls back by itself behind a proxy that buffers and knows no WebSocket', 
     await server.stop();
   }
 });
+
+test('polls behind a proxy that buffers whatever it is asked', async () => {
+  const server = await Server.start(['-trusted-proxies', '127.0.0.0/8']);
+  const proxy = await Proxy.start(server.port, { deaf: true });
+  const page = await openPage(browser, site);
+  try {
+    await connect(page, at(proxy.port));
+    await page.waitForFunction(() => window.pusher.connection.state === 'connected', null, { timeout: 60_000 });
+    assert.equal(await transport(page), 'xhr_polling');
+    await exchange(page, server, 'buffered');
+  } finally {
+    await page.context().close();
+    await proxy.stop();
+    await server.stop();
+  }
+});

@@ -100,7 +100,8 @@ async function freePort() {
 
 /** Proxy is an nginx that buffers, knows no WebSocket, and stands before the server. */
 export class Proxy {
-  static async start(upstream) {
+  /** With deaf set it buffers even what asks not to be. */
+  static async start(upstream, { deaf = false } = {}) {
     const proxy = new Proxy();
     proxy.port = await freePort();
     proxy.folder = mkdtempSync(join(tmpdir(), 'carillon-nginx-'));
@@ -114,7 +115,7 @@ http {
   fastcgi_temp_path ${proxy.folder}/f; uwsgi_temp_path ${proxy.folder}/u; scgi_temp_path ${proxy.folder}/s;
   server {
     listen 127.0.0.1:${proxy.port};
-    location / { proxy_pass http://127.0.0.1:${upstream}; proxy_buffering on; }
+    location / { proxy_pass http://127.0.0.1:${upstream}; proxy_buffering on;${deaf ? ' proxy_ignore_headers X-Accel-Buffering;' : ''} }
   }
 }`);
     proxy.process = spawn('nginx', ['-p', proxy.folder, '-c', config], { stdio: ['ignore', 'ignore', 'inherit'] });
