@@ -92,6 +92,7 @@ func TestAuthHandler(t *testing.T) {
 		assert.Contains(t, c.w.Body.String(), c.text)
 		assert.NotContains(t, c.w.Body.String(), "10.0.0.1")
 	}
+	assert.Equal(t, 200, askJSON(h, `{"socket_id":"1.2","channel_name":"private-a"`+strings.Repeat(" ", maxAuthBody-47)+`}`).Code)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/pusher/auth", nil))
 	assert.Equal(t, 405, w.Code)

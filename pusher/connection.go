@@ -154,6 +154,8 @@ func failure(err error) *closeError {
 		return &closeError{4004, err.Error()}
 	case errors.Is(err, broker.ErrShutdown):
 		return &closeError{4200, "server is shutting down"}
+	case errors.Is(err, ratelimit.ErrLimited):
+		return &closeError{4100, "over capacity: " + refusalText(err)}
 	case errors.As(err, &refused) && passes(refused):
 		return &closeError{4100, refusalText(err)}
 	case errors.Is(err, broker.ErrRefused), errors.Is(err, broker.ErrInvalid), errors.Is(err, broker.ErrSignedIn):

@@ -3,9 +3,7 @@ package pusher_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,27 +178,6 @@ func TestAuthorizedConnections(t *testing.T) {
 	})
 }
 
-// TestMalformedSubscriptionsAreToldOnTheirChannel is about what a backend has
-// answered wrongly and pusher-js hands on, such as channel_data that is an object.
-func TestMalformedSubscriptionsAreToldOnTheirChannel(t *testing.T) {
-	c := brokertest.New(t).Connect(t)
-	for data, text := range map[string]string{
-		`{"auth":"k:s","channel_data":{"user_id":1},"channel":"presence-a"}`:               "channel_data is not a string",
-		`{"channel":"presence-a","auth":{"auth":"k:s"}}`:                                   "auth is not a string",
-		`"{\"channel_data\":7,\"channel\":\"presence-a\"}"`:                                "channel_data is not a string",
-		`{"channel":"presence-a","auth":"test-key:00","channel_data":"not looked at yet"}`: "invalid signature",
-	} {
-		c.Write(`{"event":"pusher:subscribe","data":` + data + `}`)
-		var e subscriptionError
-		c.Expect("pusher:subscription_error", "presence-a").Decode(t, &e)
-		assert.Contains(t, e.Error, text)
-	}
-	for _, data := range []string{`{"channel":7}`, `{"auth":{}}`, `{"channel":null,"auth":{}}`, `{`, `7`} {
-		c.Write(`{"event":"pusher:subscribe","data":` + data + `}`)
-		c.Expect("pusher:error", "")
-	}
-}
-
 // TestHooksAuthorizeConnections is about a channel that a hook has allowed,
 // without a signature.
 func TestHooksAuthorizeConnections(t *testing.T) {
@@ -222,123 +199,6 @@ func TestHooksAuthorizeConnections(t *testing.T) {
 		allowed.ExpectNothing()
 		assert.Equal(t, 4009, refused.CloseCode())
 	})
-}
-
-func TestSubscriptionAuthorization(t *testing.T) {
-	kit := brokertest.New(t)
-	c := kit.Connect(t)
-	subscribe := func(channel, auth, data string) {
-		c.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`, channel, auth, data))
-	}
-	sign := func(channel, data string) string { return pusher.SignChannel(kit.Config, c.SocketID(), channel, data) }
-	for _, channel := range []string{"private-a", "private-encrypted-a", "presence-a", "private-cache-a", "presence-cache-a"} {
-		subscribe(channel, "", "")
-		expectSubscriptionError(t, c, channel, "AuthError", 401, "auth is missing")
-		subscribe(channel, sign("private-b", ""), "")
-		expectSubscriptionError(t, c, channel, "AuthError", 401, "invalid signature")
-	}
-	subscribe("presence-a", sign("presence-a", `{"user_id":1}`), `{"user_id":2}`)
-	expectSubscriptionError(t, c, "presence-a", "AuthError", 401, "invalid signature")
-	subscribe("presence-a", sign("presence-a", `{"user_id":""}`), `{"user_id":""}`)
-	expectSubscriptionError(t, c, "presence-a", "AuthError", 400, "user_id is empty")
-	subscribe("presence-a", sign("presence-a", ""), "")
-	expectSubscriptionError(t, c, "presence-a", "InvalidRequest", 400, "channel_data")
-	subscribe("bad name", "", "")
-	expectSubscriptionError(t, c, "bad name", "InvalidRequest", 400, "character")
-	subscribe(strings.Repeat("x", 165), "", "")
-	expectSubscriptionError(t, c, strings.Repeat("x", 165), "InvalidRequest", 400, "limit is 164")
-	subscribe("#server-to-user-eve", "", "")
-	expectSubscriptionError(t, c, "#server-to-user-eve", "AuthError", 401, "")
-
-	// pusher-js forwards channel_data on private channels too, and it is signed.
-	subscribe("private-a", sign("private-a", `{"x":1}`), `{"x":1}`)
-	c.Expect("pusher_internal:subscription_succeeded", "private-a")
-	subscribe("privateroom", "", "")
-	c.Expect("pusher_internal:subscription_succeeded", "privateroom")
-	c.Subscribe("room")
-	subscribe("room", "", "")
-	expectError(t, c, 0, "Existing subscription to channel room")
-	c.Unsubscribe("room")
-	c.Unsubscribe("room")
-	c.Unsubscribe("never")
-	c.ExpectNothing()
-	c.Subscribe("room")
-}
-
-func TestPresenceOverTheWire(t *testing.T) {
-	kit := brokertest.New(t)
-	ann, tab, bob := kit.Connect(t), kit.Connect(t), kit.Connect(t)
-	assert.Equal(t, `{"presence":{"count":1,"ids":["ann"],"hash":{"ann":{"name":"Ann"}}}}`,
-		ann.SubscribeAs("presence-room", "ann", `{"name":"Ann"}`).Data)
-	tab.SubscribeAs("presence-room", "ann", `{"name":"Ann"}`)
-	ann.ExpectNothing()
-	assert.Equal(t, `{"presence":{"count":2,"ids":["ann","bob"],"hash":{"ann":{"name":"Ann"},"bob":null}}}`,
-		bob.SubscribeAs("presence-room", "bob", "").Data)
-	assert.Equal(t, `{"user_id":"bob"}`, ann.Expect("pusher_internal:member_added", "presence-room").Data)
-	tab.Expect("pusher_internal:member_added", "presence-room")
-	bob.ExpectNothing()
-	ann.Close()
-	bob.ExpectNothing()
-	tab.Unsubscribe("presence-room")
-	assert.Equal(t, `{"user_id":"ann"}`, bob.Expect("pusher_internal:member_removed", "presence-room").Data)
-
-	// A signed-in connection needs no channel_data: the user is the member.
-	eve := kit.Connect(t)
-	eve.SignIn("eve")
-	eve.Subscribe("presence-room")
-	assert.Equal(t, `{"user_id":"eve"}`, bob.Expect("pusher_internal:member_added", "presence-room").Data)
-}
-
-func TestMemberLimit(t *testing.T) {
-	kit := brokertest.New(t)
-	kit.Config.Limits.PresenceMembers = 1
-	ann, bob := kit.Connect(t), kit.Connect(t)
-	ann.SubscribeAs("presence-room", "ann", "")
-	data := `{"user_id":"bob"}`
-	bob.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":"presence-room","auth":%q,"channel_data":%q}}`,
-		pusher.SignChannel(kit.Config, bob.SocketID(), "presence-room", data), data))
-	expectSubscriptionError(t, bob, "presence-room", "LimitReached", 403, "limit is 1")
-	ann.ExpectNothing()
-}
-
-func TestCacheChannels(t *testing.T) {
-	kit := brokertest.New(t)
-	for _, channel := range []string{"cache-a", "private-cache-a"} {
-		early := kit.Connect(t)
-		early.Subscribe(channel)
-		early.Expect("pusher:cache_miss", channel)
-		_, err := kit.App.Publish(t.Context(), channel, "price", []byte("1"))
-		require.NoError(t, err)
-		early.Expect("price", channel)
-		late := kit.Connect(t)
-		late.Subscribe(channel)
-		assert.Equal(t, "1", late.Expect("price", channel).Data)
-	}
-}
-
-func TestRewind(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 10}, Rewind: 2}))
-	for i := range 4 {
-		_, err := kit.App.Publish(t.Context(), "room-1", "message", fmt.Append(nil, i))
-		require.NoError(t, err)
-	}
-	c := kit.Connect(t)
-	c.Subscribe("room-1")
-	assert.Equal(t, "2", c.Expect("message", "room-1").Data)
-	assert.Equal(t, "3", c.Expect("message", "room-1").Data)
-	c.ExpectNothing()
-}
-
-func TestSubscriptionCounts(t *testing.T) {
-	kit := brokertest.New(t)
-	kit.Config.SubscriptionCounts = true
-	ann, bob := kit.Connect(t), kit.Connect(t)
-	ann.Subscribe("room")
-	assert.Equal(t, `{"subscription_count":1}`, ann.Expect("pusher_internal:subscription_count", "room").Data)
-	bob.Subscribe("room")
-	assert.Equal(t, `{"subscription_count":2}`, ann.Expect("pusher_internal:subscription_count", "room").Data)
-	bob.Close()
-	assert.Equal(t, `{"subscription_count":1}`, ann.Expect("pusher_internal:subscription_count", "room").Data)
 }
 
 func TestMalformedMessagesHarmNothing(t *testing.T) {

@@ -141,7 +141,11 @@ func TestMalformedFrames(t *testing.T) {
 
 func TestParseChannelData(t *testing.T) {
 	for data, want := range map[string]broker.Member{
-		`{"user_id":"ann","user_info":{"name":"Ann"}}`: {UserID: "ann", Info: []byte(`{"name":"Ann"}`)},
+		`{"user_id":"ann","user_info":{"name":"Ann"}}`:                                   {UserID: "ann", Info: []byte(`{"name":"Ann"}`)},
+		fmt.Sprintf(`{"user_id":"a","user_info":"%0*d"}`, testLimits.UserInfoBytes-2, 0): {UserID: "a", Info: fmt.Appendf(nil, `"%0*d"`, testLimits.UserInfoBytes-2, 0)},
+		`{"user_id":"` + strings.Repeat("ü", 128) + `"}`:                                 {UserID: strings.Repeat("ü", 128)},
+		`{"user_id":0}`:                   {UserID: "0"},
+		`{"user_id":9}`:                   {UserID: "9"},
 		`{"user_id":12}`:                  {UserID: "12"},
 		`{"user_id":9007199254740993}`:    {UserID: "9007199254740993"},
 		`{"user_id":-1,"user_info":null}`: {UserID: "-1"},

@@ -94,7 +94,7 @@ func TestCloseCodes(t *testing.T) {
 }
 
 func FuzzAppendString(f *testing.F) {
-	for _, s := range []string{"", "plain", "\"\\\b\f\n\r\t\x00\x7f", "ü😀\u2028", "\xff\xc0\x80", "a\xe2\x82"} {
+	for _, s := range []string{"", "plain", "\"\\\b\f\n\r\t\x00\x7f", "ü😀\u2028", "\xff\xc0\x80", "a\xe2\x82", "a\ufffdb"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

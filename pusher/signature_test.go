@@ -95,14 +95,15 @@ func TestVerifyRequest(t *testing.T) {
 	app := &App{ID: "1", Key: "key", Secret: "secret"}
 	params := func() url.Values { return url.Values{"filter_by_prefix": {"presence-"}, "info": {"user_count,x=y z"}} }
 	accepted := map[string]*http.Request{
-		"plain":                 signedRequest(app, "GET", "/apps/1/channels", "", params()),
-		"under a prefix":        signedAt(app, "GET", "/rt/apps/1/channels", "/apps/1/channels", "", params(), time.Now()),
-		"prefix signed":         signedRequest(app, "GET", "/rt/apps/1/channels", "", params()),
-		"prefix has apps in it": signedAt(app, "GET", "/apps/x/apps/1/channels", "/apps/1/channels", "", params(), time.Now()),
-		"encoded path signed":   signedRequest(app, "POST", "/apps/1/users/a%20b/terminate_connections", "", nil),
-		"decoded path signed":   signedAt(app, "POST", "/apps/1/users/a%20b/terminate_connections", "/apps/1/users/a b/terminate_connections", "", nil, time.Now()),
-		"clock behind":          signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", params(), time.Now().Add(-TimestampWindow+time.Second)),
-		"clock ahead":           signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", params(), time.Now().Add(TimestampWindow-time.Second)),
+		"plain":                  signedRequest(app, "GET", "/apps/1/channels", "", params()),
+		"under a prefix":         signedAt(app, "GET", "/rt/apps/1/channels", "/apps/1/channels", "", params(), time.Now()),
+		"prefix signed":          signedRequest(app, "GET", "/rt/apps/1/channels", "", params()),
+		"prefix has apps in it":  signedAt(app, "GET", "/apps/x/apps/1/channels", "/apps/1/channels", "", params(), time.Now()),
+		"encoded path signed":    signedRequest(app, "POST", "/apps/1/users/a%20b/terminate_connections", "", nil),
+		"decoded path signed":    signedAt(app, "POST", "/apps/1/users/a%20b/terminate_connections", "/apps/1/users/a b/terminate_connections", "", nil, time.Now()),
+		"clock behind":           signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", params(), time.Now().Add(-TimestampWindow+time.Second)),
+		"body_md5 in upper case": signedRequest(app, "GET", "/apps/1/channels", "", url.Values{"info": {"user_count,x=y z"}, "body_md5": {strings.ToUpper(md5Hex(nil))}}),
+		"clock ahead":            signedAt(app, "GET", "/apps/1/channels", "/apps/1/channels", "", params(), time.Now().Add(TimestampWindow-time.Second)),
 	}
 	stripped := signedRequest(app, "GET", "/rt/apps/1/channels", "", params())
 	stripped.URL.Path = "/apps/1/channels"
@@ -174,6 +175,40 @@ func FuzzVerifyRequest(f *testing.F) {
 		r := &http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}, RequestURI: path + "?" + query}
 		if _, err := verifyRequest(app, r, []byte(body)); err == nil {
 			t.Fatalf("%s %s?%s was accepted", method, path, query)
+		}
+	})
+}
+
+// FuzzSignedRequest looks for requests that are refused although they were signed
+// as an SDK does it: with values encoded or sent as they are, and a path signed
+// encoded, decoded or without the prefix.
+func FuzzSignedRequest(f *testing.F) {
+	f.Add("presence-a;b@c,d=e", "ann", "{}")
+	f.Add("a b+c%20d&e#f?g", "a/b c%2F+ü", "")
+	f.Add("", "/apps/1/events", "x")
+	app := &App{ID: "1", Key: "key", Secret: "secret"}
+	// What no SDK can send as it is.
+	bare := strings.NewReplacer("%", "%25", "&", "%26", "+", "%2B", "#", "%23", " ", "%20")
+	f.Fuzz(func(t *testing.T, value, userID, body string) {
+		path := "/apps/1/users/" + userID + "/terminate_connections"
+		escaped := "/apps/1/users/" + url.PathEscape(userID) + "/terminate_connections"
+		auth := "auth_key=key&auth_timestamp=" + strconv.FormatInt(time.Now().Unix(), 10) + "&auth_version=1.0"
+		if body != "" {
+			auth += "&body_md5=" + md5Hex([]byte(body))
+		}
+		for _, signed := range []string{path, escaped, "/rt" + escaped} {
+			signature := sign(app.Secret, "POST\n", signed, "\n", auth, "&filter=", value, "&filter=2")
+			for _, sent := range []string{url.QueryEscape(value), bare.Replace(value)} {
+				query := "Filter=" + sent + "&" + auth + "&filter=2&auth_signature=" + signature
+				for _, full := range []string{"/rt" + escaped, escaped} {
+					if signed != path && signed != escaped && signed != full {
+						continue
+					}
+					r := &http.Request{Method: "POST", RequestURI: full + "?" + query, URL: &url.URL{RawQuery: query}}
+					_, err := verifyRequest(app, r, []byte(body))
+					require.NoError(t, err, "%s signed, %s sent", signed, r.RequestURI)
+				}
+			}
 		}
 	})
 }

@@ -254,6 +254,36 @@ func TestWebhookShutdown(t *testing.T) {
 	}
 }
 
+// TestWebhookShutdownTriesAgain as long as there is time.
+func TestWebhookShutdownTriesAgain(t *testing.T) {
+	for name, shutdown := range map[string]func() (context.Context, context.CancelFunc){
+		"time enough": func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(context.Background(), 5*time.Second)
+		},
+		"no time limit": func() (context.Context, context.CancelFunc) { return context.WithCancel(context.Background()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tries := 0
+				r := newReceiver(func(gotRequest) (int, time.Duration) {
+					if tries++; tries < 3 {
+						return 503, 0
+					}
+					return 200, 0
+				})
+				kit := newWebhookKit(t, r, Webhook{URL: hookURL})
+				kit.vacated("room")
+				ctx, cancel := shutdown()
+				defer cancel()
+				require.NoError(t, kit.shutdown(ctx))
+				assert.Equal(t, []float64{0, 1, 3}, r.times())
+				assert.Equal(t, WebhookStats{Delivered: 1, Retried: 2}, kit.stats())
+				kit.end(t)
+			})
+		})
+	}
+}
+
 // TestWebhookShutdownWhileTold counts every event once, whatever it ran into.
 func TestWebhookShutdownWhileTold(t *testing.T) {
 	const each = 200

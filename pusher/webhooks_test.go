@@ -231,9 +231,11 @@ func TestWebhookBatch(t *testing.T) {
 		assert.Equal(t, batchDelay, few.After)
 		assert.Equal(t, r.start.Add(batchDelay).UnixMilli(), few.TimeMS)
 
-		for range batchEvents + 1 {
+		for range batchEvents {
 			kit.occupied("many")
 		}
+		synctest.Wait()
+		kit.occupied("one more")
 		synctest.Wait()
 		require.Len(t, r.requests(), 2, "a full batch does not wait")
 		assert.Len(t, r.requests()[1].Events, batchEvents)
