@@ -2,7 +2,7 @@ package broker
 
 import (
 	"context"
-	"fmt"
+	"runtime/debug"
 	"sync"
 )
 
@@ -84,11 +84,16 @@ func (n *notifier) flush(ctx context.Context) error {
 func (b *Broker) guard(what string, f func()) {
 	defer func() {
 		if p := recover(); p != nil {
-			b.stats.hookPanics.Add(1)
-			b.log.Error("panic in "+what, "panic", p)
+			b.panicked(what, p)
 		}
 	}()
 	f()
+}
+
+// panicked counts a panic of the program's own code, and logs where it was.
+func (b *Broker) panicked(what string, p any) {
+	b.stats.hookPanics.Add(1)
+	b.log.Error("panic in "+what, "panic", p, "stack", string(debug.Stack()))
 }
 
 // AddHooks makes the broker use another set of hooks from now on. Protocol
@@ -143,11 +148,11 @@ func ask[T any](ctx context.Context, b *Broker, f func(context.Context, *T) erro
 	return f(ctx, req)
 }
 
-// caught, when deferred, turns a panic of the program's own code into an error,
-// which a refusal logs and hides from the client.
+// caught, when deferred, turns a panic of the program's own code into a refusal
+// that tells the client nothing.
 func (b *Broker) caught(what string, err *error) {
 	if p := recover(); p != nil {
-		b.stats.hookPanics.Add(1)
-		*err = fmt.Errorf("panic in %s: %v", what, p)
+		b.panicked(what, p)
+		*err = Refuse(500, "internal error")
 	}
 }
