@@ -52,8 +52,13 @@ type pendingLeave struct {
 	pendingKey
 	userID string
 	left   func(Departure, error)
+	failed bool // has been told of an error already
 	timer  *time.Timer
 }
+
+// RetryLeave is how long after a store has failed to take a connection away the
+// tracker tries again.
+const RetryLeave = 10 * time.Second
 
 type pendingKey struct {
 	channel storage.ChannelID
@@ -111,19 +116,34 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 // never left. left is called before any other change of the channel on this
 // node, with the outcome; it must not call the tracker. It is not called where
 // the connection itself joins again in the meantime, nor by a second Leave with
-// a grace.
+// a grace. After an error of the store the member is still there: the tracker tries
+// again every RetryLeave until Close, and left is called once more with what comes
+// of it.
 func (t *Tracker) Leave(ctx context.Context, ch storage.ChannelID, userID, conn string, grace time.Duration, left func(Departure, error)) {
-	if grace > 0 && t.leaveLater(ch, userID, conn, grace, left) {
+	p := &pendingLeave{pendingKey: pendingKey{ch, conn}, userID: userID, left: left}
+	if grace > 0 && t.leaveLater(p, grace) {
 		return
 	}
 	defer t.lock(ch, userID).Unlock()
-	left(t.store.Leave(ctx, ch, storage.Connection{Node: t.node, ID: conn}))
+	t.leaveNow(ctx, p)
 }
 
-func (t *Tracker) leaveLater(ch storage.ChannelID, userID, conn string, grace time.Duration, left func(Departure, error)) bool {
+// leaveNow asks the store. The caller holds the order of the channel.
+func (t *Tracker) leaveNow(ctx context.Context, p *pendingLeave) {
+	d, err := t.store.Leave(ctx, p.channel, storage.Connection{Node: t.node, ID: p.conn})
+	if err == nil {
+		p.left(d, nil)
+		return
+	}
+	again := &pendingLeave{pendingKey: p.pendingKey, userID: p.userID, left: p.left, failed: true}
+	if !t.leaveLater(again, RetryLeave) || !p.failed {
+		p.left(d, err)
+	}
+}
+
+func (t *Tracker) leaveLater(p *pendingLeave, after time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := &pendingLeave{pendingKey: pendingKey{ch, conn}, userID: userID, left: left}
 	if t.closed {
 		return false
 	}
@@ -132,7 +152,7 @@ func (t *Tracker) leaveLater(ch storage.ChannelID, userID, conn string, grace ti
 	}
 	t.pending[p.pendingKey] = p
 	t.leaving.Add(1)
-	p.timer = time.AfterFunc(grace, func() { t.leave(context.Background(), p) })
+	p.timer = time.AfterFunc(after, func() { t.leave(context.Background(), p) })
 	return true
 }
 
@@ -145,7 +165,7 @@ func (t *Tracker) leave(ctx context.Context, p *pendingLeave) {
 	}
 	defer t.leaving.Done()
 	p.timer.Stop()
-	p.left(t.store.Leave(ctx, p.channel, storage.Connection{Node: t.node, ID: p.conn}))
+	t.leaveNow(ctx, p)
 }
 
 // take makes the caller the one who carries out p.

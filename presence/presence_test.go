@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -309,6 +310,49 @@ func (f *failing) IsMember(ctx context.Context, ch storage.ChannelID, userID str
 		return false, f.isMember
 	}
 	return f.Presence.IsMember(ctx, ch, userID)
+}
+
+// keepsAll is a store which nobody can leave while it is broken.
+type keepsAll struct {
+	storage.Presence
+	broken atomic.Bool
+}
+
+func (k *keepsAll) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	if k.broken.Load() {
+		return storage.Departure{}, errors.New("broken")
+	}
+	return k.Presence.Leave(ctx, ch, conn)
+}
+
+func TestLeaveIsTriedAgain(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &keepsAll{Presence: memory.New()}
+			tracker := presence.NewTracker(store, "node")
+			var j journal
+			for _, conn := range []string{"ann", "bob", "cleo"} {
+				j.join(t, tracker, conn, conn)
+			}
+			store.broken.Store(true)
+			tracker.Leave(t.Context(), room, "ann", "ann", grace, j.left)
+			time.Sleep(grace + 5*presence.RetryLeave/2)
+			synctest.Wait()
+			assert.Equal(t, []string{"+ann", "+bob", "+cleo", "error"}, j.all(), "further errors are not told")
+			store.broken.Store(false)
+			time.Sleep(presence.RetryLeave)
+			synctest.Wait()
+			assert.Equal(t, []string{"+ann", "+bob", "+cleo", "error", "-ann"}, j.all())
+
+			store.broken.Store(true)
+			tracker.Leave(t.Context(), room, "bob", "bob", 0, j.left)
+			tracker.Leave(t.Context(), room, "cleo", "cleo", 0, j.left)
+			store.broken.Store(false)
+			j.join(t, tracker, "cleo", "cleo")
+			tracker.Close(t.Context())
+			assert.Equal(t, []string{"error", "error", "-bob"}, j.all()[5:], "cleo has returned, and Close waits for nobody")
+		})
+	}
 }
 
 func TestErrorsOfTheStoreAreReported(t *testing.T) {
