@@ -59,6 +59,9 @@ type ConnectOptions struct {
 	// Conn and Protocol carry what the broker has to say to the client.
 	Conn     transport.Conn
 	Protocol Protocol
+	// Welcome returns the first message to the client, if it gets one: it is sent
+	// before hooks or anybody else can send.
+	Welcome func(socketID string) *transport.Message
 	// MaxConnections bounds the sessions of the app on this node; 0 sets no
 	// bound.
 	MaxConnections int
@@ -108,6 +111,9 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 		return nil, ErrShutdown
 	}
 	b.stats.connected.Add(1)
+	if opts.Welcome != nil {
+		s.Send(opts.Welcome(s.id))
+	}
 	inform(b, func(h *Hooks) func(SessionChange) { return h.Connected }, SessionChange{Session: s, Time: time.Now()})
 	return s, nil
 }

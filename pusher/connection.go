@@ -111,14 +111,13 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	session, err := h.broker.Connect(ctx, broker.ConnectOptions{
 		ConnectRequest: broker.ConnectRequest{App: app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure},
-		Conn: conn, Protocol: protocol7, MaxConnections: app.MaxConnections, MaxMembers: limits.PresenceMembers,
+		Conn: conn, Protocol: protocol7, Welcome: h.welcome, MaxConnections: app.MaxConnections, MaxMembers: limits.PresenceMembers,
 		ClientEventsPerSecond: limits.ClientEventsPerSecond, SubscriptionCounts: app.SubscriptionCounts,
 	})
 	if err != nil {
 		return nil, failure(err)
 	}
 	c := &connection{handler: h, app: app, conn: conn, session: session}
-	_ = conn.Send(connectionEstablished(session.ID(), h.options.activityTimeout))
 	c.idle.Init(c.checkIdle)
 	h.wheel.Schedule(&c.idle, h.options.activityTimeout)
 	if app.AuthorizationTimeout > 0 {
@@ -128,6 +127,10 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 		h.wheel.Schedule(c.deadline, app.AuthorizationTimeout)
 	}
 	return c, nil
+}
+
+func (h *Handler) welcome(socketID string) *transport.Message {
+	return connectionEstablished(socketID, h.options.activityTimeout)
 }
 
 func checkVersion(v string) *closeError {

@@ -29,8 +29,7 @@ func TestAStoreThatPanicsEndsTheConnection(t *testing.T) {
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
-	h := pusher.NewHandler(b, apps)
-	c := memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"}))
+	c := dialMemory(t, pusher.NewHandler(b, apps))
 	require.NoError(t, c.Send([]byte(`{"event":"pusher:subscribe","data":{"channel":"cache-room"}}`)))
 	code, _ := c.CloseStatus()
 	assert.Equal(t, transport.StatusInternal, code)
@@ -38,4 +37,8 @@ func TestAStoreThatPanicsEndsTheConnection(t *testing.T) {
 	assert.Contains(t, log.String(), "panic_test.go")
 	assert.Zero(t, b.Stats().Sessions)
 	require.NoError(t, b.Shutdown(t.Context()))
+}
+
+func dialMemory(t *testing.T, h *pusher.Handler) *memory.Client {
+	return memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"}))
 }

@@ -36,10 +36,7 @@ type WebhookStats struct {
 	Pending int64
 }
 
-// WebhookStats returns the counts of the apps' webhooks. It is safe for
-// concurrent use.
-func (h *Handler) WebhookStats() WebhookStats {
-	w := h.webhooks
+func (w *webhooks) stats() WebhookStats {
 	stats := w.sender.stats()
 	stats.Pending += int64(w.hold.size())
 	return stats

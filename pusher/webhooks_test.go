@@ -129,7 +129,7 @@ func (k *webhookKit) left(channel, user string) {
 	k.tell.MemberLeft(broker.MemberChange{App: "1", Channel: channel, Member: broker.Member{UserID: user}, Time: time.Now()})
 }
 
-func (k *webhookKit) stats() WebhookStats { return k.handler.WebhookStats() }
+func (k *webhookKit) stats() WebhookStats { return k.handler.webhooks.stats() }
 
 // end shuts the broker down, after which nothing is pending.
 func (k *webhookKit) end(t require.TestingT) {

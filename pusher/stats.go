@@ -1,0 +1,23 @@
+package pusher
+
+import (
+	"github.com/carillon-rt/carillon/transport/sse"
+	"github.com/carillon-rt/carillon/transport/websocket"
+	"github.com/carillon-rt/carillon/transport/xhr"
+)
+
+// Stats are the counts of a handler, by what carries its messages. Those of
+// channels, sessions and refusals are broker.Stats.
+type Stats struct {
+	WebSocket websocket.Stats
+	// XHR counts what pusher-js falls back to where WebSocket is blocked.
+	XHR      xhr.Stats
+	Feeds    sse.Stats
+	Webhooks WebhookStats
+}
+
+// Stats returns the handler's counts. They are read one after another, so that
+// those of a busy handler may not add up exactly. It is safe for concurrent use.
+func (h *Handler) Stats() Stats {
+	return Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), Feeds: h.feeds.Stats(), Webhooks: h.webhooks.stats()}
+}
