@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/responsewriter"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -123,7 +124,7 @@ var ErrFull = errors.New("server has no room for another connection")
 // is no room, and one that wraps http.ErrNotSupported if w, or a writer that
 // wraps net/http's, keeps back what is written.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Open) error {
-	if !canFlush(w) {
+	if !responsewriter.CanFlush(w) {
 		return fmt.Errorf("stream: %w", http.ErrNotSupported)
 	}
 	c := newConn(s, w, r)
@@ -148,20 +149,6 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	w.WriteHeader(http.StatusOK)
 	receiver.Closed(c.write(w, r))
 	return nil
-}
-
-// canFlush says whether what is written to w can be made to leave at once.
-func canFlush(w http.ResponseWriter) bool {
-	for {
-		switch v := w.(type) {
-		case http.Flusher, interface{ FlushError() error }:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = v.Unwrap()
-		default:
-			return false
-		}
-	}
 }
 
 func (s *Server) remove(c *conn) {

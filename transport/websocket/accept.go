@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/carillon-rt/carillon/internal/responsewriter"
 )
 
 // headerBuffer is the size of the buffer from which frame headers are parsed:
@@ -21,7 +23,7 @@ const headerBuffer = 16
 // upgrade makes the handshake. On an error the request has been answered. If
 // not, the caller is the connection's writer, and passes that on by greet.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answer []byte, err error) {
-	if !canHijack(w) {
+	if !responsewriter.CanHijack(w) {
 		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
 		return nil, nil, fmt.Errorf("upgrade: %w", http.ErrNotSupported)
 	}
@@ -146,20 +148,6 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 func (h *hijacker) WriteHeaderNow() {
 	if w, ok := h.ResponseWriter.(interface{ WriteHeaderNow() }); ok {
 		w.WriteHeaderNow()
-	}
-}
-
-// canHijack says whether w can be hijacked, as far as can be told before.
-func canHijack(w http.ResponseWriter) bool {
-	for {
-		switch v := w.(type) {
-		case http.Hijacker:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = v.Unwrap()
-		default:
-			return false
-		}
 	}
 }
 

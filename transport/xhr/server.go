@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/responsewriter"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -119,7 +120,7 @@ func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string,
 	if !s.prepare(w, r) {
 		return
 	}
-	if mode == Streaming && !canFlush(w) {
+	if mode == Streaming && !responsewriter.CanFlush(w) {
 		http.Error(w, "responses cannot be streamed here", http.StatusNotImplemented)
 		return
 	}
@@ -146,20 +147,6 @@ func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string,
 	h.Set("Cache-Control", "no-store, no-transform, must-revalidate, max-age=0")
 	h.Set("X-Accel-Buffering", "no")
 	c.serve(r.Context(), w, reader, mode)
-}
-
-// canFlush says whether what is written to w can be made to leave at once.
-func canFlush(w http.ResponseWriter) bool {
-	for {
-		switch v := w.(type) {
-		case http.Flusher, interface{ FlushError() error }:
-			return true
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = v.Unwrap()
-		default:
-			return false
-		}
-	}
 }
 
 func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", http.StatusNotFound) }
