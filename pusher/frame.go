@@ -147,7 +147,7 @@ func userID(raw json.RawMessage) (string, error) {
 // looks itself up among the members: 1.0 is 1, and 1e3 is 1000. Whole numbers stay
 // as they are, since JavaScript confuses those above 2^53.
 func numberText(number []byte) (text string, ok bool) {
-	if bytes.IndexAny(number, ".eE") < 0 && string(number) != "-0" {
+	if !bytes.ContainsAny(number, ".eE") && string(number) != "-0" {
 		return string(number), true
 	}
 	n, err := strconv.ParseFloat(string(number), 64)
