@@ -92,7 +92,8 @@ type SubscribeRequest struct {
 	// rule's, unless a hook sets another.
 	Rewind int
 	// After resumes: the subscriber gets every event after this position first,
-	// instead of a rewind.
+	// instead of a rewind. All of them have to fit into the queue of its
+	// connection at once.
 	After *Position
 }
 

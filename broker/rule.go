@@ -24,7 +24,8 @@ type Rule struct {
 	// none, and cache channels keep one; an Age needs Events.
 	History storage.Retention
 	// Rewind is the number of past events that a new subscriber gets right
-	// after its subscription has succeeded. It needs History.
+	// after its subscription has succeeded. It needs History. All of them have to
+	// fit into the queue of the subscriber's connection at once.
 	Rewind int
 	// CacheTTL is how long the last event of a cache channel is delivered to
 	// new subscribers; 0 means 30 minutes.

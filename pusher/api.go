@@ -34,12 +34,29 @@ type apiError struct {
 	message string
 	// retryAfter is in seconds; 0 if trying again is no use.
 	retryAfter int
+	// allow lists the methods that are allowed, where another was used.
+	allow string
 }
 
 func (e *apiError) Error() string { return e.message }
 
 func badRequest(format string, args ...any) error {
 	return &apiError{status: http.StatusBadRequest, message: fmt.Sprintf(format, args...)}
+}
+
+func methodNotAllowed(method, allowed string) error {
+	return &apiError{status: http.StatusMethodNotAllowed, allow: allowed,
+		message: fmt.Sprintf("method %s is not allowed: use %s", method, allowed)}
+}
+
+// writeHeaders writes what goes with the answer besides its text.
+func (e *apiError) writeHeaders(h http.Header) {
+	if e.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(e.retryAfter))
+	}
+	if e.allow != "" {
+		h.Set("Allow", e.allow)
+	}
 }
 
 // serveAPI answers a request to {prefix}/apps/{id}{rest}.
@@ -125,7 +142,7 @@ func (r *apiRequest) route(rest string) (any, error) {
 		return nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("path %q not found", r.URL.Path)}
 	}
 	if r.Method != method {
-		return nil, &apiError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %s is not allowed: use %s", r.Method, method)}
+		return nil, methodNotAllowed(r.Method, method)
 	}
 	return answer()
 }
@@ -136,9 +153,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	if e.status == http.StatusInternalServerError {
 		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 	}
-	if e.retryAfter > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(e.retryAfter))
-	}
+	e.writeHeaders(w.Header())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.status)
@@ -159,19 +174,19 @@ func asAPIError(err error) *apiError {
 		if limited.RetryAfter == ratelimit.Never {
 			return &apiError{status: http.StatusRequestEntityTooLarge, message: err.Error()}
 		}
-		return &apiError{http.StatusTooManyRequests, err.Error(), max(int(math.Ceil(limited.RetryAfter.Seconds())), 1)}
+		return &apiError{status: http.StatusTooManyRequests, message: err.Error(), retryAfter: max(int(math.Ceil(limited.RetryAfter.Seconds())), 1)}
 	case errors.As(err, &refused):
 		status := refused.Status
 		if status < 400 || status > 599 {
 			status = http.StatusForbidden
 		}
-		return &apiError{status, err.Error(), int(math.Ceil(refused.RetryAfter.Seconds()))}
+		return &apiError{status: status, message: err.Error(), retryAfter: int(math.Ceil(refused.RetryAfter.Seconds()))}
 	case errors.Is(err, broker.ErrInvalid):
 		return &apiError{status: http.StatusBadRequest, message: err.Error()}
 	case errors.Is(err, broker.ErrRefused):
 		return &apiError{status: http.StatusForbidden, message: err.Error()}
 	case errors.Is(err, broker.ErrShutdown):
-		return &apiError{http.StatusServiceUnavailable, err.Error(), 1}
+		return &apiError{status: http.StatusServiceUnavailable, message: err.Error(), retryAfter: 1}
 	default:
 		return &apiError{status: http.StatusInternalServerError, message: "internal error"}
 	}

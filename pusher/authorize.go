@@ -144,6 +144,7 @@ func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handl
 		body, err := serveAuth(r, answer)
 		status := http.StatusOK
 		if err != nil {
+			asAPIError(err).writeHeaders(w.Header())
 			status, body = authFailure(err)
 		}
 		out, err := json.Marshal(body)
@@ -159,7 +160,7 @@ func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handl
 
 func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, error)) (any, error) {
 	if r.Method != http.MethodPost {
-		return nil, &apiError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %s is not allowed: use POST", r.Method)}
+		return nil, methodNotAllowed(r.Method, http.MethodPost)
 	}
 	fields, err := readAuthFields(r)
 	if err != nil {

@@ -96,6 +96,7 @@ func TestAuthHandler(t *testing.T) {
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/pusher/auth", nil))
 	assert.Equal(t, 405, w.Code)
+	assert.Equal(t, "POST", w.Header().Get("Allow"))
 }
 
 // TestAuthHandlersLeaveTheBodyToTheFunction is about what pages add to the

@@ -119,7 +119,7 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 		if errors.Is(full, http.ErrNotSupported) {
 			err = &apiError{status: http.StatusNotImplemented, message: full.Error()}
 		} else if full != nil {
-			err = &apiError{http.StatusServiceUnavailable, full.Error(), 1}
+			err = &apiError{status: http.StatusServiceUnavailable, message: full.Error(), retryAfter: 1}
 		}
 	}
 	if err != nil {
@@ -138,8 +138,7 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 	w.Header().Set("Vary", "Origin")
 	switch {
 	case r.Method != http.MethodGet:
-		w.Header().Set("Allow", "GET, OPTIONS")
-		return nil, &apiError{status: http.StatusMethodNotAllowed, message: fmt.Sprintf("method %s is not allowed: use GET", r.Method)}
+		return nil, methodNotAllowed(r.Method, "GET, OPTIONS")
 	case app.Disabled:
 		return nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
 	case app.RequireTLS && !d.Secure:
@@ -198,7 +197,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 		Conn: conn, Protocol: feedProtocol, MaxConnections: r.app.MaxConnections,
 	})
 	if errors.Is(err, broker.ErrQuota) {
-		return nil, &apiError{http.StatusServiceUnavailable, err.Error(), 10}
+		return nil, &apiError{status: http.StatusServiceUnavailable, message: err.Error(), retryAfter: 10}
 	} else if err != nil {
 		return nil, err
 	}
