@@ -92,8 +92,8 @@ type SubscribeRequest struct {
 	// rule's, unless a hook sets another.
 	Rewind int
 	// After resumes: the subscriber gets every event after this position first,
-	// instead of a rewind. All of them have to fit into the queue of its
-	// connection at once.
+	// instead of a rewind. More than 8192 of them, or 2 MiB, is a gap: they have
+	// to fit into the queue of its connection.
 	After *Position
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -19,11 +20,7 @@ func covered(p, last Position) bool {
 // With after it is every event after that position.
 func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position) ([]Event, error) {
 	if after != nil {
-		page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: *after})
-		if err != nil && !isGap(err) {
-			err = b.storeFailed("history read", ch, err)
-		}
-		return page.Events, err
+		return b.missed(ctx, ch, *after, 0)
 	}
 	limit := rewind
 	if kind.Cache() {
@@ -44,16 +41,43 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 	return events, nil
 }
 
+// What a session has missed goes into the queue of its connection at once. More
+// than these bounds is a gap: it would not fit, now or ever again.
+const (
+	maxMissedEvents = transport.DefaultQueueMessages / 2
+	maxMissedBytes  = transport.DefaultQueueBytes / 2 // of data, which grows when it is encoded
+)
+
+// missed returns up to limit of the events after a position; 0 means all.
+func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Position, limit int) ([]Event, error) {
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: after, Limit: limit})
+	if isGap(err) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, b.storeFailed("history read", ch, err)
+	}
+	events, bytes := uint64(len(page.Events)), 0
+	if !after.IsZero() {
+		events = page.Latest.Offset - after.Offset
+	}
+	for i := range page.Events {
+		bytes += len(page.Events[i].Data)
+	}
+	if events > maxMissedEvents || bytes > maxMissedBytes {
+		return nil, fmt.Errorf("%w: channel %q: %d events were missed, the limit is %d, or %d bytes",
+			storage.ErrGap, ch.Name, events, maxMissedEvents, maxMissedBytes)
+	}
+	return page.Events, nil
+}
+
 // resumable looks for a gap before a subscription begins, so that nobody sees one
 // come and go that cannot resume.
 func (b *Broker) resumable(ctx context.Context, ch storage.ChannelID, after *Position) error {
 	if after == nil {
 		return nil
 	}
-	_, err := b.history.Read(ctx, ch, storage.ReadOptions{From: *after, Limit: 1})
-	if err != nil && !isGap(err) {
-		return b.storeFailed("history read", ch, err)
-	}
+	_, err := b.missed(ctx, ch, *after, 1)
 	return err
 }
 
