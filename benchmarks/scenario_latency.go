@@ -121,7 +121,7 @@ func stalledScenario() scenario {
 	return scenario{
 		number: 8,
 		title:  "1000 subscribers of one channel, 1 % of them not reading",
-		how: "200 publishes of 1 KiB at 33/s, with socket buffers of some 32 KiB, which are full after a second. " +
+		how: "400 publishes of 1 KiB at 66/s, with socket buffers of some 32 KiB, which are full within a second. " +
 			"The percentiles are those of the clients that read. The floor is left out: it would wait for ever.",
 		goals: []goal{{metric: "1 % stalled: p99 ms", ofMetric: "none stalled: p99 ms", limit: 1.1}},
 		run: func(e *env) ([]row, error) {
@@ -154,7 +154,7 @@ func (e *env) stalled(r *rig) ([]metric, error) {
 		return nil, err
 	}
 	r.late.reset()
-	got, err := r.publish(command{Count: e.size(200, 50), Rate: e.rate(33), Channels: 1, Size: 1 << 10})
+	got, err := r.publish(command{Count: e.size(400, 50), Rate: e.rate(66), Channels: 1, Size: 1 << 10})
 	return []metric{
 		{"p50 ms", milliseconds(r.late.quantile(0.5))},
 		{"p99 ms", milliseconds(r.late.quantile(0.99))},
