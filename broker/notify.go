@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"sync"
 )
 
@@ -128,6 +129,11 @@ func inform[T any](b *Broker, pick func(*Hooks) func(T), value T) {
 			n.call(func() { f(value) })
 		}
 	}
+}
+
+// decides reports whether any set of hooks has the hook which pick returns.
+func decides[T any](b *Broker, pick func(*Hooks) func(context.Context, *T) error) bool {
+	return slices.ContainsFunc(b.hookSets(), func(n *notifier) bool { return pick(n.hooks) != nil })
 }
 
 // decide asks each set of hooks in turn, until one refuses.

@@ -125,10 +125,11 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error
 		return prepared{}, ErrShutdown
 	}
 	req.App = a.id
-	if b.hasPublishHook() {
+	publishHook := func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }
+	if decides(b, publishHook) {
 		// A copy, since what hooks are given is allocated.
 		asked := *req
-		if err := decide(ctx, b, func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }, &asked); err != nil {
+		if err := decide(ctx, b, publishHook, &asked); err != nil {
 			return prepared{}, err
 		}
 		*req = asked
@@ -160,15 +161,6 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error
 	}
 	return prepared{broker: b, channel: ch, name: req.Event, data: data, json: req.JSON,
 		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey}, nil
-}
-
-func (b *Broker) hasPublishHook() bool {
-	for _, n := range b.hookSets() {
-		if n.hooks.Publish != nil {
-			return true
-		}
-	}
-	return false
 }
 
 func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {

@@ -262,11 +262,12 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if err := b.limited(ctx, limit); err != nil {
 		return err
 	}
-	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *ClientEventRequest) error { return h.ClientEvent }, &req); err != nil {
+	hook := func(h *Hooks) func(context.Context, *ClientEventRequest) error { return h.ClientEvent }
+	if err := decide(ctx, b, hook, &req); err != nil {
 		return err
 	}
 	// The protocol has parsed what the client sent, but not what hooks made of it.
-	if err := b.checkEvent(req.Event, req.Data, req.JSON && len(b.hookSets()) > 0); err != nil {
+	if err := b.checkEvent(req.Event, req.Data, req.JSON && decides(b, hook)); err != nil {
 		return b.refusal(err)
 	}
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
