@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/alloctest"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -192,7 +193,7 @@ func TestPublishAllocatesNothingPerSubscriber(t *testing.T) {
 		br := newBroker(t)
 		defer subscribeSinks(t, br, "room", n)()
 		app := br.App("1")
-		return testing.AllocsPerRun(100, func() {
+		return alloctest.PerRun(100, func() {
 			_, _ = app.Publish(context.Background(), "room", "message", data)
 		})
 	}

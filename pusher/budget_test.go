@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carillon-rt/carillon/internal/alloctest"
 	"github.com/carillon-rt/carillon/transport/memory"
 )
 
@@ -48,7 +49,7 @@ func TestConnectionsHaveAnAllocationBudget(t *testing.T) {
 		{"presence", [][]byte{subscribe("presence-a", `{"user_id":1}`), unsubscribe("presence-a")}, 1, 0, 60},
 		{"client event", [][]byte{[]byte(`{"event":"client-typing","channel":"private-room","data":{"on":true}}`)}, 0, 1, 15},
 	} {
-		allocs := testing.AllocsPerRun(200, func() {
+		allocs := alloctest.PerRun(200, func() {
 			for _, m := range test.messages {
 				if c.Send(m) != nil {
 					t.Error("not sent")

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/alloctest"
 )
 
 var testLimits = Limits{}.withDefaults()
@@ -293,12 +294,12 @@ func requireInvalid(t *testing.T, err error) {
 // TestParsingHasAnAllocationBudget allows for the strings and data that are kept.
 func TestParsingHasAnAllocationBudget(t *testing.T) {
 	subscribe := []byte(`{"event":"pusher:subscribe","data":{"auth":"","channel":"room-1"}}`)
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+	assert.LessOrEqual(t, alloctest.PerRun(100, func() {
 		f, _ := parseFrame(subscribe, testLimits)
 		_, _ = f.subscribe()
 	}), 2.0)
 	event := []byte(`{"event":"client-typing","channel":"private-room","data":{"on":true}}`)
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() {
+	assert.LessOrEqual(t, alloctest.PerRun(100, func() {
 		f, _ := parseFrame(event, testLimits)
 		_, _ = f.clientEvent(testLimits)
 	}), 3.0)

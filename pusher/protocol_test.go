@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/alloctest"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -113,7 +114,7 @@ func FuzzAppendString(f *testing.F) {
 
 func TestEncodingAllocatesOnlyTheMessage(t *testing.T) {
 	ev := &broker.Event{Name: "message", Channel: "room", Data: []byte(`{"text":"hello, this is a message","n":1}`)}
-	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { protocol7.Event(ev) }), 2.0)
+	assert.LessOrEqual(t, alloctest.PerRun(100, func() { protocol7.Event(ev) }), 2.0)
 }
 
 func BenchmarkEncodeEvent(b *testing.B) {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/carillon-rt/carillon/internal/alloctest"
 )
 
 // never refused: for what an allowed action costs.
@@ -34,7 +36,7 @@ func TestAllocations(t *testing.T) {
 		{"no rule", 0, func() { _ = r.Check(ctx, Request{Action: SignIn, User: "user-1"}) }},
 		{"refusal", 1, func() { _ = r.Check(ctx, Request{Action: Subscribe}) }},
 	} {
-		assert.LessOrEqual(t, testing.AllocsPerRun(1000, c.f), c.budget, c.what)
+		assert.LessOrEqual(t, alloctest.PerRun(1000, c.f), c.budget, c.what)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/carillon-rt/carillon/internal/alloctest"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -47,7 +48,7 @@ func TestAMessageKeepsOneResultForEachFormat(t *testing.T) {
 	assert.Equal(t, before, encoded.Load(), "nothing is encoded again")
 	assert.Equal(t, "hello", string(m.Payload()))
 	assert.Equal(t, "format 0", formats[0].String())
-	assert.Zero(t, testing.AllocsPerRun(100, func() { m.In(formats[2]) }))
+	assert.Zero(t, alloctest.PerRun(100, func() { m.In(formats[2]) }))
 }
 
 func TestQueueErrorNamesItsBounds(t *testing.T) {

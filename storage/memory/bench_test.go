@@ -3,6 +3,7 @@ package memory_test
 import (
 	"testing"
 
+	"github.com/carillon-rt/carillon/internal/alloctest"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/memory"
 	"github.com/carillon-rt/carillon/storage/storagetest"
@@ -27,7 +28,7 @@ func TestAppendAllocates(t *testing.T) {
 	for range 10 {
 		append1()
 	}
-	if n := testing.AllocsPerRun(100, append1); n > 0 {
+	if n := alloctest.PerRun(100, append1); n > 0 {
 		t.Errorf("an append allocates %v times", n)
 	}
 }

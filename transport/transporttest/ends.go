@@ -123,12 +123,16 @@ func checkSecondClose(s *suite) {
 }
 
 func checkClientCloses(s *suite) {
+	peers := make(map[int]*peer)
 	for _, code := range []int{1000, 1001, 3000, 4999} {
 		p := s.connect(nil)
+		peers[code] = p
 		if !s.oneWay {
 			p.say("goodbye")
 		}
 		p.client.Close(code, "no more")
+	}
+	for code, p := range peers {
 		if !s.oneWay {
 			require.Equal(s, "goodbye", p.heard())
 		}
@@ -149,12 +153,16 @@ func checkClientVanishes(s *suite) {
 }
 
 func checkBothClose(s *suite) {
+	var peers []*peer
 	for range 20 {
 		p := s.connect(nil)
+		peers = append(peers, p)
 		var both sync.WaitGroup
 		both.Go(func() { p.conn.Close(4001, "server") })
 		both.Go(func() { p.client.Close(4002, "client") })
 		both.Wait()
+	}
+	for _, p := range peers {
 		p.rest()
 		require.Contains(s, []int{4001, s.codeFor(4002)}, p.ended().code)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carillon-rt/carillon/internal/alloctest"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -254,7 +255,7 @@ func TestSendAllocates(t *testing.T) {
 		assert.NoError(t, err)
 	}
 	round()
-	require.Zero(t, int(testing.AllocsPerRun(1000, round)))
+	require.Zero(t, int(alloctest.PerRun(1000, round)))
 }
 
 // silent receives and says nothing.
@@ -274,7 +275,7 @@ func TestReceiveAllocates(t *testing.T) {
 	err := s.Serve(&pipeWriter{httptest.NewRecorder(), server}, upgradeRequest(), func(transport.Conn) transport.Receiver { return r })
 	require.NoError(t, err)
 	message := masked(finText, []byte("hello"))
-	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() {
+	require.LessOrEqual(t, alloctest.PerRun(1000, func() {
 		_, err := client.Write(message)
 		assert.NoError(t, err)
 		<-r.received

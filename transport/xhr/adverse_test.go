@@ -71,7 +71,8 @@ func TestABlockedReceiverHoldsUpNobody(t *testing.T) {
 		assert.Equal(t, "a[\"still here\"]\n", receive(s, "blocked", blocked).Body.String())
 
 		receive(s, "idle", idle)
-		assert.Equal(t, "idle", <-ended, "it expires, and so has the blocked one")
+		assert.Equal(t, "idle", <-ended, "it expires, and so does the blocked one")
+		synctest.Wait()
 		assert.Equal(t, 404, receive(s, "blocked", blocked).Code)
 		close(proceed)
 		assert.Equal(t, 204, <-sent)
