@@ -66,6 +66,7 @@ func TestSubscribeEndsWithItsContext(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		assert.Equal(t, 2, <-ended)
+		synctest.Wait()
 
 		// One that nobody consumes goes away with its context as well.
 		ctx, cancel = context.WithCancel(t.Context())

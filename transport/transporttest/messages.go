@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/transport"
@@ -205,18 +204,17 @@ func checkLone(s *suite) {
 	all.Wait()
 
 	p.fill()
-	var full *transport.QueueError
-	for full == nil { // the peer may still take a little
+	var err error
+	for err == nil { // the peer may still take a little
 		p.promptly("SendLone", func() {
-			later, err := lone.SendLone(message(noise(fillBytes)))
-			if later {
+			var later bool
+			if later, err = lone.SendLone(message(noise(fillBytes))); later {
 				lone.Flush()
-			}
-			if err != nil {
-				assert.ErrorAs(s, err, &full)
 			}
 		})
 	}
+	var full *transport.QueueError
+	require.ErrorAs(s, err, &full)
 	lone.Close(4000, "")
 	later, err := lone.SendLone(message("late"))
 	require.False(s, later)

@@ -94,7 +94,8 @@ type check struct {
 }
 
 func checks() []check {
-	hasty := defaults
+	// A queue that is soon full, so that it is before the time is up.
+	hasty := small(defaults.QueueMessages, 512<<10)
 	hasty.Timeout = time.Second
 	return []check{
 		{"ServerMessagesKeepTheirOrder", defaults, checkOrderOut, false},
@@ -122,14 +123,14 @@ func checks() []check {
 		{"FullQueueByMessages", small(50, 4<<20), checkFullQueue, false},
 		{"FullQueueByBytes", small(transport.DefaultQueueMessages, 1<<20), checkFullQueue, false},
 		{"FullQueueIsNeverSkipped", small(50, 4<<20), checkNoGap, false},
-		{"FullQueueThenClose", small(50, 4<<20).in(hasty.Timeout), checkFullThenClose, false},
+		{"FullQueueThenClose", hasty, checkFullThenClose, false},
 		{"MessageOverTheLimit", small(50, 64<<10), checkOverLimit, false},
 		{"SlowPeerHoldsUpNobody", defaults, checkSlowPeer, false},
 		{"HalfOpenPeerIsCutOff", hasty, checkHalfOpen, false},
 
 		{"ConcurrentSend", defaults, checkConcurrentSend, false},
 		{"ConcurrentSendAndClose", defaults, checkConcurrentClose, false},
-		{"LoneSender", small(2000, 4<<20).in(hasty.Timeout), checkLone, false},
+		{"LoneSender", hasty, checkLone, false},
 		{"NoGoroutineIsLeft", hasty, checkLeaks, false},
 	}
 }
@@ -137,11 +138,6 @@ func checks() []check {
 func small(messages, bytes int) Config {
 	c := defaults
 	c.QueueMessages, c.QueueBytes = messages, bytes
-	return c
-}
-
-func (c Config) in(timeout time.Duration) Config {
-	c.Timeout = timeout
 	return c
 }
 
