@@ -202,3 +202,18 @@ func TestPublishAllocatesNothingPerSubscriber(t *testing.T) {
 	require.Equal(t, one, thousand)
 	require.LessOrEqual(t, one, 5.0)
 }
+
+// Publishers of one channel wait for each other: what is kept goes out in order.
+func BenchmarkPublishWithHistoryParallelToOneChannel(b *testing.B) {
+	br := newBroker(b, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}}))
+	defer subscribeSinks(b, br, "room", 10)()
+	app := br.App("1")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, err := app.Publish(context.Background(), "room", "message", data); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

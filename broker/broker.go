@@ -28,6 +28,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"github.com/carillon-rt/carillon/internal/keylock"
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
@@ -57,18 +58,11 @@ type Broker struct {
 	ids       *eventIDs
 	stats     stats
 
-	// storing[i] puts the events of the channels of stripe i that are kept into
-	// the order of their offsets.
-	storing [storingStripes]paddedMutex
+	// storing puts the events of each channel that are kept into the order of
+	// their offsets. A store that hangs holds up no other channel.
+	storing keylock.Locks[storage.ChannelID]
 
 	lifecycle
-}
-
-const storingStripes = 256
-
-type paddedMutex struct {
-	sync.Mutex
-	_ [56]byte
 }
 
 // New returns a broker. Without options it keeps everything in memory and starts

@@ -13,7 +13,7 @@ import (
 // out of the registry and never used again.
 //
 // Locks are taken in this order: the tracker's order of presence changes, the
-// broker's storing stripe, channel.order, channel.mu, then a subscription's.
+// broker's storing order, channel.order, channel.mu, then a subscription's.
 type channel struct {
 	// What handing out needs comes first, in one cache line: with many channels
 	// each line that is not in the cache costs a wait.

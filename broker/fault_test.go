@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,33 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 		publish(t, kit.App, "room", 4, 4)
 		assert.Equal(t, []string{"4"}, take(t, events, 1))
 		assert.Equal(t, "4", ann.Expect("message", "room").Data)
+	})
+}
+
+func TestAnAppendThatHangsHoldsUpOnlyItsChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &faulty{Store: memory.New()}
+		kit := brokertest.New(t, keeping(10), broker.WithHistory(store))
+		release := make(chan struct{})
+		store.appended = func() { <-release }
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			publish(t, kit.App, "hangs", 1, 1)
+		}()
+		synctest.Wait()
+		store.appended = nil
+		// Enough to find any lock that several channels share.
+		for i := range 2000 {
+			publish(t, kit.App, fmt.Sprint("room-", i), 1, 1)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := kit.App.Publish(ctx, "hangs", "message", []byte("2"))
+		require.ErrorIs(t, err, context.DeadlineExceeded, "who waits for the channel gives up with its context")
+		close(release)
+		<-done
+		publish(t, kit.App, "hangs", 3, 3)
 	})
 }
 

@@ -226,9 +226,11 @@ func (b *Broker) commit(ctx context.Context, ch storage.ChannelID, ev *Event, ex
 func (b *Broker) append(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, opts storage.AppendOptions) (Published, transport.LoneSender, error) {
 	// Held from the append to the hand-out: what is kept goes out in the order
 	// of its offsets.
-	stripe := &b.storing[b.channels.hash(ch)%storingStripes]
-	stripe.Lock()
-	defer stripe.Unlock()
+	order, err := b.storing.Lock(ctx, b.channels.hash(ch), ch)
+	if err != nil {
+		return Published{}, nil, err
+	}
+	defer order.Unlock()
 	appended, err := b.history.Append(ctx, ch, ev, opts)
 	if err != nil {
 		return Published{}, nil, b.storeFailed("history append", ch, err)

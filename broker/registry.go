@@ -33,7 +33,7 @@ func newRegistry() registry {
 	return r
 }
 
-// hash spreads channels over shards, by its high bits, and stripes. Apps share
+// hash spreads channels over shards, by its high bits, and locks. Apps share
 // them: the name does nearly all of the spreading.
 func (r *registry) hash(ch storage.ChannelID) uint64 { return maphash.String(r.seed, ch.Name) }
 

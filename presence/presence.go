@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/keylock"
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -26,8 +27,6 @@ type Member = storage.Member
 // Departure says that a connection left a channel.
 type Departure = storage.Departure
 
-const stripes = 256
-
 // Tracker joins connections of one node to channels and takes them away again.
 // The changes of one channel happen one after another, each together with what
 // the caller does about it. All methods are safe for concurrent use.
@@ -36,9 +35,10 @@ type Tracker struct {
 	node  string
 	seed  maphash.Seed
 
-	// order[i] puts the changes of the channels of stripe i into one order; it
-	// is held while a caller's callback runs.
-	order [stripes]sync.Mutex
+	// order puts the changes of each channel into one order; it is held while the
+	// store is asked and a caller's callback runs. A store that hangs holds up no
+	// other channel.
+	order keylock.Locks[orderKey]
 
 	mu      sync.Mutex
 	pending map[pendingKey]*pendingLeave // guarded by mu
@@ -70,16 +70,20 @@ func NewTracker(store storage.Presence, node string) *Tracker {
 	return &Tracker{store: store, node: node, seed: maphash.MakeSeed(), pending: make(map[pendingKey]*pendingLeave)}
 }
 
-// lock takes the order of a channel's changes. The users of an app who are
-// online are a channel without a name; there each user has an order of its own.
-func (t *Tracker) lock(ch storage.ChannelID, userID string) *sync.Mutex {
-	name := ch.Name
+// orderKey is what has an order of changes: a channel or, since the users of an
+// app who are online are a channel without a name, one of those users.
+type orderKey struct {
+	channel storage.ChannelID
+	userID  string // empty on a channel with a name
+}
+
+// lock takes the order of a channel's changes, and fails only if ctx ends.
+func (t *Tracker) lock(ctx context.Context, ch storage.ChannelID, userID string) (*keylock.Lock[orderKey], error) {
+	key, name := orderKey{channel: ch}, ch.Name
 	if name == "" {
-		name = userID
+		key.userID, name = userID, userID
 	}
-	mu := &t.order[maphash.String(t.seed, name)%stripes]
-	mu.Lock()
-	return mu
+	return t.order.Lock(ctx, maphash.String(t.seed, name), key)
 }
 
 // Join adds a connection of m to the channel and calls joined before any other
@@ -89,7 +93,11 @@ func (t *Tracker) lock(ch storage.ChannelID, userID string) *sync.Mutex {
 // anybody else sees it on this node, and is Join's. joined is not called when the
 // store fails, and must not call the tracker.
 func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m Member, max int, joined func(first bool, members []Member) error) error {
-	defer t.lock(ch, m.UserID).Unlock()
+	order, err := t.lock(ctx, ch, m.UserID)
+	if err != nil {
+		return err
+	}
+	defer order.Unlock()
 	c := storage.Connection{Node: t.node, ID: conn}
 	first, err := t.store.Join(ctx, ch, c, m, max)
 	if err != nil {
@@ -124,7 +132,9 @@ func (t *Tracker) Leave(ctx context.Context, ch storage.ChannelID, userID, conn 
 	if grace > 0 && t.leaveLater(p, grace) {
 		return
 	}
-	defer t.lock(ch, userID).Unlock()
+	// Whatever becomes of ctx: who leaves must be told of, in turn.
+	order, _ := t.lock(context.Background(), ch, userID)
+	defer order.Unlock()
 	t.leaveNow(ctx, p)
 }
 
@@ -158,7 +168,8 @@ func (t *Tracker) leaveLater(p *pendingLeave, after time.Duration) bool {
 
 // leave carries out a leave whose time has come, unless it was taken away.
 func (t *Tracker) leave(ctx context.Context, p *pendingLeave) {
-	defer t.lock(p.channel, p.userID).Unlock()
+	order, _ := t.lock(context.Background(), p.channel, p.userID)
+	defer order.Unlock()
 	// Under the order of the channel, so that no join comes between.
 	if !t.take(p) {
 		return

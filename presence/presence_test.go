@@ -1,11 +1,9 @@
 package presence_test
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -276,107 +274,4 @@ func TestJoinThatIsNotWantedLeavesNothingBehind(t *testing.T) {
 	assert.Equal(t, []presence.Member{{UserID: "ann"}}, members)
 	j.join(t, tracker, "3", "bob")
 	assert.Equal(t, []string{"+ann", "+bob"}, j.all())
-}
-
-// failing is a store whose calls fail where an error is set.
-type failing struct {
-	storage.Presence
-	join, leave, members, isMember error
-}
-
-func (f *failing) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
-	if f.join != nil {
-		return false, f.join
-	}
-	return f.Presence.Join(ctx, ch, conn, m, max)
-}
-
-func (f *failing) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
-	if f.leave != nil {
-		return storage.Departure{}, f.leave
-	}
-	return f.Presence.Leave(ctx, ch, conn)
-}
-
-func (f *failing) Members(ctx context.Context, ch storage.ChannelID) ([]storage.Member, error) {
-	if f.members != nil {
-		return nil, f.members
-	}
-	return f.Presence.Members(ctx, ch)
-}
-
-func (f *failing) IsMember(ctx context.Context, ch storage.ChannelID, userID string) (bool, error) {
-	if f.isMember != nil {
-		return false, f.isMember
-	}
-	return f.Presence.IsMember(ctx, ch, userID)
-}
-
-// keepsAll is a store which nobody can leave while it is broken.
-type keepsAll struct {
-	storage.Presence
-	broken atomic.Bool
-}
-
-func (k *keepsAll) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
-	if k.broken.Load() {
-		return storage.Departure{}, errors.New("broken")
-	}
-	return k.Presence.Leave(ctx, ch, conn)
-}
-
-func TestLeaveIsTriedAgain(t *testing.T) {
-	for _, grace := range []time.Duration{0, time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			store := &keepsAll{Presence: memory.New()}
-			tracker := presence.NewTracker(store, "node")
-			var j journal
-			for _, conn := range []string{"ann", "bob", "cleo"} {
-				j.join(t, tracker, conn, conn)
-			}
-			store.broken.Store(true)
-			tracker.Leave(t.Context(), room, "ann", "ann", grace, j.left)
-			time.Sleep(grace + 5*presence.RetryLeave/2)
-			synctest.Wait()
-			assert.Equal(t, []string{"+ann", "+bob", "+cleo", "error"}, j.all(), "further errors are not told")
-			store.broken.Store(false)
-			time.Sleep(presence.RetryLeave)
-			synctest.Wait()
-			assert.Equal(t, []string{"+ann", "+bob", "+cleo", "error", "-ann"}, j.all())
-
-			store.broken.Store(true)
-			tracker.Leave(t.Context(), room, "bob", "bob", 0, j.left)
-			tracker.Leave(t.Context(), room, "cleo", "cleo", 0, j.left)
-			store.broken.Store(false)
-			j.join(t, tracker, "cleo", "cleo")
-			tracker.Close(t.Context())
-			assert.Equal(t, []string{"error", "error", "-bob"}, j.all()[5:], "cleo has returned, and Close waits for nobody")
-		})
-	}
-}
-
-func TestErrorsOfTheStoreAreReported(t *testing.T) {
-	broken, worse := errors.New("broken"), errors.New("worse")
-	store := &failing{Presence: memory.New()}
-	tracker := presence.NewTracker(store, "node")
-	join := func() error {
-		return tracker.Join(t.Context(), room, "1", presence.Member{UserID: "ann"}, 0, func(bool, []presence.Member) error { t.Error("joined"); return nil })
-	}
-	store.join = broken
-	require.ErrorIs(t, join(), broken)
-	store.join, store.members = nil, broken
-	require.ErrorIs(t, join(), broken)
-	n, err := tracker.Count(t.Context(), room)
-	require.NoError(t, err)
-	assert.Zero(t, n, "a join that failed is undone")
-
-	store.leave = worse
-	err = join()
-	require.ErrorIs(t, err, broken)
-	require.ErrorIs(t, err, worse, "that it could not be undone is reported as well")
-	tracker.Leave(t.Context(), room, "ann", "1", 0, func(_ presence.Departure, err error) { assert.ErrorIs(t, err, worse) })
-
-	store.isMember = broken
-	_, _, err = tracker.Online(t.Context(), "app", []string{"ann"})
-	require.ErrorIs(t, err, broken)
 }

@@ -61,9 +61,9 @@ type rule struct {
 // rules has longer paths before those they start with. broker imports one
 // concrete store, because broker.New works without configuration.
 var rules = []rule{
-	{from: "broker", allowed: []string{"storage", "storage/memory", "presence", "ratelimit", "transport"}, banned: []string{"net/http", "github.com/coder/websocket"}},
+	{from: "broker", allowed: []string{"storage", "storage/memory", "presence", "ratelimit", "transport", "internal"}, banned: []string{"net/http", "github.com/coder/websocket"}},
 	{from: "brokertest", allowed: []string{"broker", "pusher", "transport/memory"}},
-	{from: "presence", allowed: []string{"storage"}},
+	{from: "presence", allowed: []string{"storage", "internal"}},
 	{from: "ratelimit", allowed: []string{}},
 	{from: "storage/storagetest", allowed: []string{"storage"}},
 	{from: "storage/memory", allowed: []string{"storage", "internal"}},

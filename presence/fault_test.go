@@ -1,0 +1,161 @@
+package presence_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/memory"
+)
+
+// failing is a store whose calls fail where an error is set.
+type failing struct {
+	storage.Presence
+	join, leave, members, isMember error
+}
+
+func (f *failing) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+	if f.join != nil {
+		return false, f.join
+	}
+	return f.Presence.Join(ctx, ch, conn, m, max)
+}
+
+func (f *failing) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	if f.leave != nil {
+		return storage.Departure{}, f.leave
+	}
+	return f.Presence.Leave(ctx, ch, conn)
+}
+
+func (f *failing) Members(ctx context.Context, ch storage.ChannelID) ([]storage.Member, error) {
+	if f.members != nil {
+		return nil, f.members
+	}
+	return f.Presence.Members(ctx, ch)
+}
+
+func (f *failing) IsMember(ctx context.Context, ch storage.ChannelID, userID string) (bool, error) {
+	if f.isMember != nil {
+		return false, f.isMember
+	}
+	return f.Presence.IsMember(ctx, ch, userID)
+}
+
+// keepsAll is a store which nobody can leave while it is broken.
+type keepsAll struct {
+	storage.Presence
+	broken atomic.Bool
+}
+
+func (k *keepsAll) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	if k.broken.Load() {
+		return storage.Departure{}, errors.New("broken")
+	}
+	return k.Presence.Leave(ctx, ch, conn)
+}
+
+func TestLeaveIsTriedAgain(t *testing.T) {
+	for _, grace := range []time.Duration{0, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			store := &keepsAll{Presence: memory.New()}
+			tracker := presence.NewTracker(store, "node")
+			var j journal
+			for _, conn := range []string{"ann", "bob", "cleo"} {
+				j.join(t, tracker, conn, conn)
+			}
+			store.broken.Store(true)
+			tracker.Leave(t.Context(), room, "ann", "ann", grace, j.left)
+			time.Sleep(grace + 5*presence.RetryLeave/2)
+			synctest.Wait()
+			assert.Equal(t, []string{"+ann", "+bob", "+cleo", "error"}, j.all(), "further errors are not told")
+			store.broken.Store(false)
+			time.Sleep(presence.RetryLeave)
+			synctest.Wait()
+			assert.Equal(t, []string{"+ann", "+bob", "+cleo", "error", "-ann"}, j.all())
+
+			store.broken.Store(true)
+			tracker.Leave(t.Context(), room, "bob", "bob", 0, j.left)
+			tracker.Leave(t.Context(), room, "cleo", "cleo", 0, j.left)
+			store.broken.Store(false)
+			j.join(t, tracker, "cleo", "cleo")
+			tracker.Close(t.Context())
+			assert.Equal(t, []string{"error", "error", "-bob"}, j.all()[5:], "cleo has returned, and Close waits for nobody")
+		})
+	}
+}
+
+// hanging is a store that does not come back from joins to one channel.
+type hanging struct {
+	storage.Presence
+	channel storage.ChannelID
+	release chan struct{}
+}
+
+func (h *hanging) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+	if ch == h.channel {
+		<-h.release
+	}
+	return h.Presence.Join(ctx, ch, conn, m, max)
+}
+
+func TestAJoinThatHangsHoldsUpOnlyItsChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hanging{Presence: memory.New(), channel: room, release: make(chan struct{})}
+		tracker := presence.NewTracker(store, "node")
+		var j journal
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			j.join(t, tracker, "1", "ann")
+		}()
+		synctest.Wait()
+		// Enough to find any lock that several channels share.
+		for i := range 2000 {
+			ch := storage.ChannelID{App: "app", Name: "presence-" + strconv.Itoa(i)}
+			require.NoError(t, tracker.Join(t.Context(), ch, "2", presence.Member{UserID: "bob"}, 0, j.joined("bob")))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := tracker.Join(ctx, room, "3", presence.Member{UserID: "eve"}, 0, j.joined("eve"))
+		require.ErrorIs(t, err, context.DeadlineExceeded, "who waits for the channel gives up with its context")
+		close(store.release)
+		<-done
+		assert.Len(t, j.all(), 2001)
+	})
+}
+
+func TestErrorsOfTheStoreAreReported(t *testing.T) {
+	broken, worse := errors.New("broken"), errors.New("worse")
+	store := &failing{Presence: memory.New()}
+	tracker := presence.NewTracker(store, "node")
+	join := func() error {
+		return tracker.Join(t.Context(), room, "1", presence.Member{UserID: "ann"}, 0, func(bool, []presence.Member) error { t.Error("joined"); return nil })
+	}
+	store.join = broken
+	require.ErrorIs(t, join(), broken)
+	store.join, store.members = nil, broken
+	require.ErrorIs(t, join(), broken)
+	n, err := tracker.Count(t.Context(), room)
+	require.NoError(t, err)
+	assert.Zero(t, n, "a join that failed is undone")
+
+	store.leave = worse
+	err = join()
+	require.ErrorIs(t, err, broken)
+	require.ErrorIs(t, err, worse, "that it could not be undone is reported as well")
+	tracker.Leave(t.Context(), room, "ann", "1", 0, func(_ presence.Departure, err error) { assert.ErrorIs(t, err, worse) })
+
+	store.isMember = broken
+	_, _, err = tracker.Online(t.Context(), "app", []string{"ann"})
+	require.ErrorIs(t, err, broken)
+}
