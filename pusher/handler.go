@@ -62,7 +62,7 @@ func WithActivityTimeout(d time.Duration) Option {
 
 // WithTrustedProxies names the reverse proxies whose X-Forwarded-For and
 // X-Forwarded-Proto headers say where a client is and whether its connection is
-// encrypted. Without it these headers are ignored.
+// encrypted. Without it these headers are ignored. An address may come with a port.
 func WithTrustedProxies(proxies ...netip.Prefix) Option {
 	return func(o *options) { o.trustedProxies = append(o.trustedProxies, proxies...) }
 }

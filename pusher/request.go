@@ -19,15 +19,30 @@ func (o *options) clientIP(r *http.Request) string {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
-		hop := strings.TrimSpace(hops[i])
-		if _, err := netip.ParseAddr(hop); err != nil {
+		hop, ok := parseHop(strings.TrimSpace(hops[i]))
+		if !ok {
 			return host
 		}
-		if host = hop; !o.trusted(hop) {
-			return hop
+		if host = hop.String(); !o.trusted(host) {
+			return host
 		}
 	}
 	return host
+}
+
+// parseHop parses an address as proxies write it: some add the port.
+func parseHop(hop string) (netip.Addr, bool) {
+	if withPort, err := netip.ParseAddrPort(hop); err == nil {
+		return withPort.Addr(), true
+	}
+	if inside, ok := strings.CutPrefix(hop, "["); ok {
+		hop, ok = strings.CutSuffix(inside, "]")
+		if !ok {
+			return netip.Addr{}, false
+		}
+	}
+	addr, err := netip.ParseAddr(hop)
+	return addr, err == nil
 }
 
 // secure reports whether the client's connection is encrypted.
