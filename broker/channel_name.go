@@ -122,8 +122,8 @@ var nameByte = func() (set [256]bool) {
 }()
 
 // CheckEventName returns a *FieldError unless an event of this name may be
-// published: 1 to 200 characters, and not one of the protocol's own names
-// ("pusher:…", "pusher_internal:…").
+// published: 1 to 200 characters, no control character among them, and not one
+// of the protocol's own names ("pusher:…", "pusher_internal:…").
 func CheckEventName(name string) error {
 	switch {
 	case name == "":
@@ -134,12 +134,14 @@ func CheckEventName(name string) error {
 		return &FieldError{Field: "name", Value: name, Problem: "starts with a prefix that the protocol reserves"}
 	case !utf8.ValidString(name):
 		return &FieldError{Field: "name", Problem: "is not valid UTF-8"}
+	case hasControl(name):
+		return &FieldError{Field: "name", Value: name, Problem: "has a control character"}
 	}
 	return nil
 }
 
 // CheckUserID returns a *FieldError unless id may name a user: 1 to 128
-// characters.
+// characters, no control character among them.
 func CheckUserID(id string) error {
 	switch {
 	case id == "":
@@ -148,6 +150,19 @@ func CheckUserID(id string) error {
 		return &FieldError{Field: "user_id", Problem: "is too long", Limit: MaxUserID, Got: utf8.RuneCountInString(id)}
 	case !utf8.ValidString(id):
 		return &FieldError{Field: "user_id", Problem: "is not valid UTF-8"}
+	case hasControl(id):
+		return &FieldError{Field: "user_id", Value: id, Problem: "has a control character"}
 	}
 	return nil
+}
+
+// hasControl reports whether s has a character that ASCII takes for no text: the
+// protocol says nothing of them, but databases, headers and logs trip over them.
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -69,6 +70,15 @@ func TestNamesAreChecked(t *testing.T) {
 	assert.NoError(t, broker.CheckEventName("pusher-x"))
 	assert.NoError(t, broker.CheckUserID(strings.Repeat("ü", 128)))
 	assert.ErrorIs(t, broker.CheckUserID(strings.Repeat("u", 129)), broker.ErrInvalid)
+	for _, c := range []string{"\x00", "\n", "\x1f", "\x7f"} {
+		assert.EqualError(t, broker.CheckEventName("a"+c), fmt.Sprintf("name %q has a control character", "a"+c))
+		assert.EqualError(t, broker.CheckUserID(c+"a"), fmt.Sprintf("user_id %q has a control character", c+"a"))
+		assert.ErrorIs(t, broker.CheckChannelName("#server-to-user-"+c), broker.ErrInvalid)
+	}
+	for _, name := range []string{`App\Events\Shipped`, "très 世界 ~", "\u00a0"} {
+		assert.NoError(t, broker.CheckEventName(name))
+		assert.NoError(t, broker.CheckUserID(name))
+	}
 }
 
 func FuzzChannelName(f *testing.F) {

@@ -162,7 +162,7 @@ func TestParseChannelData(t *testing.T) {
 		// Names of fields have one spelling, and the last of several counts.
 		`{"user_id":"ann","USER_ID":"bob","User_Info":1}`: {UserID: "ann"},
 		`{"user_id":"bob","user_id":"ann"}`:               {UserID: "ann"},
-		`{"user_id":"a\u0000b"}`:                          {UserID: "a\x00b"},
+		`{"user_id":"a\u00a0b"}`:                          {UserID: "a\u00a0b"},
 		`{"user_id":"a","user_info":"text"}`:              {UserID: "a", Info: []byte(`"text"`)},
 	} {
 		got, err := parseChannelData(data, testLimits)
@@ -177,7 +177,8 @@ func TestParseChannelData(t *testing.T) {
 		`{"user_id":{}}`:    "channel_data.user_id",
 		`{"user_id":1e999}`: "channel_data.user_id",
 		`{"user_id":` + strings.Repeat("1", 129) + `}`: "user_id",
-		`{"user_id":""}`: "user_id",
+		`{"user_id":""}`:        "user_id",
+		`{"user_id":"a\u0000"}`: "user_id",
 		`{"user_id":"` + strings.Repeat("x", 129) + `"}`:                  "user_id",
 		`{"user_id":"a","user_info":"` + strings.Repeat("x", 1024) + `"}`: "user_info",
 	} {
