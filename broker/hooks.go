@@ -48,7 +48,8 @@ type Hooks struct {
 	UserOnline  func(UserChange)
 	UserOffline func(UserChange)
 	// ChannelOccupied tells of a channel that has its first client subscription
-	// on this node, ChannelVacated of one that has lost the last.
+	// on this node, before MemberJoined, and ChannelVacated of one that has lost
+	// the last, after MemberLeft unless the rule has a LeaveGrace.
 	ChannelOccupied func(ChannelChange)
 	ChannelVacated  func(ChannelChange)
 	// SubscriptionCount tells of the number of client subscriptions of a

@@ -185,7 +185,7 @@ func TestInformingHooksComeInOrder(t *testing.T) {
 		ann.Close()
 		synctest.Wait()
 		assert.Equal(t, []string{"connected", "occupied presence-room", "joined ann", "sent client-x by ann",
-			"vacated presence-room", "left ann", "disconnected"}, log)
+			"left ann", "vacated presence-room", "disconnected"}, log)
 		for range local {
 			break
 		}

@@ -319,12 +319,13 @@ func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
 }
 
 // drop takes the subscription from its channel, and the member with it when the
-// grace has passed.
+// grace has passed. The member goes first, so that hooks hear of it before the
+// channel is vacated.
 func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
-	sub.channel.detach(sub)
 	if sub.extras != nil && sub.userID != "" {
 		s.leave(ctx, sub.channel.id, sub.userID, grace)
 	}
+	sub.channel.detach(sub)
 }
 
 func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string, grace time.Duration) {
@@ -339,7 +340,7 @@ func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string
 		}
 		b.memberLeft(ch, d)
 		if c := b.channels.load(ch); c != nil {
-			c.announce(nil, func(p Protocol) *transport.Message { return p.MemberRemoved(ch.Name, d.Member) })
+			c.announce(s, func(p Protocol) *transport.Message { return p.MemberRemoved(ch.Name, d.Member) })
 		}
 	})
 }
