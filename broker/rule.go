@@ -23,6 +23,9 @@ type Rule struct {
 	// History is how many events are kept, and how long. Zero Events keeps
 	// none, and cache channels keep one; an Age needs Events.
 	History storage.Retention
+	// SkipClientEvents leaves what clients send out of History: it goes to those
+	// who are there, and nobody gets it later. On cache channels that always holds.
+	SkipClientEvents bool
 	// Rewind is the number of past events that a new subscriber gets right
 	// after its subscription has succeeded. It needs History. All of them have to
 	// fit into the queue of the subscriber's connection at once.

@@ -273,7 +273,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
 		UserID: req.UserID, SocketID: s.id, Time: time.Now()}
 	keep := rule.retention(kind)
-	if kind.Cache() {
+	if kind.Cache() || rule.SkipClientEvents {
 		// What clients send is never the event of a cache channel.
 		keep = Retention{}
 	}

@@ -113,6 +113,31 @@ func TestClientEventsAreNeverTheEventOfACacheChannel(t *testing.T) {
 	bob.ExpectNothing()
 }
 
+func TestARuleMayLeaveClientEventsOutOfHistory(t *testing.T) {
+	for _, skip := range []bool{false, true} {
+		kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 5}, SkipClientEvents: skip}))
+		ann, bob := kit.Connect(t), kit.Connect(t)
+		ann.Subscribe("private-room")
+		bob.Subscribe("private-room")
+		publish(t, kit.App, "private-room", 1, 1)
+		bob.Expect("message", "private-room")
+		ann.Trigger("private-room", "client-typing", "x")
+		bob.Expect("client-typing", "private-room")
+		publish(t, kit.App, "private-room", 2, 2)
+		bob.Expect("message", "private-room")
+		var kept []string
+		for ev, err := range kit.App.History(t.Context(), "private-room") {
+			require.NoError(t, err)
+			kept = append(kept, ev.Name)
+		}
+		if skip {
+			assert.Equal(t, []string{"message", "message"}, kept)
+		} else {
+			assert.Equal(t, []string{"message", "client-typing", "message"}, kept)
+		}
+	}
+}
+
 func TestClientEventsGoToTheOthersOnly(t *testing.T) {
 	kit := brokertest.New(t)
 	ann, bob, eve := kit.Connect(t), kit.Connect(t), kit.Connect(t)
