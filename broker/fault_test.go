@@ -137,6 +137,20 @@ func TestAnAppendThatHangsHoldsUpOnlyItsChannel(t *testing.T) {
 	})
 }
 
+func TestAStoreThatPanicsDoesNotKeepASessionFromEnding(t *testing.T) {
+	store := &faulty{Store: memory.New(), leave: func() { panic("store of the test") }}
+	kit := brokertest.New(t, broker.WithPresence(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
+	ann := kit.Connect(t)
+	ann.SubscribeAs("presence-a", "ann", "")
+	ann.SubscribeAs("presence-b", "ann", "")
+	ann.SignIn("ann")
+	ann.Close()
+	stats := kit.Broker.Stats()
+	assert.Zero(t, stats.Sessions)
+	assert.Zero(t, stats.Channels)
+	assert.EqualValues(t, 3, stats.HookPanics)
+}
+
 func TestRewindAfterADeletionIsInOrder(t *testing.T) {
 	store := &faulty{Store: memory.New()}
 	kit := brokertest.New(t, broker.WithHistory(store),

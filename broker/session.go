@@ -201,12 +201,13 @@ func (s *Session) End(code int) {
 	s.subs = nil
 	b := s.broker
 	for _, sub := range subs {
-		s.drop(s.ctx, sub, sub.channel.rule.LeaveGrace)
+		// A store that panics must not keep the rest from being taken away.
+		b.guard("end of a subscription", func() { s.drop(s.ctx, sub, sub.channel.rule.LeaveGrace) })
 		if s.counts {
 			sub.channel.countChanged()
 		}
 	}
-	s.signOut()
+	b.guard("sign-out", s.signOut)
 	s.op.Unlock()
 	b.sessions.Delete(s.id)
 	b.quotas.give(s.app)

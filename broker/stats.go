@@ -24,7 +24,7 @@ type Stats struct {
 	Refused int64
 	// HooksDropped is how many calls of informing hooks were dropped, because
 	// the hooks were too slow; HookPanics is how many hooks and functions of
-	// rate limits panicked.
+	// rate limits panicked, and stores when a session ended.
 	HooksDropped, HookPanics int64
 	// StoreErrors is how many operations of a store failed.
 	StoreErrors int64

@@ -322,10 +322,10 @@ func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
 // grace has passed. The member goes first, so that hooks hear of it before the
 // channel is vacated.
 func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
+	defer sub.channel.detach(sub)
 	if sub.extras != nil && sub.userID != "" {
 		s.leave(ctx, sub.channel.id, sub.userID, grace)
 	}
-	sub.channel.detach(sub)
 }
 
 func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string, grace time.Duration) {

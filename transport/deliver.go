@@ -2,10 +2,12 @@ package transport
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 )
 
-// PanicError is what Receiver.Closed is told when Receive has panicked.
+// PanicError is what Receiver.Closed is told when Receive has panicked, and what
+// DeliverClosed returns.
 type PanicError struct {
 	// Value is what panic was called with, Stack where.
 	Value any
@@ -25,5 +27,19 @@ func Deliver(r Receiver, data []byte) (err error) {
 		}
 	}()
 	r.Receive(data)
+	return nil
+}
+
+// DeliverClosed calls r.Closed. A panic ends there: nobody is left to be told, so
+// it is logged with slog.Default, and returned as a *PanicError to be counted.
+func DeliverClosed(r Receiver, code int, err error) (panicked error) {
+	defer func() {
+		if v := recover(); v != nil {
+			p := &PanicError{Value: v, Stack: debug.Stack()}
+			slog.Default().Error("receiver panicked in Closed", "panic", v, "stack", string(p.Stack))
+			panicked = p
+		}
+	}()
+	r.Closed(code, err)
 	return nil
 }

@@ -11,7 +11,8 @@
 //   - The size of a message is bounded before it is read, and so is the time that
 //     a peer may take for a handshake, for a write, and for the end after Close.
 //     StatusTooLarge and StatusInvalidData tell it what it did wrong.
-//   - Messages are text in UTF-8, and each is handed over by Deliver.
+//   - Messages are text in UTF-8, and each is handed over by Deliver, the end by
+//     DeliverClosed.
 //   - A peer is not asked for signs of life: the protocol does that, and closes
 //     the connection of one whose LastReceived is long ago.
 //   - What is sent is framed once for all connections: see Message.In and Format.
@@ -85,7 +86,8 @@ type Receiver interface {
 	// Closed is called once, last, when the connection is gone, also if the
 	// peer is half-open and never answers, with the
 	// close code: the one that the peer sent, or, if Close came first, the one
-	// given to Close. Connections that end without a close code report 1006.
+	// given to Close. Connections that end without a close code report 1006. A
+	// panic is logged, and the program goes on; see DeliverClosed.
 	Closed(code int, err error)
 }
 

@@ -173,7 +173,7 @@ func (c *conn) deliver() {
 	// busy stays set: nothing is handed over after the end.
 	code, err := c.code, c.err
 	c.mu.Unlock()
-	c.receiver.Closed(code, err)
+	_ = transport.DeliverClosed(c.receiver, code, err)
 }
 
 // Send sends a message to the server. Unless another goroutine sends at the

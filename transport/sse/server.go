@@ -147,7 +147,8 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
-	receiver.Closed(c.write(w, r))
+	code, err := c.write(w, r)
+	_ = transport.DeliverClosed(receiver, code, err)
 	return nil
 }
 

@@ -112,6 +112,24 @@ func checkPanic(s *suite) {
 	require.Equal(s, "still here", other.heard())
 }
 
+// checkPanicAtTheEnd sees that a receiver that panics when it is told of the end
+// takes nothing else down.
+func checkPanicAtTheEnd(s *suite) {
+	panics := func(_ transport.Conn, r *receiver) {
+		r.end = func() { panic("end of the suite's receiver") }
+	}
+	p := s.connect(panics)
+	p.conn.Close(4000, "server")
+	p.rest()
+	p.endedWith(4000)
+	p = s.connect(panics)
+	p.client.Close(1000, "client")
+	p.endedWith(s.codeFor(1000))
+	other := s.connect(nil)
+	other.send("still here")
+	require.Equal(s, "still here", other.next())
+}
+
 func checkSecondClose(s *suite) {
 	p := s.connect(nil)
 	p.conn.Close(4001, "first")

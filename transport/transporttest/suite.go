@@ -43,6 +43,8 @@ type receiver struct {
 	over     atomic.Bool
 	// receive, if set, is called with each message before it is kept.
 	receive func(conn transport.Conn, data []byte)
+	// end, if set, is called last when the connection is gone.
+	end func()
 }
 
 type ending struct {
@@ -67,6 +69,9 @@ func (r *receiver) Closed(code int, err error) {
 	assert.False(r.t, r.over.Swap(true), "Closed was called twice")
 	r.busy.Store(false)
 	r.closed <- ending{code, err}
+	if r.end != nil {
+		r.end()
+	}
 }
 
 // connect connects a client. opening, if set, is called within Open.

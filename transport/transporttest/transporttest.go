@@ -115,6 +115,7 @@ func checks() []check {
 		{"ServerClosesDuringReceive", defaults, checkCloseDuringReceive, true},
 		{"FirstCloseCounts", defaults, checkSecondClose, false},
 		{"ReceiverPanics", defaults, checkPanic, true},
+		{"ReceiverPanicsAtTheEnd", defaults, checkPanicAtTheEnd, false},
 		{"ClientCloses", defaults, checkClientCloses, false},
 		{"ClientVanishes", defaults, checkClientVanishes, false},
 		{"BothClose", defaults, checkBothClose, false},

@@ -48,7 +48,9 @@ func (c *conn) handle() {
 	}
 	code, err := c.finish(err)
 	c.end()
-	c.receiver.Closed(code, err)
+	if transport.DeliverClosed(c.receiver, code, err) != nil {
+		c.server.counters.panics.Add(1)
+	}
 	c.server.remove(c)
 }
 

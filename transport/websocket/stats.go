@@ -32,7 +32,8 @@ type Stats struct {
 	// ProtocolErrors, Binary, InvalidData, Floods and Oversized are connections
 	// ended for the error of that name: 1002, 1003, 1007, 1008 and 1009.
 	ProtocolErrors, Binary, InvalidData, Floods, Oversized int64
-	// Panics are connections ended because their receiver has panicked: 1011.
+	// Panics are how often a receiver has panicked: while it received, which ends
+	// its connection with 1011, or when it was told of the end.
 	Panics int64
 }
 

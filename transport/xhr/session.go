@@ -188,7 +188,7 @@ func (c *session) settle() {
 		return
 	}
 	if c.receiver != nil {
-		c.receiver.Closed(code, err)
+		_ = transport.DeliverClosed(c.receiver, code, err)
 	}
 	c.server.remove(c)
 }
