@@ -117,6 +117,7 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 			return feed{session}
 		})
 		if errors.Is(full, http.ErrNotSupported) {
+			h.log.Error("feed failed", "remote", r.RemoteAddr, "error", full)
 			err = &apiError{status: http.StatusNotImplemented, message: full.Error()}
 		} else if full != nil {
 			err = &apiError{status: http.StatusServiceUnavailable, message: full.Error(), retryAfter: 1}

@@ -20,8 +20,12 @@ import (
 // Handler is an http.Handler for everything of the protocol that goes over HTTP:
 // WebSocket connections at {prefix}/app/{key}, what clients fall back to below
 // that path, feeds over Server-Sent Events at {prefix}/sse/app/{key}?channels=…,
-// and the HTTP API at {prefix}/apps/{id}/…, under whatever prefix it is mounted. It is safe for
-// concurrent use, and ends with its broker's Shutdown.
+// and the HTTP API at {prefix}/apps/{id}/…, under whatever prefix it is mounted.
+// It is safe for concurrent use, and ends with its broker's Shutdown.
+//
+// It needs an http.ResponseWriter that can be hijacked and flushed, directly or
+// by Unwrap: behind middleware that hides this, http.TimeoutHandler for one,
+// clients get a 501, and an error is logged.
 type Handler struct {
 	broker   *broker.Broker
 	apps     Apps

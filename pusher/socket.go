@@ -1,6 +1,9 @@
 package pusher
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 
@@ -40,7 +43,13 @@ func (h *Handler) rejectSocket(w http.ResponseWriter, r *http.Request, e *closeE
 }
 
 func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, open transport.Open) {
-	if err := h.sockets.Serve(w, r, open); err != nil {
-		h.log.Debug("upgrade failed", "remote", r.RemoteAddr, "error", err)
+	err := h.sockets.Serve(w, r, open)
+	if err == nil {
+		return
 	}
+	level := slog.LevelDebug // what clients do wrong
+	if errors.Is(err, http.ErrNotSupported) {
+		level = slog.LevelError // what the program does wrong, for all of them
+	}
+	h.log.Log(context.WithoutCancel(r.Context()), level, "upgrade failed", "remote", r.RemoteAddr, "error", err)
 }

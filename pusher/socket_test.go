@@ -1,9 +1,11 @@
 package pusher_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -59,6 +61,37 @@ func read(t *testing.T, c *websocket.Conn) string {
 	require.NoError(t, err)
 	require.Equal(t, websocket.MessageText, kind)
 	return string(data)
+}
+
+// TestHiddenConnection says what is wrong where middleware hides the connection:
+// nothing else does.
+func TestHiddenConnection(t *testing.T) {
+	var log bytes.Buffer
+	b, err := broker.New(broker.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, b.Shutdown(context.Background())) })
+	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
+	require.NoError(t, err)
+	h := http.TimeoutHandler(pusher.NewHandler(b, apps), time.Minute, "")
+	for path, missing := range map[string]string{
+		"/app/key?protocol=7":      "http.Hijacker",
+		"/sse/app/key?channels=ch": "http.Flusher",
+	} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		if missing == "http.Hijacker" {
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+		}
+		w := httptest.NewRecorder()
+		log.Reset()
+		h.ServeHTTP(w, r)
+		assert.Equal(t, http.StatusNotImplemented, w.Code, path)
+		for _, text := range []string{w.Body.String(), log.String()} {
+			assert.Contains(t, text, "*http.timeoutWriter", path)
+			assert.Contains(t, text, missing, path)
+		}
+		assert.Contains(t, log.String(), "level=ERROR", path)
+	}
 }
 
 func closeCode(t *testing.T, c *websocket.Conn) int {

@@ -125,7 +125,8 @@ var ErrFull = errors.New("server has no room for another connection")
 // wraps net/http's, keeps back what is written.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Open) error {
 	if !responsewriter.CanFlush(w) {
-		return fmt.Errorf("stream: %w", http.ErrNotSupported)
+		return fmt.Errorf("stream: %T keeps back what is written, it is no http.Flusher: "+
+			"take the middleware that made it off this path: %w", w, http.ErrNotSupported)
 	}
 	c := newConn(s, w, r)
 	s.mu.Lock()

@@ -24,8 +24,11 @@ const headerBuffer = 16
 // not, the caller is the connection's writer, and passes that on by greet.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answer []byte, err error) {
 	if !responsewriter.CanHijack(w) {
-		http.Error(w, http.StatusText(http.StatusNotImplemented), http.StatusNotImplemented)
-		return nil, nil, fmt.Errorf("upgrade: %w", http.ErrNotSupported)
+		// The mistake is the program's: whoever looks at the answer is its author.
+		err := fmt.Errorf("upgrade: %T keeps the connection back, it is no http.Hijacker: "+
+			"take the middleware that made it off this path: %w", w, http.ErrNotSupported)
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return nil, nil, err
 	}
 	c = &conn{server: s, secure: r.TLS != nil, format: textFrames, writing: true}
 	accept := websocket.AcceptOptions{
