@@ -152,6 +152,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	e := asAPIError(err)
 	if e.status == http.StatusInternalServerError {
 		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	} else {
+		h.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "status", e.status, "error", err)
 	}
 	e.writeHeaders(w.Header())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -18,6 +18,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 // site is a broker behind a real server.
@@ -92,6 +93,23 @@ func TestHiddenConnection(t *testing.T) {
 		}
 		assert.Contains(t, log.String(), "level=ERROR", path)
 	}
+}
+
+// TestRefusalsAreLogged lets an operator see why a client does not get in.
+func TestRefusalsAreLogged(t *testing.T) {
+	var log bytes.Buffer
+	b, err := broker.New(broker.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, b.Shutdown(context.Background())) })
+	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
+	require.NoError(t, err)
+	h := pusher.NewHandler(b, apps)
+	memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7", Origin: "https://other.example", Host: "chat.example", IP: "192.0.2.1"}))
+	assert.Regexp(t, `level=DEBUG msg="connection refused" key=key ip=192.0.2.1 origin=https://other.example code=4009 error=.*not allowed`, log.String())
+	log.Reset()
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/apps/1/channels", nil))
+	assert.Regexp(t, `level=DEBUG msg="request refused" method=GET path=/apps/1/channels status=401 error=`, log.String())
+	assert.NotContains(t, log.String(), "secret")
 }
 
 func closeCode(t *testing.T, c *websocket.Conn) int {

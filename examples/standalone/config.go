@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"path"
 	"regexp"
@@ -18,18 +19,23 @@ import (
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/websocket"
 )
 
 // config is what flags and environment say.
 type config struct {
-	addr, prefix       string
-	certificate        *tls.Certificate
-	app                pusher.App
-	defaultCredentials bool
-	rules              []broker.Rule
-	activityTimeout    time.Duration
-	trustedProxies     []netip.Prefix
-	limits             *ratelimit.Rules
+	addr, prefix    string
+	certificate     *tls.Certificate
+	app             pusher.App
+	defaultSecret   bool
+	rules           []broker.Rule
+	activityTimeout time.Duration
+	trustedProxies  []netip.Prefix
+	limits          *ratelimit.Rules
+	// readLimit bounds what a client sends at once, in bytes.
+	readLimit int
+	debug     bool
 }
 
 // errUsage says that flags or environment are wrong.
@@ -56,7 +62,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		}
 		return fallback
 	}
-	c := config{defaultCredentials: env("PUSHER_APP_ID") == "" || env("PUSHER_APP_KEY") == "" || env("PUSHER_APP_SECRET") == ""}
+	c := config{defaultSecret: env("PUSHER_APP_SECRET") == ""}
 	c.app.ID = getenv("PUSHER_APP_ID", "1")
 	c.app.Key = getenv("PUSHER_APP_KEY", "app-key")
 	c.app.Secret = getenv("PUSHER_APP_SECRET", "app-secret")
@@ -73,7 +79,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	flags.StringVar(&c.prefix, "prefix", "", "`path` to serve under, such as /realtime")
 	certFile := flags.String("tls-cert", "", "`file` with the TLS certificate")
 	keyFile := flags.String("tls-key", "", "`file` with the TLS certificate's key")
-	origins := flags.String("origins", localOrigins, "pages that may connect: a comma-separated `list` of patterns, or * for all")
+	origins := flags.String("origins", localOrigins, "pages that may connect: a comma-separated `list` of patterns, or * for all; empty allows pages of the host they connect to")
 	flags.StringVar(&masterKey, "encryption-master-key", masterKey, "`key` of encrypted channels, 32 bytes in base64 (also PUSHER_ENCRYPTION_MASTER_KEY_BASE64)")
 	flags.Func("webhook", "`URL` to send webhooks to; may be given several times", func(url string) error {
 		c.app.Webhooks = append(c.app.Webhooks, pusher.Webhook{URL: url})
@@ -87,7 +93,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		c.rules = append(c.rules, rule)
 		return err
 	})
-	rewind := flags.Int("rewind", 0, "give new subscribers up to the last `n` events that -history keeps")
+	rewind := flags.Int("rewind", 0, "give new subscribers up to the last `n` events that -history keeps, at most 8192")
 	grace := flags.Duration("leave-grace", 0, "how long members of presence channels stay after their last connection has gone")
 	flags.DurationVar(&c.activityTimeout, "activity-timeout", pusher.DefaultActivityTimeout, "how long a connection may be silent before it is pinged")
 	flags.DurationVar(&c.app.AuthorizationTimeout, "authorization-timeout", 0, "close connections that have authorized nothing by then; 0 never does")
@@ -95,13 +101,14 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	flags.BoolVar(&c.app.DisableClientEvents, "no-client-events", false, "refuse events that clients send to each other")
 	flags.BoolVar(&c.app.Disabled, "disabled", false, "refuse all connections and requests")
 	flags.IntVar(&c.app.MaxConnections, "max-connections", 0, "bound of the connections; 0 sets none")
-	flags.IntVar(&c.app.Limits.ClientEventsPerSecond, "client-events-per-second", 10, "bound for one connection; negative sets none")
-	flags.IntVar(&c.app.Limits.PresenceMembers, "presence-members", 100, "bound for one channel")
-	flags.IntVar(&c.app.Limits.EventBytes, "event-bytes", 10<<10, "bound of an event's data")
+	flags.IntVar(&c.app.Limits.ClientEventsPerSecond, "client-events-per-second", 10, "bound of the events that one connection sends to others; negative sets none")
+	flags.IntVar(&c.app.Limits.PresenceMembers, "presence-members", 100, "bound of the members of one presence channel")
+	flags.IntVar(&c.app.Limits.EventBytes, "event-bytes", 10<<10, "bound of an event's data, in bytes, up to 1048576")
 	connections := flags.Float64("connections-per-ip", 0, "new connections a second and IP address; 0 sets no bound")
 	publishes := flags.Float64("publishes-per-second", 0, "events a second over the HTTP API; 0 sets no bound")
 	subscribes := flags.Float64("subscribes-per-second", 0, "subscriptions a second and connection; 0 sets no bound")
-	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the CIDR blocks of proxies whose X-Forwarded headers are believed")
+	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the addresses or CIDR blocks of proxies whose X-Forwarded headers are believed")
+	flags.BoolVar(&c.debug, "debug", false, "log refused connections and requests too, and webhooks that will be sent again")
 	if err := flags.Parse(args); err != nil {
 		// Every parse error ends in the help; only who asks for it wants it.
 		if errors.Is(err, flag.ErrHelp) {
@@ -113,6 +120,9 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		return config{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 
+	if _, _, err := net.SplitHostPort(c.addr); err != nil {
+		return config{}, fmt.Errorf("-addr %q is not host:port", c.addr)
+	}
 	c.app.AllowedOrigins = list(*origins)
 	if *webhookEvents+*webhookPrefix != "" || *webhookBatch {
 		if len(c.app.Webhooks) == 0 {
@@ -128,6 +138,8 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		return config{}, fmt.Errorf("-rewind %d is negative", *rewind)
 	case *rewind > 0 && len(c.rules) == 0:
 		return config{}, fmt.Errorf("-rewind %d needs -history: nothing is kept without", *rewind)
+	case *rewind > maxRewind:
+		return config{}, fmt.Errorf("-rewind %d is more than %d: all of them wait for the connection at once", *rewind, maxRewind)
 	case *grace < 0:
 		return config{}, fmt.Errorf("-leave-grace %v is negative", *grace)
 	case c.activityTimeout < time.Second:
@@ -135,11 +147,17 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	// The library takes 0 for its default, which is not what a flag of 0 says.
 	case c.app.Limits.EventBytes < 1:
 		return config{}, fmt.Errorf("-event-bytes %d is less than 1", c.app.Limits.EventBytes)
+	case c.app.Limits.EventBytes > broker.DefaultMaxEventBytes:
+		return config{}, fmt.Errorf("-event-bytes %d is more than %d", c.app.Limits.EventBytes, broker.DefaultMaxEventBytes)
 	case c.app.Limits.PresenceMembers < 1:
 		return config{}, fmt.Errorf("-presence-members %d is less than 1", c.app.Limits.PresenceMembers)
 	case c.app.Limits.ClientEventsPerSecond == 0:
 		return config{}, errors.New("-client-events-per-second 0 lets nobody send: that is -no-client-events")
 	}
+	// In JSON within JSON the data takes up to twice its size.
+	room := 2*c.app.Limits.EventBytes + 16<<10
+	c.app.Limits.RequestBytes = max(pusher.DefaultLimits.RequestBytes, room)
+	c.readLimit = max(websocket.DefaultReadLimit, room)
 	for i := range c.rules {
 		c.rules[i].Rewind = min(*rewind, c.rules[i].History.Events)
 		c.rules[i].LeaveGrace = *grace
@@ -148,6 +166,9 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	return c, errors.Join(c.setTLS(*certFile, *keyFile), c.setLimits(*connections, *publishes, *subscribes),
 		c.check(masterKey, *proxies))
 }
+
+// maxRewind is half of what may wait for a connection.
+const maxRewind = transport.DefaultQueueMessages / 2
 
 var prefixForm = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
@@ -172,8 +193,11 @@ func (c *config) check(masterKey, proxies string) error {
 	}
 	for _, s := range list(proxies) {
 		p, err := netip.ParsePrefix(s)
+		if addr, notAddr := netip.ParseAddr(s); notAddr == nil {
+			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
 		if err != nil {
-			return fmt.Errorf("-trusted-proxies: %w", err)
+			return fmt.Errorf("-trusted-proxies: %q is neither an address nor a CIDR block", s)
 		}
 		c.trustedProxies = append(c.trustedProxies, p)
 	}
@@ -244,7 +268,7 @@ func parseRule(s string) (broker.Rule, error) {
 	if !ok {
 		return broker.Rule{}, fmt.Errorf("%q has no number of events after a =", s)
 	}
-	count, age, _ := strings.Cut(keep, ",")
+	count, age, aged := strings.Cut(keep, ",")
 	n, err := strconv.Atoi(count)
 	if err != nil {
 		return broker.Rule{}, fmt.Errorf("number of events: %w", err)
@@ -252,11 +276,11 @@ func parseRule(s string) (broker.Rule, error) {
 	if n < 1 {
 		return broker.Rule{}, fmt.Errorf("number of events: %d is less than 1", n)
 	}
-	if _, err := path.Match(pattern, ""); err != nil {
+	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 		return broker.Rule{}, fmt.Errorf("%q is not a pattern", pattern)
 	}
 	rule := broker.Rule{Pattern: pattern, History: broker.Retention{Events: n}}
-	if age != "" {
+	if aged {
 		if rule.History.Age, err = time.ParseDuration(age); err != nil {
 			return broker.Rule{}, fmt.Errorf("age: %w", err)
 		}

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +20,13 @@ func TestConfigDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "127.0.0.1:6001", c.addr)
 	require.Equal(t, []string{"1", "app-key", "app-secret"}, []string{c.app.ID, c.app.Key, c.app.Secret})
-	require.True(t, c.defaultCredentials)
+	require.True(t, c.defaultSecret)
 	require.Equal(t, pusher.DefaultActivityTimeout, c.activityTimeout)
 	require.Contains(t, c.app.AllowedOrigins, "http://localhost:*")
 	require.Empty(t, c.app.Webhooks)
 }
 
-func TestDefaultCredentialsAreWarnedOf(t *testing.T) {
+func TestDefaultSecretIsWarnedOf(t *testing.T) {
 	c, err := readConfig([]string{"-addr", "127.0.0.1:0"}, func(string) string { return "" }, io.Discard)
 	require.NoError(t, err)
 	f := startWith(t, c, &http.Transport{})
@@ -46,12 +47,13 @@ func TestConfigOfEveryFlag(t *testing.T) {
 		"-activity-timeout", "30s", "-authorization-timeout", "5s", "-subscription-counts", "-no-client-events",
 		"-max-connections", "9", "-client-events-per-second", "20", "-presence-members", "50", "-event-bytes", "1000",
 		"-connections-per-ip", "1", "-publishes-per-second", "2", "-subscribes-per-second", "3",
-		"-trusted-proxies", "10.0.0.0/8,::1/128",
+		"-trusted-proxies", "10.0.0.0/8,::1", "-debug",
 	}, environment, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, ":1", c.addr)
 	require.Equal(t, "/realtime", c.prefix)
-	require.False(t, c.defaultCredentials)
+	require.False(t, c.defaultSecret)
+	require.True(t, c.debug)
 	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.app.AllowedOrigins)
 	require.Len(t, c.app.EncryptionMasterKey, 32)
 	require.Equal(t, []pusher.Webhook{
@@ -68,8 +70,8 @@ func TestConfigOfEveryFlag(t *testing.T) {
 	require.True(t, c.app.SubscriptionCounts)
 	require.True(t, c.app.DisableClientEvents)
 	require.Equal(t, 9, c.app.MaxConnections)
-	require.Equal(t, pusher.Limits{ClientEventsPerSecond: 20, PresenceMembers: 50, EventBytes: 1000}, c.app.Limits)
-	require.Len(t, c.trustedProxies, 2)
+	require.Equal(t, pusher.Limits{ClientEventsPerSecond: 20, PresenceMembers: 50, EventBytes: 1000, RequestBytes: 1 << 20}, c.app.Limits)
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, c.trustedProxies)
 	require.NotNil(t, c.limits)
 }
 
@@ -82,7 +84,8 @@ func TestConfigErrors(t *testing.T) {
 		"-tls-cert none.pem -tls-key none.pem":    "-tls-cert and -tls-key: .*none.pem",
 		"-encryption-master-key !":                "-encryption-master-key is not base64",
 		"-encryption-master-key c2hvcnQ=":         "-encryption-master-key: .*32",
-		"-trusted-proxies 10.0.0.1":               "-trusted-proxies.*10.0.0.1",
+		"-trusted-proxies 10.0.0":                 "-trusted-proxies.*10.0.0",
+		"-addr nowhere":                           `-addr "nowhere" is not host:port`,
 		"-prefix /up{":                            `-prefix "/up{"`,
 		"-prefix /a/../b":                         `-prefix "/a/../b"`,
 		"-history news":                           `-history: "news" has no number of events after a =`,
@@ -91,6 +94,9 @@ func TestConfigErrors(t *testing.T) {
 		"-history news=1,long":                    "-history: age.*long",
 		"-history news=1,-1s":                     "-history: age: -1s",
 		"-history [=1":                            `-history: "\[" is not a pattern`,
+		"-history =1":                             `-history: "" is not a pattern`,
+		"-history news=1,":                        "-history: age",
+		"-history news=9999 -rewind 8193":         "-rewind 8193 is more than 8192",
 		"-rewind 3":                               "-rewind 3 needs -history",
 		"-history news=1 -rewind -1":              "-rewind -1",
 		"-leave-grace -1s":                        "-leave-grace -1s",
@@ -103,6 +109,7 @@ func TestConfigErrors(t *testing.T) {
 		"-max-connections few":                    "few.*-max-connections",
 		"-event-bytes -1":                         "-event-bytes -1",
 		"-event-bytes 0":                          "-event-bytes 0",
+		"-event-bytes 1048577":                    "-event-bytes 1048577 is more than 1048576",
 		"-presence-members -1":                    "-presence-members -1",
 		"-client-events-per-second 0":             "-client-events-per-second 0",
 		"-authorization-timeout -1s":              "-authorization-timeout: .*negative",
@@ -121,9 +128,9 @@ func TestConfigErrors(t *testing.T) {
 }
 
 func TestAddressErrors(t *testing.T) {
-	c, err := readConfig([]string{"-addr", "nowhere"}, environment, io.Discard)
+	c, err := readConfig([]string{"-addr", "127.0.0.1:99999"}, environment, io.Discard)
 	require.NoError(t, err)
-	require.ErrorContains(t, runAndStop(t, c), "-addr nowhere")
+	require.ErrorContains(t, runAndStop(t, c), "-addr 127.0.0.1:99999")
 }
 
 func TestConfigOfTheEnvironment(t *testing.T) {

@@ -4,7 +4,7 @@
 //
 // Run it with -help for its flags; wrong ones end it with exit code 2. It ends
 // gracefully on SIGTERM and SIGINT: connections are closed so that their clients
-// come back at once.
+// come back at once. A second signal ends it without that.
 package main
 
 import (
@@ -23,17 +23,23 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/transport/websocket"
+	"github.com/carillon-rt/carillon/transport/xhr"
 )
 
 func main() {
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	var level slog.LevelVar
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &level}))
 	c, err := readConfig(os.Args[1:], os.Getenv, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
+	if c.debug {
+		level.Set(slog.LevelDebug)
+	}
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-		defer stop()
+		context.AfterFunc(ctx, stop) // a second signal ends it at once
 		err = run(ctx, c, log, func(string) {})
 	}
 	if err != nil {
@@ -66,8 +72,10 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	mux.Handle(c.prefix+"/", pusher.NewHandler(b, apps,
-		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...)))
+	handler := pusher.NewHandler(b, apps,
+		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...),
+		pusher.WithWebSocket(websocket.WithReadLimit(c.readLimit)), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))))
+	mux.Handle(c.prefix+"/", handler)
 
 	listener, err := net.Listen("tcp", c.addr)
 	if err != nil {
@@ -78,8 +86,8 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 		scheme = "https"
 	}
 	url := fmt.Sprintf("%s://%s%s", scheme, listener.Addr(), c.prefix)
-	if c.defaultCredentials {
-		log.Warn("PUSHER_APP_ID, PUSHER_APP_KEY and PUSHER_APP_SECRET are not all set: using app 1 with key app-key and secret app-secret, WHICH EVERYBODY KNOWS")
+	if c.defaultSecret {
+		log.Warn("PUSHER_APP_SECRET is not set: using app-secret, WHICH EVERYBODY KNOWS")
 	}
 	log.Info("serving", "url", url, "app", c.app.ID, "key", c.app.Key, "origins", c.app.AllowedOrigins)
 	started(url)
@@ -110,6 +118,6 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 	if err := errors.Join(srv.Shutdown(ending), <-ended); err != nil {
 		return fmt.Errorf("shutdown: %w", err)
 	}
-	log.Info("ended", "stats", b.Stats())
+	log.Info("ended", "stats", b.Stats(), "handler", handler.Stats())
 	return nil
 }

@@ -67,7 +67,8 @@ func NewServer(opts ...Option) *Server {
 // Serve upgrades r to a WebSocket connection, asks open for its receiver and
 // returns; from then on the connection lives on a goroutine of its own. r and
 // its context are not kept. When the upgrade fails, Serve answers the request
-// and returns an error, without having called open.
+// and returns an error, without having called open; it wraps
+// http.ErrNotSupported if w cannot be hijacked.
 //
 // Serve accepts any origin: check it before, or in open, where a refusal can be
 // told by a close code. A browser cannot read the status of a failed upgrade.
