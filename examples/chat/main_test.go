@@ -111,6 +111,7 @@ func TestNamesAreChecked(t *testing.T) {
 		"empty":        {map[string]string{"name": " \t"}, 400, "name", "name is empty"},
 		"too long":     {map[string]string{"name": strings.Repeat("é", 41)}, 400, "name", "name is too long: 41 characters, the limit is 40"},
 		"invisible":    {map[string]string{"name": "a\u202eb"}, 400, "name", "name has characters that cannot be shown"},
+		"only joiners": {map[string]string{"name": "\u200d \u200c\ufe0f"}, 400, "name", "name has nothing that can be shown"},
 		"no JSON":      {"name=ada", 400, "body", "body is not a JSON object"},
 		"wrong type":   {`{"name":1}`, 400, "name", "name is a number, not a string"},
 		"body too big": {`{"name":"` + strings.Repeat("a", maxBody) + `"}`, 413, "body", "body is too large: the limit is 16384 bytes"},
@@ -145,6 +146,16 @@ func TestSessionIsKept(t *testing.T) {
 	assert.Equal(t, http.StatusNoContent, status)
 	status, _ = v.call("GET", "/api/session", nil, nil)
 	assert.Equal(t, http.StatusUnauthorized, status)
+}
+
+func TestNamesOfAllScripts(t *testing.T) {
+	s := newSite(t)
+	for _, name := range []string{"👩\u200d💻 Zoë", "🇩🇪", "علی\u200cرضا", "श्री\u200dमती", "李"} {
+		var u user
+		status, raw := s.visitor().call("POST", "/api/session", map[string]string{"name": name}, &u)
+		assert.Equal(t, http.StatusOK, status, raw)
+		assert.Equal(t, name, u.Name)
+	}
 }
 
 func TestCookieIsSafe(t *testing.T) {

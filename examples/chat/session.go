@@ -63,11 +63,17 @@ func checkName(name string) string {
 		return "is empty"
 	case n > maxName:
 		return fmt.Sprintf("is too long: %d characters, the limit is %d", n, maxName)
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) }):
+	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) && !joiner(r) }):
 		return "has characters that cannot be shown"
+	case !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsMark(r) && !unicode.IsSpace(r) && !joiner(r) }):
+		return "has nothing that can be shown"
 	}
 	return ""
 }
+
+// joiner says whether r shapes its neighbours: several scripts and many emoji
+// need the zero-width joiner or non-joiner.
+func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
 
 func (s sessions) show(w http.ResponseWriter, r *http.Request) {
 	u, ok := s.user(r)

@@ -1,6 +1,9 @@
 import { useRef, useState, type SubmitEvent } from 'react'
 import { ApiError, signIn, type User } from './api'
 
+/** The server's 40 characters, of which each may take two units of UTF-16. */
+const maxUnits = 80
+
 interface Props {
   name: string
   note: string
@@ -40,7 +43,7 @@ export function SignIn({ name: initial, note, onSignedIn }: Props) {
           data-testid="name"
           value={name}
           onChange={(e) => setName(e.target.value)}
-          maxLength={40}
+          maxLength={maxUnits}
           autoComplete="nickname"
           autoFocus
           required
