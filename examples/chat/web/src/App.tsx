@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from 'react'
-import { currentUser, signOut, type User } from './api'
+import { currentUser, onSessionChange, signOut, type User } from './api'
 import { ChatRoom } from './ChatRoom'
 import { SignIn } from './SignIn'
 
@@ -14,6 +14,21 @@ export function App() {
       (err: Error) => setSession({ step: 'out', name: '', note: err.message }),
     )
   }, [])
+
+  useEffect(
+    () =>
+      onSessionChange(() => {
+        currentUser().then(
+          (user) =>
+            setSession((s) => {
+              if (user) return s.step === 'in' && s.user.id === user.id ? s : { step: 'in', user }
+              return s.step === 'in' ? { step: 'out', name: s.user.name, note: 'You have left in another tab.' } : s
+            }),
+          () => undefined, // The room finds out by itself.
+        )
+      }),
+    [],
+  )
 
   const ended = useCallback(
     () =>

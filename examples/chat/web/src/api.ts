@@ -64,9 +64,25 @@ export async function currentUser(): Promise<User | null> {
   }
 }
 
-export const signIn = (name: string) => call<User>('POST', '/api/session', { name })
+/** The tabs of a browser have one session: each tells the others when it changes it. */
+const tabs = new BroadcastChannel('session')
 
-export const signOut = () => call<null>('DELETE', '/api/session')
+export async function signIn(name: string): Promise<User> {
+  const user = await call<User>('POST', '/api/session', { name })
+  tabs.postMessage('changed')
+  return user
+}
+
+export async function signOut(): Promise<void> {
+  await call<null>('DELETE', '/api/session')
+  tabs.postMessage('changed')
+}
+
+/** Calls changed when another tab has signed in or out. */
+export function onSessionChange(changed: () => void): () => void {
+  tabs.addEventListener('message', changed)
+  return () => tabs.removeEventListener('message', changed)
+}
 
 export const readMessages = (before = '', limit = 50) =>
   call<Page>('GET', `${messagesPath}?${new URLSearchParams({ before, limit: String(limit) })}`)

@@ -16,4 +16,10 @@ export function useUnreadTitle(messages: Message[], me: User) {
     document.addEventListener('visibilitychange', update)
     return () => document.removeEventListener('visibilitychange', update)
   }, [messages, me])
+  useEffect(
+    () => () => {
+      document.title = title
+    },
+    [],
+  )
 }
