@@ -114,6 +114,53 @@ describe('chat', { timeout: 300_000 }, () => {
     await bob.get('name').waitFor()
   })
 
+  test('the tabs of a browser leave and enter together', async () => {
+    const { tab: ada } = await enter('Ada')
+    const { tab: bob, context } = await enter('Bob')
+    const second = await openTab(context)
+    await second.status('connected')
+    await ada.members('Ada', 'Bob')
+    await second.get('leave').click()
+    await bob.page.getByRole('alert').getByText('You have left in another tab.').waitFor()
+    assert.equal(await bob.get('name').inputValue(), 'Bob')
+    await ada.members('Ada')
+    await second.signIn('Carol')
+    await bob.status('connected')
+    await bob.members('Ada', 'Carol')
+  })
+
+  test('names of all scripts are shown as they are written', async () => {
+    const { tab: ada } = await enter('Ada')
+    const { tab: coder } = await enter('👩‍💻 Zoë')
+    const { tab: flag } = await enter('🇩🇪 Jürgen')
+    const { tab: omar } = await enter('عمر')
+    await coder.write('one')
+    await flag.write('two')
+    await omar.write('three')
+    await ada.sees('three')
+    assert.deepEqual(await ada.get('message').locator('.avatar').allTextContents(), ['👩‍💻', '🇩🇪', 'ع'])
+    // The time is right of the name, in one piece.
+    const author = ada.message('three').locator('.author')
+    const name = await author.locator('.name').boundingBox()
+    const times = await author.locator('time').evaluate((e) => [...e.getClientRects()].map((r) => r.x))
+    assert.equal(times.length, 1)
+    assert.ok(times[0] > name.x, `the name is at ${name.x}, its time at ${times[0]}`)
+  })
+
+  test('a message is named by its author, and its addresses are links', async () => {
+    const { tab: ada } = await enter('Ada')
+    const { tab: bob } = await enter('Bob')
+    await bob.write('see https://example.com/a?b=1&c#d, (http://example.org/) or javascript:alert(1)')
+    const message = ada.page.getByRole('log').getByRole('article', { name: /^Bob \d/ })
+    await message.waitFor()
+    const links = message.getByRole('link')
+    assert.deepEqual(await links.evaluateAll((all) => all.map((a) => a.getAttribute('href'))), [
+      'https://example.com/a?b=1&c#d',
+      'http://example.org/',
+    ])
+    assert.match(await links.first().getAttribute('rel'), /noopener/)
+  })
+
   test('a reload keeps the session and history and is no leave', async () => {
     const { tab: ada } = await enter('Ada')
     const { tab: bob } = await enter('Bob')
@@ -198,6 +245,7 @@ describe('chat', { timeout: 300_000 }, () => {
     await ada.get('retry').click()
     await ada.sees('only once')
     assert.equal(await ada.get('unsent').count(), 0)
+    assert.ok(await ada.get('messages').evaluate((e) => e === document.activeElement), 'the focus is not lost')
     await bob.write('answer')
     await ada.sees('answer')
     await bob.page.reload()

@@ -46,6 +46,7 @@ export function Composer({ onSend, onTyping }: Props) {
         id={id}
         data-testid="composer"
         rows={1}
+        dir="auto"
         value={text}
         placeholder="Write a message"
         title="Enter sends, Shift+Enter starts a new line"

@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef, useState } from 'react'
+import { memo, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from 'react'
 import type { Message, User } from './api'
 import { Avatar } from './Avatar'
 import type { Room } from './room'
@@ -6,6 +6,9 @@ import { messageKey, timeline, type Entry, type Outgoing, type RoomState } from 
 
 const nearBottom = 80
 const groupWithin = 5 * 60_000
+// Made once: making one takes longer than all else about a message.
+const timeOfDay = new Intl.DateTimeFormat([], { hour: '2-digit', minute: '2-digit' })
+const dayAndTime = new Intl.DateTimeFormat([], { dateStyle: 'medium', timeStyle: 'medium' })
 
 export function MessageList({ state, me, room }: { state: RoomState; me: User; room: Room }) {
   const list = useRef<HTMLDivElement>(null)
@@ -16,7 +19,7 @@ export function MessageList({ state, me, room }: { state: RoomState; me: User; r
   const height = useRef(0)
   const first = useRef('')
   const seen = useRef(0)
-  const entries = timeline(state.messages, state.notices)
+  const entries = useMemo(() => timeline(state.messages, state.notices), [state.messages, state.notices])
   const last = state.outbox.at(-1)?.clientId
 
   // Nothing is returned: scrollTo gives a promise, which an effect must not.
@@ -56,13 +59,22 @@ export function MessageList({ state, me, room }: { state: RoomState; me: User; r
   const lastIsMine = lastEntry?.kind === 'message' && lastEntry.message.user_id === me.id
 
   // The button that was pressed goes away: the focus must not go with it.
+  const focusList = () => list.current?.focus({ preventScroll: true })
   const showOlder = () => {
-    list.current?.focus({ preventScroll: true })
+    focusList()
     void room.loadOlder()
   }
   const showNewest = () => {
-    list.current?.focus({ preventScroll: true })
+    focusList()
     toBottom()
+  }
+  const retry = (clientId: string) => {
+    focusList()
+    void room.retry(clientId)
+  }
+  const discard = (clientId: string) => {
+    focusList()
+    room.discard(clientId)
   }
 
   return (
@@ -113,7 +125,7 @@ export function MessageList({ state, me, room }: { state: RoomState; me: User; r
             }
           })}
           {state.outbox.map((out, i) => (
-            <Unsent key={`${me.id}/${out.clientId}`} out={out} me={me} continued={i > 0 || lastIsMine} room={room} />
+            <Unsent key={`${me.id}/${out.clientId}`} out={out} me={me} continued={i > 0 || lastIsMine} onRetry={retry} onDiscard={discard} />
           ))}
         </div>
       </div>
@@ -135,25 +147,48 @@ function continues(before: Entry | undefined, message: Message): boolean {
   )
 }
 
-function Bubble({ message, mine, continued }: { message: Message; mine: boolean; continued: boolean }) {
+interface BubbleProps {
+  message: Message
+  mine: boolean
+  continued: boolean
+}
+
+/** Does not change while the others come and go. */
+const Bubble = memo(function Bubble({ message, mine, continued }: BubbleProps) {
   const time = new Date(message.sent_at)
+  const id = useId()
   return (
     <article
       className={`message${mine ? ' mine' : ''}${continued ? ' continued' : ''}`}
-      title={time.toLocaleString()}
+      aria-labelledby={id}
+      title={dayAndTime.format(time)}
       data-testid="message"
     >
       {!continued && <Avatar user={{ id: message.user_id, name: message.name }} />}
-      <p className={continued ? 'hidden' : 'author'}>
+      <p id={id} className={continued ? 'hidden' : 'author'}>
         <span className="name">{message.name}</span>{' '}
-        <time dateTime={time.toISOString()}>
-          {time.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' })}
-        </time>
+        <time dateTime={time.toISOString()}>{timeOfDay.format(time)}</time>
       </p>
       <p className="text" data-testid="text">
-        {message.text}
+        <Text text={message.text} />
       </p>
     </article>
+  )
+})
+
+/** What follows an address in a sentence is not part of it. */
+const addresses = /(https?:\/\/[^\s<>"]*[^\s<>"'.,:;!?)\]])/
+
+/** The text, with its web addresses as links. */
+function Text({ text }: { text: string }) {
+  return text.split(addresses).map((part, i) =>
+    i % 2 === 0 ? (
+      part
+    ) : (
+      <a key={i} href={part} target="_blank" rel="noopener noreferrer nofollow">
+        {part}
+      </a>
+    ),
   )
 }
 
@@ -161,10 +196,11 @@ interface UnsentProps {
   out: Outgoing
   me: User
   continued: boolean
-  room: Room
+  onRetry: (clientId: string) => void
+  onDiscard: (clientId: string) => void
 }
 
-function Unsent({ out, me, continued, room }: UnsentProps) {
+function Unsent({ out, me, continued, onRetry, onDiscard }: UnsentProps) {
   return (
     <article
       className={`message mine ${out.state}${continued ? ' continued' : ''}`}
@@ -183,10 +219,10 @@ function Unsent({ out, me, continued, room }: UnsentProps) {
       ) : (
         <p className="error" role="alert">
           Not sent. {out.error}{' '}
-          <button className="quiet" data-testid="retry" onClick={() => room.retry(out.clientId)}>
+          <button className="quiet" data-testid="retry" onClick={() => onRetry(out.clientId)}>
             Try again
           </button>
-          <button className="quiet" onClick={() => room.discard(out.clientId)}>
+          <button className="quiet" data-testid="discard" onClick={() => onDiscard(out.clientId)}>
             Discard
           </button>
         </p>
