@@ -1,7 +1,9 @@
 // Package brokertest gives tests a broker and clients of it that speak the real
 // protocol without sockets, servers or goroutines of their own. What a client is
 // sent has been queued for it when the call that caused it returns, so tests need
-// neither wait nor poll; inside testing/synctest time stands still as well.
+// neither wait nor poll; inside testing/synctest time stands still as well. What
+// hooks and time-outs do comes from goroutines of the broker: there, make the kit
+// inside the bubble, and call synctest.Wait before looking.
 //
 //	func TestChat(t *testing.T) {
 //		kit := brokertest.New(t)
@@ -35,8 +37,10 @@ const MasterKey = "brokertest-master-key-0123456789"
 
 // Kit is a broker with one app, and the handler that clients connect to.
 type Kit struct {
-	Broker  *broker.Broker
-	App     *broker.App
+	Broker *broker.Broker
+	App    *broker.App
+	// Handler is what clients connect to. Tests that want other options than New
+	// has put one of their own here, which they give the kit for its apps.
 	Handler *pusher.Handler
 	// Config is the app. Tests may change it before the first Connect.
 	Config *pusher.App
@@ -45,8 +49,12 @@ type Kit struct {
 // ShutdownTimeout is how long a kit's broker may take to end with its test.
 const ShutdownTimeout = 10 * time.Second
 
+// never is longer than any test lets time pass.
+const never = 100 * 365 * 24 * time.Hour
+
 // New returns a kit whose broker has the given options; it ends with the test,
-// which fails if that takes longer than ShutdownTimeout.
+// which fails if that takes longer than ShutdownTimeout. Clients are not pinged,
+// however long they are silent, and closed at once when the broker shuts down.
 func New(t testing.TB, opts ...broker.Option) *Kit {
 	t.Helper()
 	b, err := broker.New(append([]broker.Option{broker.WithDrainWindow(0)}, opts...)...)
@@ -56,7 +64,8 @@ func New(t testing.TB, opts ...broker.Option) *Kit {
 	kit := &Kit{Broker: b, App: b.App(AppID), Config: &pusher.App{
 		ID: AppID, Key: Key, Secret: Secret, EncryptionMasterKey: []byte(MasterKey),
 	}}
-	kit.Handler = pusher.NewHandler(b, kit)
+	// Clients have no goroutine that could answer a ping.
+	kit.Handler = pusher.NewHandler(b, kit, pusher.WithActivityTimeout(never))
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), ShutdownTimeout)
 		defer cancel()

@@ -56,6 +56,20 @@ func TestTimeStandsStill(t *testing.T) {
 	})
 }
 
+func TestSilentClientsStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t)
+		ann := kit.Connect(t)
+		ann.Subscribe("room")
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		ann.ExpectNothing()
+		_, err := kit.App.Publish(t.Context(), "room", "message", []byte("1"))
+		require.NoError(t, err)
+		ann.Expect("message", "room")
+	})
+}
+
 func TestTheAppCanBeChanged(t *testing.T) {
 	kit := brokertest.New(t)
 	kit.Config.Disabled = true

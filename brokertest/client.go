@@ -40,7 +40,7 @@ type Frame struct {
 // DialOption changes how a client connects.
 type DialOption func(*pusher.Dial)
 
-// WithIP gives the client an address.
+// WithIP gives the client an address, which is 127.0.0.1 otherwise.
 func WithIP(ip string) DialOption { return func(d *pusher.Dial) { d.IP = ip } }
 
 // WithDial changes anything of how the client connects.
@@ -69,10 +69,11 @@ func (k *Kit) Dial(t testing.TB, opts ...DialOption) *Client {
 	return &Client{t: t, kit: k, conn: memory.Connect(k.Handler.Open(t.Context(), d))}
 }
 
-// SocketID is the client's socket ID.
+// SocketID is the client's socket ID; empty for one that Dial returned.
 func (c *Client) SocketID() string { return c.socketID }
 
-// Write sends a message as it is.
+// Write sends a message as it is. It is how to ask for what is refused, where
+// the other methods fail the test.
 func (c *Client) Write(message string) {
 	c.t.Helper()
 	if err := c.conn.Send([]byte(message)); err != nil {
@@ -153,7 +154,8 @@ func (f Frame) Decode(t testing.TB, into any) {
 }
 
 // Subscribe subscribes to a channel, with a valid signature where it needs one,
-// and returns the success message. Presence channels need SubscribeAs.
+// and returns the success message. Presence channels need SubscribeAs, unless the
+// client is signed in. Events of encrypted channels come sealed.
 func (c *Client) Subscribe(channel string) Frame {
 	c.t.Helper()
 	auth := ""
@@ -190,7 +192,8 @@ func (c *Client) Unsubscribe(channel string) {
 }
 
 // SignIn signs the client in as a user who watches others, and returns the
-// success message.
+// success message. Who of those is online follows in a message of its own,
+// pusher_internal:watchlist_events.
 func (c *Client) SignIn(userID string, watchlist ...string) Frame {
 	c.t.Helper()
 	user := map[string]any{"id": userID}
@@ -207,7 +210,9 @@ func (c *Client) SignIn(userID string, watchlist ...string) Frame {
 	return c.Expect("pusher:signin_success", "")
 }
 
-// Trigger sends a client event; its name must start with "client-".
+// Trigger sends a client event to the others on the channel; its name must start
+// with "client-", and data is anything that encoding/json takes. A refusal comes
+// as pusher:error.
 func (c *Client) Trigger(channel, event string, data any) {
 	c.t.Helper()
 	if !strings.HasPrefix(event, "client-") {

@@ -1,9 +1,15 @@
 package brokertest_test
 
 import (
+	"context"
+	"net/http"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/pusher"
 )
 
 func Example() {
@@ -16,5 +22,55 @@ func Example() {
 			t.Fatal(err)
 		}
 		ann.Expect("message", "presence-room")
+	}
+}
+
+// Time that passes takes none: a minute's grace is over at once.
+func ExampleNew_synctest() {
+	_ = func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "presence-*", LeaveGrace: time.Minute}))
+			ann, bob := kit.Connect(t), kit.Connect(t)
+			ann.SubscribeAs("presence-room", "ann", "")
+			bob.SubscribeAs("presence-room", "bob", `{"color":"red"}`)
+			ann.Expect("pusher_internal:member_added", "presence-room")
+			bob.Close()
+			ann.ExpectNothing()
+			time.Sleep(time.Minute + time.Second)
+			synctest.Wait()
+			ann.Expect("pusher_internal:member_removed", "presence-room")
+		})
+	}
+}
+
+// What is refused is written as the client would, since Subscribe wants success.
+func ExampleClient_Write() {
+	_ = func(t *testing.T) {
+		kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+			Subscribe: func(context.Context, *broker.SubscribeRequest) error {
+				return broker.Refuse(http.StatusForbidden, "the room is closed")
+			},
+		}))
+		ann := kit.Connect(t)
+		auth := pusher.SignChannel(kit.Config, ann.SocketID(), "private-room", "")
+		ann.Write(`{"event":"pusher:subscribe","data":{"channel":"private-room","auth":"` + auth + `"}}`)
+		var refusal struct{ Error string }
+		ann.Expect("pusher:subscription_error", "private-room").Decode(t, &refusal)
+		if refusal.Error != "the room is closed" {
+			t.Error(refusal.Error)
+		}
+	}
+}
+
+// Tests of other apps, limits and settings change the kit's app first.
+func ExampleKit_Dial() {
+	_ = func(t *testing.T) {
+		kit := brokertest.New(t)
+		kit.Config.AllowedOrigins = []string{"https://chat.example.com"}
+		eve := kit.Dial(t, brokertest.WithDial(func(d *pusher.Dial) { d.Origin = "https://evil.example.com" }))
+		eve.Expect("pusher:error", "")
+		if code := eve.CloseCode(); code != 4009 {
+			t.Error(code)
+		}
 	}
 }

@@ -51,6 +51,7 @@ func expectSubscriptionError(t *testing.T, c *brokertest.Client, channel, kind s
 
 func TestHandshake(t *testing.T) {
 	kit := brokertest.New(t)
+	kit.Handler = pusher.NewHandler(kit.Broker, kit)
 	c := kit.Dial(t)
 	var hello struct {
 		SocketID        string `json:"socket_id"`
@@ -144,6 +145,7 @@ func TestConnectHookAndRateLimit(t *testing.T) {
 func TestSilentConnectionsArePingedAndClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kit := brokertest.New(t)
+		kit.Handler = pusher.NewHandler(kit.Broker, kit)
 		answers, silent := kit.Connect(t), kit.Connect(t)
 		time.Sleep(pusher.DefaultActivityTimeout + time.Second)
 		synctest.Wait()
