@@ -18,8 +18,9 @@ type PanicError struct {
 func (e *PanicError) Error() string { return fmt.Sprintf("receiver panicked: %v", e.Value) }
 
 // Deliver calls r.Receive with a message. If that panics, it returns a
-// *PanicError: the transport then closes the connection with StatusInternal, and
-// the program with all its other connections goes on.
+// *PanicError: the transport then closes the connection with StatusInternal and
+// hands the error to Closed, and the program with all its other connections goes
+// on.
 func Deliver(r Receiver, data []byte) (err error) {
 	defer func() {
 		if v := recover(); v != nil {

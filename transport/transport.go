@@ -84,10 +84,13 @@ type Receiver interface {
 	Receive(data []byte)
 
 	// Closed is called once, last, when the connection is gone, also if the
-	// peer is half-open and never answers, with the
-	// close code: the one that the peer sent, or, if Close came first, the one
-	// given to Close. Connections that end without a close code report 1006. A
-	// panic is logged, and the program goes on; see DeliverClosed.
+	// peer is half-open and never answers.
+	//
+	// code is the one that the peer sent, or, if Close came first, the one given
+	// to Close; it is StatusAbnormal for a connection that ended without one. err
+	// is for logs: what the transport knows besides, and nil where the peer has
+	// ended the connection with a code. After a panic it wraps what Deliver has
+	// returned. Should Closed panic, that is logged; see DeliverClosed.
 	Closed(code int, err error)
 }
 
