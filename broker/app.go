@@ -125,13 +125,15 @@ func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Du
 // HistoryOption says what to read of a channel's history.
 type HistoryOption func(*storage.ReadOptions)
 
-// Backward reads from newer to older.
+// Backward reads from newer to older; without it, the oldest comes first.
 func Backward() HistoryOption { return func(o *storage.ReadOptions) { o.Backward = true } }
 
-// From reads what is next to a position, in the direction of reading.
+// From reads what is next to a position, in the direction of reading, without the
+// event at the position itself. Without it, reading starts at the oldest event
+// that is kept or, backward, at the newest.
 func From(p Position) HistoryOption { return func(o *storage.ReadOptions) { o.From = p } }
 
-// Limit reads at most n events.
+// Limit reads at most n events; 0, the default, reads all that are kept.
 func Limit(n int) HistoryOption { return func(o *storage.ReadOptions) { o.Limit = n } }
 
 // History reads the events that a channel keeps, oldest first. A forward read

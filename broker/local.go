@@ -23,15 +23,16 @@ type subscribeOptions struct {
 	after  *Position
 }
 
-// WithBuffer sets how many events may wait for the consumer. A consumer that
+// WithBuffer sets how many events may wait for the consumer, at least 1; the
+// default is DefaultBuffer. A consumer that
 // falls further behind gets ErrSlowSubscriber and no more. The past events of
 // WithRewind and After come on top.
 func WithBuffer(events int) SubscribeOption {
 	return func(o *subscribeOptions) { o.buffer = events }
 }
 
-// WithRewind starts with up to n of the events in the channel's history. After
-// goes before it.
+// WithRewind starts with the last n of the events in the channel's history, or as
+// many as it keeps; the default is none. After goes before it.
 func WithRewind(n int) SubscribeOption {
 	return func(o *subscribeOptions) { o.rewind = n }
 }

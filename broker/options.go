@@ -13,7 +13,8 @@ import (
 type Option func(*Broker) error
 
 // WithRules sets how channels behave, by the pattern of their names. The first
-// rule that matches a channel decides.
+// rule that matches a channel decides all of it. Given again, it replaces the
+// rules from before.
 func WithRules(rules ...Rule) Option {
 	return func(b *Broker) error {
 		for i := range rules {
@@ -91,7 +92,9 @@ func WithLogger(log *slog.Logger) Option {
 // lower limit.
 const DefaultMaxEventBytes = 1 << 20
 
-// WithMaxEventBytes sets how many bytes an event's data may have.
+// WithMaxEventBytes sets how many bytes an event's data may have, whoever
+// publishes it; the default is DefaultMaxEventBytes. An event has to fit into the
+// queue of a connection, which is 4 MiB by default.
 func WithMaxEventBytes(n int) Option {
 	return func(b *Broker) error {
 		if n < 1 {

@@ -56,7 +56,9 @@ type App struct {
 // the default.
 type Limits struct {
 	// EventBytes bounds an event's data, in bytes, from clients and over the
-	// HTTP API.
+	// HTTP API. Where it is raised above 32 KiB or so, what an event comes in has
+	// to be as well: RequestBytes, websocket.WithReadLimit and xhr.WithReadLimit,
+	// and above 1 MiB broker.WithMaxEventBytes.
 	EventBytes int
 	// EventNameChars bounds an event's name, in characters, up to 200.
 	EventNameChars int
@@ -73,7 +75,8 @@ type Limits struct {
 	// ClientEventsPerSecond bounds what one connection sends to others; a
 	// negative value sets no bound.
 	ClientEventsPerSecond int
-	// RequestBytes bounds the body of a request to the HTTP API.
+	// RequestBytes bounds the body of a request to the HTTP API, in bytes. It is
+	// at least EventBytes; a batch has to fit as well.
 	RequestBytes int
 }
 
@@ -115,6 +118,12 @@ func (l Limits) withDefaults() Limits {
 
 // Webhook is a URL that is told what happens on an app's channels
 // (https://pusher.com/docs/channels/server_api/webhooks/).
+//
+// It has 4 s to answer with a 2xx status. Otherwise the request is sent again
+// after 1 s, and then after twice as long each time, for 5 minutes. Events on
+// their way out are held in memory, up to 10 000 or 32 MiB for a URL; what is
+// dropped is logged and counted in WebhookStats. A channel that was vacated, or a
+// member who left, is told of 3 s later, and not at all if undone by then.
 type Webhook struct {
 	// URL takes the POST requests.
 	URL string
@@ -123,13 +132,16 @@ type Webhook struct {
 	Events []string
 	// ChannelPrefix restricts the events to channels whose name starts so.
 	ChannelPrefix string
-	// Batch collects events for up to 250 ms, or 20 of them, into one request.
+	// Batch collects events for up to 250 ms, or 20 of them, into one request;
+	// without it, each has a request of its own.
 	Batch bool
-	// Headers are sent besides the protocol's own.
+	// Headers are sent besides the protocol's own, X-Pusher-Key and
+	// X-Pusher-Signature.
 	Headers map[string]string
 }
 
-// The events of webhooks.
+// The events of webhooks, as the protocol has them
+// (https://pusher.com/docs/channels/server_api/webhooks/).
 const (
 	WebhookChannelOccupied   = "channel_occupied"
 	WebhookChannelVacated    = "channel_vacated"
@@ -273,6 +285,9 @@ func (l *Limits) check(path string) error {
 		if f.value < 0 {
 			return &broker.FieldError{Field: path + "Limits." + f.name, Problem: "is negative"}
 		}
+	}
+	if room := l.withDefaults().RequestBytes; l.EventBytes > room {
+		return &broker.FieldError{Field: path + "Limits.EventBytes", Problem: "is more than RequestBytes", Limit: room, Got: l.EventBytes}
 	}
 	return nil
 }

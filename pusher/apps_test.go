@@ -58,6 +58,7 @@ func TestInvalidApps(t *testing.T) {
 		"connections":       {func(a *App) { a.MaxConnections = -1 }, "apps[1].MaxConnections"},
 		"timeout":           {func(a *App) { a.AuthorizationTimeout = -time.Second }, "apps[1].AuthorizationTimeout"},
 		"origin":            {func(a *App) { a.AllowedOrigins = []string{"example.com"} }, "apps[1].AllowedOrigins[0]"},
+		"event bytes":       {func(a *App) { a.Limits.EventBytes = 1<<20 + 1 }, "apps[1].Limits.EventBytes"},
 		"event name":        {func(a *App) { a.Limits.EventNameChars = 201 }, "apps[1].Limits.EventNameChars"},
 		"limit":             {func(a *App) { a.Limits.EventBytes = -1 }, "apps[1].Limits.EventBytes"},
 		"webhook URL":       {func(a *App) { a.Webhooks = []Webhook{{URL: "ftp://x"}} }, "apps[1].Webhooks[0].URL"},

@@ -59,7 +59,8 @@ type options struct {
 type Option func(*options)
 
 // WithActivityTimeout sets how long a connection may be silent before either
-// side pings. It is told to the clients in whole seconds, at least 1.
+// side pings; the default is DefaultActivityTimeout. It is told to the clients in
+// whole seconds, at least 1.
 func WithActivityTimeout(d time.Duration) Option {
 	return func(o *options) { o.activityTimeout = max(d.Truncate(time.Second), time.Second) }
 }
@@ -71,8 +72,9 @@ func WithTrustedProxies(proxies ...netip.Prefix) Option {
 	return func(o *options) { o.trustedProxies = append(o.trustedProxies, proxies...) }
 }
 
-// WithHTTPClient sets the client that delivers webhooks. Its time-out and
-// redirect policy are overridden.
+// WithHTTPClient sets the client that delivers webhooks; the default is
+// http.DefaultClient. Its time-out and redirect policy are overridden: a receiver
+// has 4 s, and no redirect is followed.
 func WithHTTPClient(c *http.Client) Option {
 	return func(o *options) { o.httpClient = c }
 }

@@ -60,17 +60,21 @@ func WithHeartbeat(d time.Duration) Option {
 	return func(s *Server) { s.heartbeat = max(d, time.Second) }
 }
 
-// WithWriteTimeout sets how long a client may take to take in a write.
+// WithWriteTimeout sets how long a client may take to take in a write, before its
+// connection ends. The default is DefaultWriteTimeout, the least is 1 ms.
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
 }
 
-// WithQueueLimits bounds what may wait for one client. Values below 1 count as 1.
+// WithQueueLimits bounds what may wait for one client; the default is
+// transport.DefaultQueueMessages and transport.DefaultQueueBytes. Values below 1
+// count as 1.
 func WithQueueLimits(messages, bytes int) Option {
 	return func(s *Server) { s.queueMessages, s.queueBytes = max(messages, 1), max(bytes, 1) }
 }
 
 // WithMaxConnections bounds the number of connections; clients over it get a 503.
+// The default is DefaultMaxConnections; values below 1 count as 1.
 func WithMaxConnections(n int) Option { return func(s *Server) { s.maxConnections = max(n, 1) } }
 
 // NewServer returns a server without connections. It has no goroutine of its own

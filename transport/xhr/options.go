@@ -21,36 +21,42 @@ const (
 // Option changes a server.
 type Option func(*Server)
 
-// WithMaxSessions bounds the number of sessions; clients over it get a 503.
+// WithMaxSessions bounds the number of sessions; clients over it get a 503. The
+// default is DefaultMaxSessions; values below 1 count as 1.
 func WithMaxSessions(n int) Option { return func(s *Server) { s.maxSessions = max(n, 1) } }
 
 // WithReadLimit bounds the body of a request, in bytes; longer ones get a 413,
 // and the session for which they were meant ends with 1009: a client that was
-// not heard has to know.
+// not heard has to know. The default is DefaultReadLimit; values below 1 count as
+// 1.
 func WithReadLimit(bytes int64) Option { return func(s *Server) { s.readLimit = max(bytes, 1) } }
 
 // WithHeartbeat sets the longest silence on an open response; proxies close
-// silent ones.
+// silent ones. The default is DefaultHeartbeat, the least is 1 s.
 func WithHeartbeat(d time.Duration) Option {
 	return func(s *Server) { s.heartbeat = max(d, time.Second) }
 }
 
 // WithGap sets how long a session lives without a request: between two polls, or
-// while the client opens another response.
+// while the client opens another response. The default is DefaultGap, the least
+// is 1 s.
 func WithGap(d time.Duration) Option { return func(s *Server) { s.gap = max(d, time.Second) } }
 
 // WithReadTimeout sets how long a client may take to send a request's body; then
-// it gets a 408.
+// it gets a 408. The default is DefaultReadTimeout, the least is 1 ms.
 func WithReadTimeout(d time.Duration) Option {
 	return func(s *Server) { s.readTimeout = max(d, time.Millisecond) }
 }
 
-// WithWriteTimeout sets how long a client may take to take in a write.
+// WithWriteTimeout sets how long a client may take to take in a write, before its
+// session ends. The default is DefaultWriteTimeout, the least is 1 ms.
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
 }
 
-// WithQueueLimits sets the bounds of a session's queue.
+// WithQueueLimits bounds what may wait for one client; the default is
+// transport.DefaultQueueMessages and transport.DefaultQueueBytes. Values below 1
+// count as 1.
 func WithQueueLimits(messages, bytes int) Option {
 	return func(s *Server) { s.queueMessages, s.queueBytes = max(messages, 1), max(bytes, 1) }
 }
