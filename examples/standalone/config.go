@@ -25,7 +25,8 @@ import (
 
 // config is what flags and environment say.
 type config struct {
-	addr, prefix    string
+	addr, metrics   string
+	prefix          string
 	certificate     *tls.Certificate
 	app             pusher.App
 	defaultSecret   bool
@@ -76,6 +77,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&c.addr, "addr", getenv("ADDR", "127.0.0.1:6001"), "address to listen on, `host:port` (also ADDR)")
+	flags.StringVar(&c.metrics, "metrics", "", "address to serve counts on, at /metrics in Prometheus' text format, `host:port`; empty serves none")
 	flags.StringVar(&c.prefix, "prefix", "", "`path` to serve under, such as /realtime")
 	certFile := flags.String("tls-cert", "", "`file` with the TLS certificate")
 	keyFile := flags.String("tls-key", "", "`file` with the TLS certificate's key")
@@ -122,6 +124,9 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 
 	if _, _, err := net.SplitHostPort(c.addr); err != nil {
 		return config{}, fmt.Errorf("-addr %q is not host:port", c.addr)
+	}
+	if _, _, err := net.SplitHostPort(c.metrics); err != nil && c.metrics != "" {
+		return config{}, fmt.Errorf("-metrics %q is not host:port", c.metrics)
 	}
 	c.app.AllowedOrigins = list(*origins)
 	if *webhookEvents+*webhookPrefix != "" || *webhookBatch {

@@ -88,6 +88,7 @@ func TestConfigErrors(t *testing.T) {
 		"-addr nowhere":                           `-addr "nowhere" is not host:port`,
 		"-prefix /up{":                            `-prefix "/up{"`,
 		"-prefix /a/../b":                         `-prefix "/a/../b"`,
+		"-metrics 9090":                           `-metrics "9090" is not host:port`,
 		"-history news":                           `-history: "news" has no number of events after a =`,
 		"-history news=many":                      "-history: number of events.*many",
 		"-history news=-1":                        "-history: number of events: -1",

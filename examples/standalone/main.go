@@ -89,6 +89,16 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 	if c.defaultSecret {
 		log.Warn("PUSHER_APP_SECRET is not set: using app-secret, WHICH EVERYBODY KNOWS")
 	}
+	if c.metrics != "" {
+		stop, err := serveMetrics(c.metrics, log, func() map[string]any {
+			s := handler.Stats()
+			return map[string]any{"broker": b.Stats(), "websocket": s.WebSocket, "xhr": s.XHR, "feeds": s.Feeds, "webhooks": s.Webhooks}
+		})
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer stop()
+	}
 	log.Info("serving", "url", url, "app", c.app.ID, "key", c.app.Key, "origins", c.app.AllowedOrigins)
 	started(url)
 
