@@ -11,7 +11,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Where Debian has nginx, which only root's PATH has.
 export PATH := $(PATH):/usr/sbin
 
-## chat: install, build and run the chat example
+## chat: install, build and run the chat example, at ADDR if that is given
 .PHONY: chat
 chat: examples/chat/web/dist
 	go run ./examples/chat -web examples/chat/web/dist

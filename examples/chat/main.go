@@ -4,7 +4,7 @@
 // a product: there are no accounts, and its memory ends with the process.
 //
 //	make chat
-//	go run ./examples/chat -addr 127.0.0.1:8080
+//	go run ./examples/chat -addr 127.0.0.1:8081 # or ADDR=127.0.0.1:8081 make chat
 package main
 
 import (
@@ -29,7 +29,7 @@ const shutdownTimeout = 10 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	err := run(ctx, os.Args[1:], os.Stdout)
 	if errors.Is(err, flag.ErrHelp) {
 		return
@@ -43,7 +43,7 @@ func main() {
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
-	addr := flags.String("addr", "127.0.0.1:8080", "`address` to listen on")
+	addr := flags.String("addr", cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), "`address` to listen on (also ADDR)")
 	web := flags.String("web", filepath.FromSlash("examples/chat/web/dist"), "`folder` of the built page")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -57,6 +57,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
+		err = fmt.Errorf("-addr (or ADDR) %s: %w", *addr, err)
 		return errors.Join(err, c.broker.Shutdown(context.WithoutCancel(ctx)))
 	}
 	server := &http.Server{

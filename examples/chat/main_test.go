@@ -321,7 +321,7 @@ func TestRun(t *testing.T) {
 
 	web := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(web, "index.html"), nil, 0o600))
-	assert.Error(t, run(t.Context(), []string{"-web", web, "-addr", "127.0.0.1:-1"}, io.Discard))
+	assert.ErrorContains(t, run(t.Context(), []string{"-web", web, "-addr", "127.0.0.1:-1"}, io.Discard), "-addr (or ADDR) 127.0.0.1:-1")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
