@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -228,14 +229,16 @@ func (a *App) check(path string) error {
 	case n != 0 && n != masterKeyBytes:
 		return &broker.FieldError{Field: path + "EncryptionMasterKey", Problem: "has not the 32 bytes it must have", Limit: masterKeyBytes, Got: n}
 	case a.MaxConnections < 0:
-		return invalid("MaxConnections", "", "is negative")
+		return invalid("MaxConnections", strconv.Itoa(a.MaxConnections), "is negative")
 	case a.AuthorizationTimeout < 0:
-		return invalid("AuthorizationTimeout", "", "is negative")
+		return invalid("AuthorizationTimeout", a.AuthorizationTimeout.String(), "is negative")
 	case a.Limits.EventNameChars > broker.MaxEventName:
 		return &broker.FieldError{Field: path + "Limits.EventNameChars", Problem: "is too large", Limit: broker.MaxEventName, Got: a.Limits.EventNameChars}
 	}
 	for i, origin := range a.AllowedOrigins {
-		if origin != "*" && !strings.Contains(origin, "://") {
+		// An origin has no path: a pattern with one would match none.
+		_, host, ok := strings.Cut(origin, "://")
+		if origin != "*" && (!ok || host == "" || strings.ContainsAny(host, "/?#")) {
 			return invalid(fmt.Sprintf("AllowedOrigins[%d]", i), origin, `is neither "*" nor scheme://host[:port]`)
 		}
 	}
@@ -243,6 +246,9 @@ func (a *App) check(path string) error {
 		u, err := url.Parse(hook.URL)
 		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
 			return invalid(fmt.Sprintf("Webhooks[%d].URL", i), hook.URL, "is not an http or https URL")
+		}
+		if p := hook.ChannelPrefix; p != "" && p[0] != '#' && broker.CheckChannelName(p) != nil {
+			return invalid(fmt.Sprintf("Webhooks[%d].ChannelPrefix", i), p, "is not how a channel's name may begin")
 		}
 		for name, value := range hook.Headers {
 			if !validHeader(name, value) {
@@ -283,7 +289,7 @@ func (l *Limits) check(path string) error {
 		{"Watchlist", l.Watchlist}, {"RequestBytes", l.RequestBytes},
 	} {
 		if f.value < 0 {
-			return &broker.FieldError{Field: path + "Limits." + f.name, Problem: "is negative"}
+			return &broker.FieldError{Field: path + "Limits." + f.name, Value: strconv.Itoa(f.value), Problem: "is negative"}
 		}
 	}
 	if room := l.withDefaults().RequestBytes; l.EventBytes > room {

@@ -58,6 +58,7 @@ func TestInvalidApps(t *testing.T) {
 		"connections":       {func(a *App) { a.MaxConnections = -1 }, "apps[1].MaxConnections"},
 		"timeout":           {func(a *App) { a.AuthorizationTimeout = -time.Second }, "apps[1].AuthorizationTimeout"},
 		"origin":            {func(a *App) { a.AllowedOrigins = []string{"example.com"} }, "apps[1].AllowedOrigins[0]"},
+		"origin and path":   {func(a *App) { a.AllowedOrigins = []string{"https://example.com/"} }, "apps[1].AllowedOrigins[0]"},
 		"event bytes":       {func(a *App) { a.Limits.EventBytes = 1<<20 + 1 }, "apps[1].Limits.EventBytes"},
 		"event name":        {func(a *App) { a.Limits.EventNameChars = 201 }, "apps[1].Limits.EventNameChars"},
 		"limit":             {func(a *App) { a.Limits.EventBytes = -1 }, "apps[1].Limits.EventBytes"},
@@ -65,6 +66,7 @@ func TestInvalidApps(t *testing.T) {
 		"webhook host":      {func(a *App) { a.Webhooks = []Webhook{{URL: "http:///x"}} }, "apps[1].Webhooks[0].URL"},
 		"webhook no URL":    {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x y/%zz"}} }, "apps[1].Webhooks[0].URL"},
 		"webhook event":     {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Events: []string{"x"}}} }, "apps[1].Webhooks[0].Events"},
+		"webhook prefix":    {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", ChannelPrefix: "presence-*"}} }, "apps[1].Webhooks[0].ChannelPrefix"},
 		"webhook header":    {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Headers: map[string]string{"a b": ""}}} }, "apps[1].Webhooks[0].Headers"},
 		"webhook injection": {func(a *App) { a.Webhooks = []Webhook{{URL: "http://x", Headers: map[string]string{"a": "b\r\nc: d"}}} }, "apps[1].Webhooks[0].Headers"},
 	} {

@@ -41,7 +41,7 @@ func (h *Handler) Open(ctx context.Context, d Dial) transport.Open {
 	return func(conn transport.Conn) transport.Receiver {
 		c, err := h.connect(ctx, conn, d)
 		if err != nil {
-			h.log.Debug("connection refused", "key", d.Key, "ip", d.IP, "origin", d.Origin, "code", err.code, "error", err.message)
+			h.log.Debug("connection refused", "key", d.Key, "ip", d.IP, "origin", d.Origin, "host", d.Host, "code", err.code, "error", err.message)
 			reject(conn, err)
 			return rejected{}
 		}

@@ -222,6 +222,8 @@ func named(err error) error {
 		if strings.HasPrefix(wrong.Field, f.field) {
 			if strings.HasSuffix(wrong.Field, ".Events") {
 				f.flag = "-webhook-events"
+			} else if strings.HasSuffix(wrong.Field, ".ChannelPrefix") {
+				f.flag = "-webhook-channels"
 			}
 			return fmt.Errorf("%s: %w", f.flag, err)
 		}

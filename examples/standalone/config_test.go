@@ -104,6 +104,8 @@ func TestConfigErrors(t *testing.T) {
 		"-activity-timeout -1s":                   "-activity-timeout -1s",
 		"-webhook ftp://a.example":                "-webhook: .*ftp://a.example",
 		"-webhook http://a -webhook-events other": "-webhook-events: .*other",
+		"-webhook http://a -webhook-channels p-*": `-webhook-channels: .*"p-\*"`,
+		"-max-connections -2":                     "-2",
 		"-webhook-batch":                          "need -webhook",
 		"-origins example.com":                    "-origins: .*example.com",
 		"-max-connections -1":                     "-max-connections: .*negative",
