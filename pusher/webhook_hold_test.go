@@ -83,15 +83,17 @@ func TestWebhookHold(t *testing.T) {
 }
 
 func TestWebhookHoldIsBounded(t *testing.T) {
-	var released []string
-	h := newWebhookHold(func(e heldEvent) { released = append(released, e.key.channel) })
-	for i := range maxHeld + 2 {
-		h.add(heldEvent{key: holdKey{channel: fmt.Sprint(i)}})
-	}
-	assert.Equal(t, []string{"0", "1"}, released, "the oldest go early")
-	assert.Equal(t, maxHeld, h.size())
-	h.flush()
-	assert.Len(t, released, maxHeld+2)
+	synctest.Test(t, func(t *testing.T) {
+		var released []string
+		h := newWebhookHold(func(e heldEvent) { released = append(released, e.key.channel) })
+		for i := range maxHeld + 2 {
+			h.add(heldEvent{key: holdKey{channel: fmt.Sprint(i)}})
+		}
+		assert.Equal(t, []string{"0", "1"}, released, "the oldest go early")
+		assert.Equal(t, maxHeld, h.size())
+		h.flush()
+		assert.Len(t, released, maxHeld+2)
+	})
 }
 
 // TestWebhookAlternation lets channels and members come and go. A receiver must
