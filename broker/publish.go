@@ -44,8 +44,8 @@ func (a *App) Publish(ctx context.Context, channel, event string, data []byte, o
 	if len(opts) > 0 {
 		req = req.with(opts)
 	}
-	p, err := a.prepare(ctx, &req)
-	if err != nil {
+	var p prepared
+	if err := a.prepare(ctx, &req, &p); err != nil {
 		return Published{}, err
 	}
 	return p.commit(ctx)
@@ -61,8 +61,9 @@ func (r PublishRequest) with(opts []PublishOption) PublishRequest {
 }
 
 // PublishMany publishes one event to several channels. Nothing is published
-// unless the event is acceptable on all of them. If a store fails, the outcomes
-// of the channels before come with the error.
+// unless the event is acceptable on all of them. Rate limits take what all of
+// them cost together, or nothing: see ratelimit.LimitError. If a store fails, the
+// outcomes of the channels before come with the error.
 func (a *App) PublishMany(ctx context.Context, channels []string, event string, data []byte, opts ...PublishOption) ([]Published, error) {
 	reqs := make([]PublishRequest, len(channels))
 	for i, channel := range channels {
@@ -72,16 +73,23 @@ func (a *App) PublishMany(ctx context.Context, channels []string, event string, 
 }
 
 // PublishBatch publishes several events in their order. Nothing is published
-// unless all of them are acceptable; an error then names the first that is not.
+// unless all of them are acceptable; a *BatchError then names the first that is
+// not. Rate limits are asked for all of them together.
 // If a store fails, the outcomes of the events before come with the error.
 func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Published, error) {
 	ready := make([]prepared, len(reqs))
 	for i := range reqs {
-		p, err := a.prepare(ctx, &reqs[i])
-		if err != nil {
+		if err := a.accept(ctx, &reqs[i], &ready[i]); err != nil {
 			return nil, &BatchError{Index: i, Err: err}
 		}
-		ready[i] = p
+	}
+	if err := a.broker.allLimited(ctx, ready); err != nil {
+		return nil, err
+	}
+	for i := range ready {
+		if err := ready[i].seal(); err != nil {
+			return nil, &BatchError{Index: i, Err: err}
+		}
 	}
 	done := make([]Published, 0, len(reqs))
 	for i := range ready {
@@ -114,15 +122,29 @@ type prepared struct {
 	name    string
 	data    []byte
 	json    bool
+	plain   bool // data has to be sealed
 	exclude string
 	keep    Retention
 	key     string
 }
 
-func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error) {
+func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) error {
+	if err := a.accept(ctx, req, p); err != nil {
+		return err
+	}
+	if a.broker.limits != nil {
+		if err := a.broker.limited(ctx, p.limit()); err != nil {
+			return err
+		}
+	}
+	return p.seal()
+}
+
+// accept asks the hooks and checks the event.
+func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) error {
 	b := a.broker
 	if b.stopped.Load() {
-		return prepared{}, ErrShutdown
+		return ErrShutdown
 	}
 	req.App = a.id
 	publishHook := func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }
@@ -130,37 +152,50 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest) (prepared, error
 		// A copy, since what hooks are given is allocated.
 		asked := *req
 		if err := decide(ctx, b, publishHook, &asked); err != nil {
-			return prepared{}, err
+			return err
 		}
 		*req = asked
 	}
 	if err := CheckChannelName(req.Channel); err != nil {
-		return prepared{}, b.refusal(err)
+		return b.refusal(err)
 	}
 	if err := b.checkEvent(req.Event, req.Data, req.JSON); err != nil {
-		return prepared{}, b.refusal(err)
+		return b.refusal(err)
 	}
 	ch := storage.ChannelID{App: a.id, Name: req.Channel}
 	kind, rule := KindOf(req.Channel), b.rule(ch)
 	if rule.Publishers == OnlyClients {
-		return prepared{}, b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
+		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
 	}
-	if b.limits != nil {
-		limit := ratelimit.Request{Action: ratelimit.Publish, App: a.id, Channel: req.Channel, Event: req.Event, Size: len(req.Data)}
-		if err := b.limited(ctx, limit); err != nil {
-			return prepared{}, err
-		}
+	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
+		plain:   kind.Base() == Encrypted && !req.Sealed,
+		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey}
+	return nil
+}
+
+// limit is what rate limits are asked about.
+func (p *prepared) limit() ratelimit.Request {
+	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.App, Channel: p.channel.Name, Event: p.name, Size: len(p.data)}
+}
+
+// allLimited asks the rate limits about several events at once.
+func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
+	if b.limits == nil {
+		return nil
 	}
-	data := req.Data
-	if kind.Base() == Encrypted && !req.Sealed {
-		sealed, err := b.seal(ch, data)
-		if err != nil {
-			return prepared{}, err
-		}
-		data = sealed
+	limits := make([]ratelimit.Request, len(events))
+	for i := range events {
+		limits[i] = events[i].limit()
 	}
-	return prepared{broker: b, channel: ch, name: req.Event, data: data, json: req.JSON,
-		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey}, nil
+	if err := b.checkAllLimits(ctx, limits); err != nil {
+		return b.refusal(err)
+	}
+	return nil
+}
+
+func (b *Broker) checkAllLimits(ctx context.Context, reqs []ratelimit.Request) (err error) {
+	defer b.caught("rate limit", &err)
+	return b.limits.CheckAll(ctx, reqs)
 }
 
 func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {
@@ -176,16 +211,21 @@ func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {
 	return nil
 }
 
-func (b *Broker) seal(ch storage.ChannelID, data []byte) ([]byte, error) {
-	c := b.cipher.Load()
+// seal encrypts data that has to be.
+func (p *prepared) seal() error {
+	if !p.plain {
+		return nil
+	}
+	c := p.broker.cipher.Load()
 	if c == nil {
-		return nil, fmt.Errorf("%w: channel %q", ErrNoCipher, ch.Name)
+		return fmt.Errorf("%w: channel %q", ErrNoCipher, p.channel.Name)
 	}
-	sealed, err := (*c).Seal(ch.App, ch.Name, data)
+	sealed, err := (*c).Seal(p.channel.App, p.channel.Name, p.data)
 	if err != nil {
-		return nil, fmt.Errorf("seal event for channel %q: %w", ch.Name, err)
+		return fmt.Errorf("seal event for channel %q: %w", p.channel.Name, err)
 	}
-	return sealed, nil
+	p.data = sealed
+	return nil
 }
 
 func (p *prepared) commit(ctx context.Context) (Published, error) {

@@ -301,7 +301,7 @@ func (s *Session) takeClientEvent() error {
 	if d.OK {
 		return nil
 	}
-	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: s.clientEventRate, RetryAfter: d.RetryAfter}
+	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: s.clientEventRate, Cost: 1, RetryAfter: d.RetryAfter}
 }
 
 // limited asks the broker's rate limits.

@@ -227,6 +227,14 @@ func TestPublishLimitsAndHooks(t *testing.T) {
 	w := a.post("/events", `{"name":"m","data":"x","channel":"a"}`)
 	a.expectError(w, 429, "retry in")
 	assert.Equal(t, "1", w.Header().Get("Retry-After"))
+	for path, body := range map[string]string{
+		"/events":       `{"name":"m","data":"x","channels":["a","b","c"]}`,
+		"/batch_events": `{"batch":[{"name":"m","data":"x","channel":"a"},{"name":"m","data":"x","channel":"a"},{"name":"m","data":"x","channel":"b"}]}`,
+	} {
+		w := a.post(path, body)
+		a.expectError(w, 413, "3 at once is more than the rate limit ever lets through: a burst has at most 2")
+		assert.NotContains(t, w.Header(), "Retry-After")
+	}
 	require.NoError(t, a.broker.Shutdown(t.Context()))
 	a.expectError(a.post("/events", `{"name":"m","data":"x","channel":"a"}`), 503, "shut down")
 }

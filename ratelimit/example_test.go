@@ -64,7 +64,7 @@ func ExampleRule() {
 	// sent
 	// too fast: chat bytes
 	// sent
-	// too large: chat bytes: rate limit of 64 per second reached, a burst has at most 4096
+	// too large: chat bytes: 5000 at once is more than the rate limit ever lets through: a burst has at most 4096, at 64 per second
 	// sent
 }
 

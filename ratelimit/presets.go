@@ -13,7 +13,8 @@ func ClientEventsPerSession(rate float64, burst int) Rule {
 }
 
 // PublishesPerApp limits the events published to an app, by its HTTP API or from
-// Go: rate per second, and burst at once. An event to ten channels counts as ten.
+// Go: rate per second, and burst at once. An event to ten channels counts as ten,
+// and is always refused where burst is less.
 func PublishesPerApp(rate float64, burst int) Rule {
 	return Rule{Name: "publishes per app", Action: Publish, Limit: Limit{rate, burst}, By: []Field{ByApp}}
 }

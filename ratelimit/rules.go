@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -22,17 +23,22 @@ type LimitError struct {
 	Action Action
 	// Limit is the rule's.
 	Limit Limit
+	// Cost is how many tokens the action takes, or several that were asked for
+	// together.
+	Cost int
 	// RetryAfter is how long to wait, or Never if the action costs more than the
-	// burst.
+	// burst: it has to be made smaller.
 	RetryAfter time.Duration
 }
 
 // Error names the rule and the limit, and says when to try again.
 func (e *LimitError) Error() string {
-	reached := e.Rule + ": rate limit of " + strconv.FormatFloat(e.Limit.Rate, 'f', -1, 32) + " per second reached, "
+	rate := strconv.FormatFloat(e.Limit.Rate, 'f', -1, 32) + " per second"
 	if e.RetryAfter == Never {
-		return reached + "a burst has at most " + strconv.Itoa(e.Limit.Burst)
+		return fmt.Sprintf("%s: %d at once is more than the rate limit ever lets through: a burst has at most %d, at %s",
+			e.Rule, e.Cost, e.Limit.Burst, rate)
 	}
+	reached := e.Rule + ": rate limit of " + rate + " reached, "
 	unit := time.Millisecond
 	if e.RetryAfter < unit {
 		unit = time.Microsecond
@@ -153,40 +159,92 @@ func (r *Rules) Check(ctx context.Context, req Request) error {
 	}
 	var now int64
 	for _, rule := range r.byAction[req.Action] {
-		if rule.Match != nil && !rule.Match(req) {
+		cost := rule.cost(req)
+		if cost <= 0 {
 			continue
 		}
-		cost := 1
-		if rule.Cost != nil {
-			if cost = rule.Cost(req); cost <= 0 {
-				continue
-			}
+		if now == 0 && r.memory != nil {
+			now = sinceStart(time.Now())
 		}
 		var space [256]byte
-		key := append(space[:0], rule.prefix...)
-		for _, f := range rule.By {
-			key = appendField(key, &req, f)
+		if err := r.take(ctx, rule, rule.key(space[:0], &req), now, cost); err != nil {
+			return err
 		}
-		var d Decision
-		if r.memory != nil {
-			if now == 0 {
-				now = sinceStart(time.Now())
-			}
-			d = r.memory.take(maphash.Bytes(r.memory.seed, key), now, rule.Limit, cost)
-		} else {
-			var err error
-			if d, err = r.limiter.Take(ctx, string(key), rule.Limit, cost); err != nil {
-				if ended := ctx.Err(); ended != nil {
-					return fmt.Errorf("rate limit rule %q: %w", rule.Name, ended)
+	}
+	return nil
+}
+
+// CheckAll asks the rules about several requests that are one thing to whoever
+// makes them, such as an event to several channels: what they cost together is
+// taken out of each bucket at once, or not at all. So they are refused for good,
+// with Never, where they can never succeed together.
+func (r *Rules) CheckAll(ctx context.Context, reqs []Request) error {
+	now := sinceStart(time.Now())
+	for action := range r.byAction {
+		for _, rule := range r.byAction[action] {
+			costs := make(map[string]int)
+			var keys []string
+			for i := range reqs {
+				if reqs[i].Action != Action(action) {
+					continue
 				}
-				r.failed(rule.Name, err)
-				continue
+				if cost := rule.cost(reqs[i]); cost > 0 {
+					key := string(rule.key(nil, &reqs[i]))
+					before, known := costs[key]
+					if !known {
+						keys = append(keys, key)
+					}
+					costs[key] = before + min(cost, math.MaxInt-before)
+				}
+			}
+			for _, key := range keys {
+				if err := r.take(ctx, rule, []byte(key), now, costs[key]); err != nil {
+					return err
+				}
 			}
 		}
-		if !d.OK {
-			rule.refused.Add(1)
-			return &LimitError{Rule: rule.Name, Action: req.Action, Limit: rule.Limit, RetryAfter: d.RetryAfter}
+	}
+	return nil
+}
+
+// cost returns how many tokens a request of the rule's action takes.
+func (r *rule) cost(req Request) int {
+	switch {
+	case r.Match != nil && !r.Match(req):
+		return 0
+	case r.Cost != nil:
+		return r.Cost(req)
+	}
+	return 1
+}
+
+// key appends the key of a request's bucket.
+func (r *rule) key(b []byte, req *Request) []byte {
+	b = append(b, r.prefix...)
+	for _, f := range r.By {
+		b = appendField(b, req, f)
+	}
+	return b
+}
+
+// take takes tokens out of a bucket. now is the time if the buckets are in memory.
+func (r *Rules) take(ctx context.Context, rule *rule, key []byte, now int64, cost int) error {
+	var d Decision
+	if r.memory != nil {
+		d = r.memory.take(maphash.Bytes(r.memory.seed, key), now, rule.Limit, cost)
+	} else {
+		var err error
+		if d, err = r.limiter.Take(ctx, string(key), rule.Limit, cost); err != nil {
+			if ended := ctx.Err(); ended != nil {
+				return fmt.Errorf("rate limit rule %q: %w", rule.Name, ended)
+			}
+			r.failed(rule.Name, err)
+			return nil
 		}
+	}
+	if !d.OK {
+		rule.refused.Add(1)
+		return &LimitError{Rule: rule.Name, Action: rule.Action, Limit: rule.Limit, Cost: cost, RetryAfter: d.RetryAfter}
 	}
 	return nil
 }

@@ -33,7 +33,7 @@ func TestCheck(t *testing.T) {
 		assert.ErrorIs(t, err, ErrLimited)
 		var limited *LimitError
 		require.True(t, errors.As(fmt.Errorf("wrapped: %w", err), &limited))
-		assert.Equal(t, &LimitError{Rule: "connections per IP", Action: Connect, Limit: Limit{10, 1}, RetryAfter: 30 * time.Millisecond}, limited)
+		assert.Equal(t, &LimitError{Rule: "connections per IP", Action: Connect, Limit: Limit{10, 1}, Cost: 1, RetryAfter: 30 * time.Millisecond}, limited)
 
 		req.IP = "192.0.2.2"
 		assert.NoError(t, r.Check(t.Context(), req))
@@ -58,9 +58,9 @@ func TestLimitErrorText(t *testing.T) {
 		{Limit{1e6, 1}, 1234567 * time.Nanosecond, "x: rate limit of 1000000 per second reached, retry in 1ms"},
 		{Limit{1e6, 1}, 1500 * time.Nanosecond, "x: rate limit of 1000000 per second reached, retry in 2µs"},
 		{Limit{1.0 / 6, 1}, 6*time.Second + 1, "x: rate limit of 0.16666667 per second reached, retry in 6s"},
-		{Limit{1000, 50}, Never, "x: rate limit of 1000 per second reached, a burst has at most 50"},
+		{Limit{1000, 50}, Never, "x: 100 at once is more than the rate limit ever lets through: a burst has at most 50, at 1000 per second"},
 	} {
-		assert.EqualError(t, &LimitError{Rule: "x", Limit: c.limit, RetryAfter: c.after}, c.want)
+		assert.EqualError(t, &LimitError{Rule: "x", Limit: c.limit, Cost: 100, RetryAfter: c.after}, c.want)
 	}
 }
 
@@ -82,6 +82,42 @@ func TestRulesGoInOrder(t *testing.T) {
 		assert.Equal(t, []string{"second", "second", "first"}, names(), "what first took stays taken")
 		assert.Equal(t, map[string]int64{"first": 1, "second": 2}, r.Refused())
 	})
+}
+
+func TestSeveralRequestsAreOne(t *testing.T) {
+	for name, limiter := range map[string]Limiter{"memory": nil, "other": struct{ Limiter }{NewMemory()}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := mustNew(t, limiter,
+					Rule{Name: "events", Action: Publish, Limit: Limit{1, 10}, By: []Field{ByApp}},
+					Rule{Name: "of a channel", Action: Publish, Limit: Limit{1, 4}, By: []Field{ByChannel}},
+				)
+				check := func(channels ...string) error {
+					var reqs []Request
+					for _, ch := range channels {
+						reqs = append(reqs, Request{Action: Publish, App: "1", Channel: ch})
+					}
+					return r.CheckAll(t.Context(), reqs)
+				}
+				var limited *LimitError
+				require.NoError(t, check())
+				require.ErrorAs(t, check(strings.Split("abcdefghijk", "")...), &limited)
+				assert.Equal(t, &LimitError{Rule: "events", Action: Publish, Limit: Limit{1, 10}, Cost: 11, RetryAfter: Never}, limited)
+				require.NoError(t, check(strings.Split("abcdefgaab", "")...), "what can never succeed has taken nothing")
+				require.ErrorAs(t, check("h", "i"), &limited)
+				assert.Equal(t, 2*time.Second, limited.RetryAfter)
+				time.Sleep(2 * time.Second)
+				require.NoError(t, check("h", "i"))
+				time.Sleep(time.Minute)
+				require.ErrorAs(t, check("a", "a", "b", "a", "a", "a"), &limited)
+				assert.Equal(t, "of a channel", limited.Rule)
+				assert.Equal(t, 5, limited.Cost)
+			})
+		})
+	}
+	huge := mustNew(t, nil, Rule{Name: "huge", Action: Publish, Limit: Limit{1, 10}, Cost: func(Request) int { return math.MaxInt }})
+	assert.ErrorIs(t, huge.CheckAll(t.Context(), make([]Request, 2)), nil, "no action has no rules")
+	assert.ErrorIs(t, huge.CheckAll(t.Context(), []Request{{Action: Publish}, {Action: Publish}}), ErrLimited)
 }
 
 func TestMatchAndCost(t *testing.T) {
