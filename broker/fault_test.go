@@ -24,6 +24,7 @@ type faulty struct {
 	read     func()
 	appended func()
 	leave    func()
+	joined   func(ch storage.ChannelID, userID string)
 	err      error
 }
 
@@ -40,6 +41,14 @@ func (f *faulty) Append(ctx context.Context, ch storage.ChannelID, ev *storage.E
 		f.appended()
 	}
 	return out, err
+}
+
+func (f *faulty) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+	first, err := f.Store.Join(ctx, ch, conn, m, max)
+	if f.joined != nil {
+		f.joined(ch, m.UserID)
+	}
+	return first, err
 }
 
 func (f *faulty) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
@@ -229,6 +238,34 @@ func TestASubscriptionThatEndsEarlyLetsItsContextGo(t *testing.T) {
 		}
 		assert.ErrorIs(t, last, broker.ErrSlowSubscriber)
 		assert.Zero(t, watched.waiting)
+	})
+}
+
+func TestAWatcherHearsOfEachChangeOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stored, release := make(chan struct{}), make(chan struct{})
+		store := &faulty{Store: memory.New()}
+		store.joined = func(_ storage.ChannelID, userID string) {
+			if userID == "bob" {
+				close(stored)
+				<-release
+			}
+		}
+		kit := brokertest.New(t, broker.WithPresence(store))
+		ann, bob := kit.Connect(t), kit.Connect(t)
+		go bob.SignIn("bob")
+		<-stored // but nobody was told yet
+		go ann.SignIn("ann", "cleo", "bob", "a\x00")
+		synctest.Wait()
+		cleo := kit.Connect(t)
+		cleo.SignIn("cleo")
+		close(release)
+		synctest.Wait()
+		assert.JSONEq(t, `{"events":[{"name":"online","user_ids":["cleo","bob"]},{"name":"offline","user_ids":["a\u0000"]}]}`,
+			ann.Expect("pusher_internal:watchlist_events", "").Data, "cleo's sign-in came before anything was told")
+		ann.ExpectNothing()
+		cleo.Close()
+		assert.JSONEq(t, `{"events":[{"name":"offline","user_ids":["cleo"]}]}`, ann.Expect("pusher_internal:watchlist_events", "").Data)
 	})
 }
 

@@ -38,8 +38,11 @@ type Session struct {
 	subs  map[string]*subscription // guarded by op
 	ended bool                     // guarded by op
 
-	// news keeps what a session hears of the users it watches in order.
+	// news keeps what a session hears of the users it watches in order. It is
+	// taken after the tracker's order of presence changes.
 	news sync.Mutex
+	// Which of them are online until the session has been told; nil from then on.
+	watched map[string]bool // guarded by news
 }
 
 // User is who a session is signed in as.

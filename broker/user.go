@@ -64,15 +64,55 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 // their changes.
 func (s *Session) watch(ctx context.Context, userIDs []string) {
 	b := s.broker
+	watched := make(map[string]bool, len(userIDs))
+	s.news.Lock()
+	s.watched = watched
+	s.news.Unlock()
+	var err error
+	for _, id := range userIDs {
+		if CheckUserID(id) != nil {
+			continue // nobody ever signs in as that
+		}
+		if err == nil {
+			err = b.tracker.Observe(ctx, s.app, id, func(online bool) {
+				s.hear(id, online)
+				b.watchers.Add(s, s.app, id)
+			})
+		}
+		if err != nil {
+			b.watchers.Add(s, s.app, id)
+		}
+	}
 	s.news.Lock()
 	defer s.news.Unlock()
-	b.watchers.Add(s, s.app, userIDs...)
-	online, offline, err := b.tracker.Online(ctx, s.app, userIDs)
+	s.watched = nil
 	if err != nil {
 		_ = b.storeFailed("watchlist", onlineIn(s.app), err)
 		return
 	}
+	var online, offline []string
+	for _, id := range userIDs {
+		if watched[id] {
+			online = append(online, id)
+		} else {
+			offline = append(offline, id)
+		}
+	}
 	s.Send(s.protocol.Watchlist(online, offline))
+}
+
+// hear tells the session of a user it watches, or keeps that for what watch tells.
+func (s *Session) hear(userID string, online bool) {
+	s.news.Lock()
+	defer s.news.Unlock()
+	switch ids := []string{userID}; {
+	case s.watched != nil:
+		s.watched[userID] = online
+	case online:
+		s.Send(s.protocol.Watchlist(ids, nil))
+	default:
+		s.Send(s.protocol.Watchlist(nil, ids))
+	}
 }
 
 // signOut undoes SignIn. The caller holds s.op.
@@ -96,14 +136,7 @@ func (s *Session) signOut() {
 // userChanged tells the watchers and the hooks.
 func (b *Broker) userChanged(change UserChange, online bool) {
 	for _, w := range b.watchers.Of(change.App, change.UserID) {
-		ids := []string{change.UserID}
-		w.news.Lock()
-		if online {
-			w.Send(w.protocol.Watchlist(ids, nil))
-		} else {
-			w.Send(w.protocol.Watchlist(nil, ids))
-		}
-		w.news.Unlock()
+		w.hear(change.UserID, online)
 	}
 	if online {
 		inform(b, func(h *Hooks) func(UserChange) { return h.UserOnline }, change)

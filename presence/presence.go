@@ -228,6 +228,23 @@ func (t *Tracker) Online(ctx context.Context, app string, userIDs []string) (onl
 	return online, offline, nil
 }
 
+// Observe calls seen with whether the user is online in the app, before any other
+// change of that on this node. seen must not call the tracker, and is not called
+// after an error.
+func (t *Tracker) Observe(ctx context.Context, app, userID string, seen func(online bool)) error {
+	ch := storage.ChannelID{App: app}
+	order, err := t.lock(ctx, ch, userID)
+	if err != nil {
+		return err
+	}
+	defer order.Unlock()
+	online, err := t.store.IsMember(ctx, ch, userID)
+	if err == nil {
+		seen(online)
+	}
+	return err
+}
+
 // LastSeen returns when the user was last on the channel; see storage.Presence.
 func (t *Tracker) LastSeen(ctx context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
 	return t.store.LastSeen(ctx, ch, userID)
