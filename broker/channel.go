@@ -29,12 +29,13 @@ type channel struct {
 	broker  *Broker
 	reading bool // guarded by mu: subs is being read without mu and may only be appended to
 	gone    bool // guarded by mu: no longer in the registry
+	kind    Kind
 
-	kind     Kind
 	sessions int         // guarded by mu: how many of subs belong to sessions
 	counting *time.Timer // guarded by mu: announces the count when it fires
 	id       storage.ChannelID
 	rule     *Rule
+	failed   *failedAppends // guarded by the channel's storing order; nil if there are none
 }
 
 func newChannel(b *Broker, id storage.ChannelID) *channel {
@@ -58,6 +59,9 @@ type delivery struct {
 	protocol Protocol
 	message  *transport.Message
 	others   map[Protocol]*transport.Message
+
+	// more says that another event follows before anything is to be flushed.
+	more bool
 
 	// lone says that only one subscriber gets it, and later is the connection
 	// that is then to be flushed, if any.
@@ -100,7 +104,7 @@ func (c *channel) fanOut(d *delivery) {
 	subs := c.subs
 	c.reading = true
 	c.mu.Unlock()
-	d.lone = d.event != nil && lone(subs, d.exclude)
+	d.lone = d.event != nil && !d.more && lone(subs, d.exclude)
 	for _, s := range subs {
 		s.deliver(d)
 	}

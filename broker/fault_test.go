@@ -23,22 +23,34 @@ type faulty struct {
 	*memory.Store
 	read     func()
 	appended func()
-	leave    func()
-	joined   func(ch storage.ChannelID, userID string)
-	err      error
+	// appendErr and readErr are the errors of appends that have happened, and of
+	// reads; lost of appends that have not.
+	appendErr, readErr, lost error
+	leave                    func()
+	joined                   func(ch storage.ChannelID, userID string)
+	err                      error
 }
 
 func (f *faulty) Read(ctx context.Context, ch storage.ChannelID, opts storage.ReadOptions) (storage.Page, error) {
 	if f.read != nil {
 		f.read()
 	}
+	if f.readErr != nil {
+		return storage.Page{}, f.readErr
+	}
 	return f.Store.Read(ctx, ch, opts)
 }
 
 func (f *faulty) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	if f.lost != nil {
+		return storage.Appended{}, f.lost
+	}
 	out, err := f.Store.Append(ctx, ch, ev, opts)
 	if f.appended != nil {
 		f.appended()
+	}
+	if f.appendErr != nil {
+		return storage.Appended{}, f.appendErr
 	}
 	return out, err
 }

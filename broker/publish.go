@@ -29,14 +29,17 @@ func Exclude(socketID string) PublishOption {
 }
 
 // IdempotencyKey makes a retry of the publish to the same channel within 5
-// minutes a no-op that returns the first position.
+// minutes a no-op that returns the first position. A retry after an error hands
+// the event out if the store had taken it but nobody was told.
 func IdempotencyKey(key string) PublishOption {
 	return func(r *PublishRequest) { r.IdempotencyKey = key }
 }
 
 // Publish publishes an event to a channel. When it returns, the event is in the
 // channel's history, if that keeps any, and in the queue of every subscriber. On
-// an encrypted channel the data is sealed first. data is taken over: it must not
+// an encrypted channel the data is sealed first. After an error of the store it
+// may be in the history all the same: then subscribers get it, in its place, with
+// the next publish to the channel that succeeds, be it the retry. data is taken over: it must not
 // be changed afterwards. Errors wrap ErrInvalid, ErrRefused, ErrNoCipher,
 // ErrShutdown or ratelimit.ErrLimited, or are the store's.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
@@ -272,15 +275,30 @@ func (b *Broker) append(ctx context.Context, ch storage.ChannelID, ev *Event, ex
 	}
 	defer order.Unlock()
 	appended, err := b.history.Append(ctx, ch, ev, opts)
+	c := b.channels.load(ch)
 	if err != nil {
+		if c != nil {
+			c.appendFailed(ev, opts.IdempotencyKey, exclude)
+		}
 		return Published{}, nil, b.storeFailed("history append", ch, err)
 	}
 	done := Published(appended)
+	if c != nil && c.failed != nil {
+		retried, err := b.handOutFailed(ctx, c, ev, exclude, opts, done)
+		if err != nil {
+			// This event has to wait with the others, or it would overtake them.
+			c.appendFailed(ev, opts.IdempotencyKey, exclude)
+			return Published{}, nil, err
+		}
+		if retried {
+			return Published{Position: done.Position}, nil, nil
+		}
+	}
 	if done.Duplicate {
 		return done, nil, nil
 	}
 	ev.Position = done.Position
-	return done, b.handOut(b.channels.load(ch), ev, exclude), nil
+	return done, b.handOut(c, ev, exclude), nil
 }
 
 // handOut hands an event to every subscriber of a channel but exclude. c is nil

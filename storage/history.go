@@ -23,6 +23,10 @@ type History interface {
 	// store makes it. The store keeps its own copy of *ev and neither changes nor
 	// keeps ev itself; it may keep ev.Data, which must not be changed any more.
 	//
+	// After an error the event may have been appended or not: the caller finds out
+	// from Read, or with a retry by its idempotency key. A store that knows that it
+	// was appended returns no error.
+	//
 	// With an idempotency key that was used on the channel within the window,
 	// nothing is appended and the first event's position is returned with
 	// Duplicate set; a concurrent call with the same key waits for the first.

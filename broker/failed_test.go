@@ -1,0 +1,114 @@
+package broker_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/storage/memory"
+)
+
+// failing starts a broker that keeps n events in a store whose calls can fail.
+func failing(t *testing.T, n int) (*faulty, *brokertest.Kit) {
+	store := &faulty{Store: memory.New()}
+	return store, brokertest.New(t, keeping(n), broker.WithHistory(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
+}
+
+func TestARetryHandsOutWhatTheStoreHadTaken(t *testing.T) {
+	for _, n := range []int{0, 10} {
+		t.Run(fmt.Sprintf("history of %d", n), func(t *testing.T) {
+			store, kit := failing(t, n)
+			ann, bob := kit.Connect(t), kit.Connect(t)
+			ann.Subscribe("room")
+			bob.Subscribe("room")
+			local := kit.App.Subscribe(t.Context(), "room")
+			send := func() (broker.Published, error) {
+				return kit.App.Publish(t.Context(), "room", "message", []byte("1"), broker.IdempotencyKey("k"), broker.Exclude(bob.SocketID()))
+			}
+			store.appendErr = assert.AnError
+			_, err := send()
+			require.ErrorIs(t, err, assert.AnError)
+			ann.ExpectNothing()
+
+			store.appendErr = nil
+			done, err := send()
+			require.NoError(t, err)
+			assert.False(t, done.Duplicate, "it has gone out only now")
+			assert.EqualValues(t, 1, done.Position.Offset)
+			assert.Equal(t, "1", ann.Expect("message", "room").Data)
+			for ev := range local {
+				assert.Equal(t, done.Position, ev.Position)
+				break
+			}
+			done, err = send()
+			require.NoError(t, err)
+			assert.True(t, done.Duplicate)
+			ann.ExpectNothing()
+			bob.ExpectNothing()
+			assert.EqualValues(t, 1, kit.Broker.Stats().Published)
+		})
+	}
+}
+
+func TestWhatTheStoreHadTakenGoesOutInItsPlace(t *testing.T) {
+	store, kit := failing(t, 100)
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.Subscribe("private-room")
+	bob.Subscribe("private-room")
+	local := kit.App.Subscribe(t.Context(), "private-room")
+	fail := func(data string, opts ...broker.PublishOption) {
+		_, err := kit.App.Publish(t.Context(), "private-room", "message", []byte(data), opts...)
+		require.ErrorIs(t, err, assert.AnError)
+	}
+	publish(t, kit.App, "private-room", 1, 1)
+	store.appendErr = assert.AnError
+	fail("2", broker.IdempotencyKey("k"))
+	ann.Trigger("private-room", "client-x", "3")
+	store.appendErr, store.lost = nil, assert.AnError
+	fail("lost")
+	store.lost, store.readErr = nil, assert.AnError
+	fail("4")
+	assert.Contains(t, ann.Expect("message", "private-room").Raw, "1")
+	ann.Expect("pusher:error", "")
+	ann.ExpectNothing()
+
+	// Who subscribes now has some of it in the past already.
+	store.readErr = nil
+	late := kit.App.Subscribe(t.Context(), "private-room", broker.WithRewind(2))
+	publish(t, kit.App, "private-room", 5, 5)
+	done, err := kit.App.Publish(t.Context(), "private-room", "message", []byte("2"), broker.IdempotencyKey("k"))
+	require.NoError(t, err)
+	assert.True(t, done.Duplicate)
+	assert.Equal(t, []string{"1", "2", "3", "4", "5"}, take(t, local, 5))
+	assert.Equal(t, []string{"3", "4", "5"}, take(t, late, 3))
+	for _, want := range []string{"2", "4", "5"} { // 3 was ann's own
+		assert.Equal(t, want, ann.Expect("message", "private-room").Data)
+	}
+	for _, want := range []string{"1", "2"} {
+		assert.Equal(t, want, bob.Expect("message", "private-room").Data)
+	}
+	bob.Expect("client-x", "private-room")
+	ann.ExpectNothing()
+}
+
+func TestOnlyTheLatestFailuresAreRemembered(t *testing.T) {
+	store, kit := failing(t, 1000)
+	ann := kit.Connect(t)
+	ann.Subscribe("room")
+	store.appendErr = assert.AnError
+	for i := range 100 {
+		_, err := kit.App.Publish(t.Context(), "room", "message", fmt.Append(nil, i))
+		require.Error(t, err)
+	}
+	store.appendErr = nil
+	publish(t, kit.App, "room", 100, 100)
+	for i := 36; i <= 100; i++ {
+		assert.Equal(t, fmt.Sprint(i), ann.Expect("message", "room").Data)
+	}
+	ann.ExpectNothing()
+}
