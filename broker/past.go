@@ -16,8 +16,8 @@ func covered(p, last Position) bool {
 }
 
 // past returns the events with which a new subscription to the channel starts,
-// oldest first: up to rewind of them, and on a cache channel the last one.
-// With after it is every event after that position.
+// oldest first: up to rewind of them, and on a cache channel the last one, as far
+// as they fit. With after it is every event after that position.
 func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position) ([]Event, error) {
 	if after != nil {
 		return b.missed(ctx, ch, *after, 0)
@@ -29,11 +29,17 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 	if limit == 0 {
 		return nil, nil
 	}
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: limit})
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: min(limit, maxPastEvents)})
 	if err != nil {
 		return nil, b.storeFailed("history read", ch, err)
 	}
-	events := page.Events
+	events, bytes := page.Events, 0
+	for i := range events {
+		if bytes += len(events[i].Data); i > 0 && bytes > maxPastBytes {
+			events = events[:i]
+			break
+		}
+	}
 	if rewind == 0 && len(events) > 0 && time.Since(events[0].Time) >= rule.cacheTTL() {
 		events = nil
 	}
@@ -41,11 +47,12 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 	return events, nil
 }
 
-// What a session has missed goes into the queue of its connection at once. More
-// than these bounds is a gap: it would not fit, now or ever again.
+// Past events go into the queue of a session's connection at once, and more than
+// these bounds would not fit, now or ever again. A rewind is cut short there; what
+// was missed is a gap.
 const (
-	maxMissedEvents = transport.DefaultQueueMessages / 2
-	maxMissedBytes  = transport.DefaultQueueBytes / 2 // of data, which grows when it is encoded
+	maxPastEvents = transport.DefaultQueueMessages / 2
+	maxPastBytes  = transport.DefaultQueueBytes / 2 // of data, which grows when it is encoded
 )
 
 // missed returns up to limit of the events after a position; 0 means all.
@@ -64,9 +71,9 @@ func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Positio
 	for i := range page.Events {
 		bytes += len(page.Events[i].Data)
 	}
-	if events > maxMissedEvents || bytes > maxMissedBytes {
+	if events > maxPastEvents || bytes > maxPastBytes {
 		return nil, fmt.Errorf("%w: channel %q: %d events were missed, the limit is %d, or %d bytes",
-			storage.ErrGap, ch.Name, events, maxMissedEvents, maxMissedBytes)
+			storage.ErrGap, ch.Name, events, maxPastEvents, maxPastBytes)
 	}
 	return page.Events, nil
 }

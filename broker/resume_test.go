@@ -10,6 +10,33 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
+// filled publishes so many events of so many bytes and returns the position of one
+// before them.
+func filled(t *testing.T, events, bytes int) (*broker.Broker, broker.Position) {
+	br := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 10_000}, Rewind: 10_000}), broker.WithMaxEventBytes(3<<20))
+	app := br.App("1")
+	first, err := app.Publish(t.Context(), "room", "message", data)
+	require.NoError(t, err)
+	for range events {
+		_, err := app.Publish(t.Context(), "room", "message", make([]byte, bytes))
+		require.NoError(t, err)
+	}
+	return br, first.Position
+}
+
+// subscribed subscribes a new session and returns how many messages it was sent.
+func subscribed(t *testing.T, br *broker.Broker, after *broker.Position) (sent int, err error) {
+	conn := &sink{}
+	s, err := br.Connect(t.Context(), broker.ConnectOptions{
+		ConnectRequest: broker.ConnectRequest{App: "1"}, Conn: conn, Protocol: &plain{}})
+	require.NoError(t, err)
+	err = s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: "room", After: after})
+	assert.Equal(t, err == nil, s.Subscribed("room"))
+	s.End(1000)
+	require.NoError(t, br.Shutdown(t.Context()))
+	return conn.sent, err
+}
+
 // A client that has missed more than its connection's queue holds would be cut
 // off each time it came back: it is told of a gap instead.
 func TestWhatDoesNotFitIntoAQueueIsAGap(t *testing.T) {
@@ -23,29 +50,31 @@ func TestWhatDoesNotFitIntoAQueueIsAGap(t *testing.T) {
 		"too much":        {events: 3, bytes: 1 << 20, gap: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			br := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 10_000}}))
-			app := br.App("1")
-			first, err := app.Publish(t.Context(), "room", "message", data)
-			require.NoError(t, err)
-			for range tc.events {
-				_, err := app.Publish(t.Context(), "room", "message", make([]byte, tc.bytes))
-				require.NoError(t, err)
-			}
-			conn := &sink{}
-			s, err := br.Connect(t.Context(), broker.ConnectOptions{
-				ConnectRequest: broker.ConnectRequest{App: "1"}, Conn: conn, Protocol: &plain{}})
-			require.NoError(t, err)
-			err = s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: "room", After: &first.Position})
+			br, first := filled(t, tc.events, tc.bytes)
+			sent, err := subscribed(t, br, &first)
 			if tc.gap {
 				require.ErrorIs(t, err, storage.ErrGap)
-				assert.Zero(t, conn.sent)
-				assert.False(t, s.Subscribed("room"))
+				assert.Zero(t, sent)
 			} else {
 				require.NoError(t, err)
-				assert.Equal(t, tc.events+1, conn.sent, "the confirmation and what was missed")
+				assert.Equal(t, tc.events+1, sent, "the confirmation and what was missed")
 			}
-			s.End(1000)
-			require.NoError(t, br.Shutdown(t.Context()))
+		})
+	}
+}
+
+// A rewind that does not fit would cut the client off each time it subscribes.
+func TestARewindIsCutShortWhereItDoesNotFit(t *testing.T) {
+	for name, tc := range map[string]struct{ events, bytes, want int }{
+		"events": {events: 9000, bytes: 1, want: 8192},
+		"bytes":  {events: 9, bytes: 500 << 10, want: 4},
+		"one":    {events: 2, bytes: 3 << 20, want: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			br, _ := filled(t, tc.events, tc.bytes)
+			sent, err := subscribed(t, br, nil)
+			require.NoError(t, err)
+			assert.Equal(t, tc.want+1, sent, "the confirmation and the latest events")
 		})
 	}
 }

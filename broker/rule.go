@@ -27,8 +27,9 @@ type Rule struct {
 	// who are there, and nobody gets it later. On cache channels that always holds.
 	SkipClientEvents bool
 	// Rewind is the number of past events that a new subscriber gets right
-	// after its subscription has succeeded. It needs History. All of them have to
-	// fit into the queue of the subscriber's connection at once.
+	// after its subscription has succeeded. It needs History. They have to fit into
+	// the queue of the subscriber's connection at once: it gets the latest 8192 of
+	// them at most, and no more than 2 MiB of data, but always one.
 	Rewind int
 	// CacheTTL is how long the last event of a cache channel is delivered to
 	// new subscribers; 0 means 30 minutes.
