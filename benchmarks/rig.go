@@ -11,7 +11,7 @@ const (
 	// as lost, and deliveryLimit how long all may take.
 	quietLimit    = 3 * time.Second
 	deliveryLimit = time.Minute
-	// settle is how long a server may come to rest before it is measured.
+	// settle is how long a server may come to rest before it is used or measured.
 	settle = 300 * time.Millisecond
 )
 
@@ -47,6 +47,8 @@ func newRig(peer string, o serverOptions, clients loadOptions) (*rig, error) {
 	if err != nil {
 		return nil, errors.Join(err, server.stop())
 	}
+	// centrifuge answers a subscription just before events reach it.
+	time.Sleep(settle)
 	return &rig{load: l, server: server, dialer: d, perEvent: (clients.conns - clients.stalled) / clients.channels}, nil
 }
 
