@@ -28,7 +28,7 @@ func TestRouters(t *testing.T) {
 			require.NoError(t, err)
 			srv := httptest.NewServer(mount(pusher.NewHandler(b, apps)))
 			defer srv.Close()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			defer func() { require.NoError(t, b.Shutdown(ctx)) }()
 

@@ -44,7 +44,7 @@ func TestTrigger(t *testing.T) {
 
 // TestLargeEvents raises every bound that an event of that size has to pass.
 func TestLargeEvents(t *testing.T) {
-	f := start(t, "-event-bytes", "1000000")
+	f := start(t, "-event-bytes", "300000")
 	ada, bob, client := f.dial(), f.dial(), f.sdk()
 	for _, ws := range []*socket{ada, bob} {
 		ws.ws.SetReadLimit(4 << 20)
@@ -53,13 +53,13 @@ func TestLargeEvents(t *testing.T) {
 		ws.subscribe("private-room", string(answer))
 	}
 	client.OverrideMaxMessagePayloadKB = 2000
-	data := strings.Repeat(`"`, 1_000_000)
+	data := strings.Repeat(`"`, 300_000)
 	require.NoError(t, client.Trigger("private-room", "large", data))
 	require.Equal(t, data, ada.expect("large").text(t))
 	require.Equal(t, data, bob.expect("large").text(t))
 	ada.sendOn("client-large", "private-room", data)
 	require.Equal(t, data, bob.expect("client-large").text(t))
-	require.ErrorContains(t, client.Trigger("private-room", "larger", data+`"`), "1000000")
+	require.ErrorContains(t, client.Trigger("private-room", "larger", data+`"`), "300000")
 }
 
 func TestTriggerExcludesASocket(t *testing.T) {
