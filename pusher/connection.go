@@ -32,6 +32,8 @@ type Dial struct {
 	IP string
 	// Secure says that the client's connection is encrypted.
 	Secure bool
+
+	frame string // origin of the SockJS frame through which the page connects
 }
 
 // Open returns what a transport of your own calls with each new connection. The
@@ -105,8 +107,8 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	if app.RequireTLS && !d.Secure {
 		return nil, &closeError{4000, "app accepts encrypted connections only: use wss"}
 	}
-	if !originAllowed(d.Origin, d.Host, app.AllowedOrigins) {
-		return nil, &closeError{4009, fmt.Sprintf("origin %q is not allowed", d.Origin)}
+	if origin, ok := d.allowed(app.AllowedOrigins); !ok {
+		return nil, &closeError{4009, fmt.Sprintf("origin %q is not allowed", origin)}
 	}
 	limits := app.Limits.withDefaults()
 	session, err := h.broker.Connect(ctx, broker.ConnectOptions{
@@ -157,7 +159,7 @@ func failure(err error) *closeError {
 	case errors.Is(err, broker.ErrQuota):
 		return &closeError{4004, err.Error()}
 	case errors.Is(err, broker.ErrShutdown):
-		return &closeError{4200, "server is shutting down"}
+		return shuttingDown
 	case errors.Is(err, ratelimit.ErrLimited):
 		return &closeError{4100, "over capacity: " + refusalText(err)}
 	case errors.As(err, &refused) && passes(refused):

@@ -26,7 +26,7 @@ func parseXHRRoute(path string) (route xhrRoute, ok bool) {
 	}
 	parts = parts[len(parts)-5:]
 	key, number, session, action := parts[1], parts[2], parts[3], parts[4]
-	if parts[0] != "app" || key == "" || number == "" || len(number) > maxXHRNumber || session == "" || len(session) > maxXHRSession {
+	if parts[0] != "app" || key == "" || !sessionNamed(number, session) {
 		return xhrRoute{}, false
 	}
 	switch action {
@@ -34,6 +34,10 @@ func parseXHRRoute(path string) (route xhrRoute, ok bool) {
 		return xhrRoute{key: key, session: key + "/" + number + "/" + session, action: action}, true
 	}
 	return xhrRoute{}, false
+}
+
+func sessionNamed(number, session string) bool {
+	return number != "" && len(number) <= maxXHRNumber && session != "" && len(session) <= maxXHRSession
 }
 
 // serveXHR answers a request of the xhr_streaming and xhr_polling transports.

@@ -19,9 +19,10 @@ import (
 
 // Handler is an http.Handler for everything of the protocol that goes over HTTP:
 // WebSocket connections at {prefix}/app/{key}, what clients fall back to below
-// that path, feeds over Server-Sent Events at {prefix}/sse/app/{key}?channels=…,
-// and the HTTP API at {prefix}/apps/{id}/…, under whatever prefix it is mounted.
-// It is safe for concurrent use, and ends with its broker's Shutdown.
+// that path, SockJS clients at {prefix}/info and {prefix}/{server}/{session}/…,
+// feeds over Server-Sent Events at {prefix}/sse/app/{key}?channels=…, and the HTTP
+// API at {prefix}/apps/{id}/…, under whatever prefix it is mounted. It is safe for
+// concurrent use, and ends with its broker's Shutdown.
 //
 // It needs an http.ResponseWriter that can be hijacked and flushed, directly or
 // by Unwrap: behind middleware that hides this, http.TimeoutHandler for one,
@@ -32,6 +33,7 @@ type Handler struct {
 	log      *slog.Logger
 	sockets  *websocket.Server
 	xhr      *xhr.Server
+	callers  callers
 	feeds    *sse.Server
 	wheel    *wheel.Wheel
 	webhooks *webhooks
@@ -123,6 +125,7 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) *Handler {
 
 // shutdown stops what the handler runs, after the broker has ended every session.
 func (h *Handler) shutdown(ctx context.Context) error {
+	h.callers.close()
 	err := errors.Join(h.sockets.Shutdown(ctx), h.xhr.Shutdown(ctx), h.feeds.Shutdown(ctx))
 	h.wheel.Stop()
 	return errors.Join(err, h.webhooks.shutdown(ctx))
@@ -145,6 +148,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if route, ok := parseXHRRoute(path); ok {
 		h.serveXHR(w, r, route)
+		return
+	}
+	if route, ok := parseSockJSRoute(path); ok {
+		h.serveSockJS(w, r, route)
 		return
 	}
 	if isUpgrade(r) {

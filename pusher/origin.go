@@ -5,6 +5,19 @@ import (
 	"strings"
 )
 
+// allowed says whether the client may connect, and else which origin may not. A
+// frame has to be of this server's own origin, or of one that is allowed anyway:
+// otherwise any page could claim to be one, and name a page that is allowed.
+func (d *Dial) allowed(patterns []string) (origin string, ok bool) {
+	if !originAllowed(d.Origin, d.Host, patterns) {
+		return d.Origin, false
+	}
+	if d.frame != "" && !originAllowed(d.frame, d.Host, nil) && !originAllowed(d.frame, d.Host, patterns) {
+		return d.frame, false
+	}
+	return "", true
+}
+
 // originAllowed says whether a page of the origin may connect to host. patterns
 // are an app's AllowedOrigins.
 func originAllowed(origin, host string, patterns []string) bool {

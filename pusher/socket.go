@@ -25,14 +25,22 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string
 // dial is what the client of r says when it connects to the app with the key,
 // which is as it stands in the path.
 func (h *Handler) dial(r *http.Request, key string) Dial {
+	d := h.caller(r)
+	d.call(key, r.URL.Query())
+	return d
+}
+
+// caller is what r says of its client, but for what it connects to.
+func (h *Handler) caller(r *http.Request) Dial {
+	return Dial{Origin: r.Header.Get("Origin"), Host: r.Host, IP: h.options.clientIP(r), Secure: h.options.secure(r)}
+}
+
+// call sets what d connects to, and how.
+func (d *Dial) call(key string, q url.Values) {
 	if plain, err := url.PathUnescape(key); err == nil {
 		key = plain
 	}
-	q := r.URL.Query()
-	return Dial{
-		Key: key, Protocol: q.Get("protocol"), Client: q.Get("client"), Version: q.Get("version"),
-		Origin: r.Header.Get("Origin"), Host: r.Host, IP: h.options.clientIP(r), Secure: h.options.secure(r),
-	}
+	d.Key, d.Protocol, d.Client, d.Version = key, q.Get("protocol"), q.Get("client"), q.Get("version")
 }
 
 func (h *Handler) rejectSocket(w http.ResponseWriter, r *http.Request, e *closeError) {

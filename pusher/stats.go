@@ -11,13 +11,17 @@ import (
 type Stats struct {
 	WebSocket websocket.Stats
 	// XHR counts what pusher-js falls back to where WebSocket is blocked.
-	XHR      xhr.Stats
-	Feeds    sse.Stats
-	Webhooks WebhookStats
+	XHR xhr.Stats
+	// SockJSTimeouts are SockJS clients that did not say in time which app they
+	// connect to.
+	SockJSTimeouts int64
+	Feeds          sse.Stats
+	Webhooks       WebhookStats
 }
 
 // Stats returns the handler's counts. They are read one after another, so that
 // those of a busy handler may not add up exactly. It is safe for concurrent use.
 func (h *Handler) Stats() Stats {
-	return Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), Feeds: h.feeds.Stats(), Webhooks: h.webhooks.stats()}
+	return Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
+		Feeds: h.feeds.Stats(), Webhooks: h.webhooks.stats()}
 }

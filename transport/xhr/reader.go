@@ -85,7 +85,11 @@ func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader, m
 			return
 		}
 		var last, over bool
-		buf, last, over = c.take(r, buf[:0], written)
+		buf = buf[:0]
+		if mode == sockJSStreaming && written == 0 {
+			buf = append(buf, prelude...)
+		}
+		buf, last, over = c.take(r, buf, written)
 		if len(buf) > 0 {
 			if err := c.write(w, r, buf, mode); err != nil {
 				// What was taken may not have arrived: nothing can be made good.
@@ -97,10 +101,13 @@ func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader, m
 			if last {
 				c.end(transport.StatusAbnormal, nil)
 			}
-			if last || mode == Polling {
+			if last || mode.polls() {
 				return
 			}
 			written += length(buf)
+			if mode == sockJSStreaming && written > restart {
+				return // its client waits for the end, and then comes back
+			}
 			if cap(buf) > keepSpare {
 				buf = nil
 			}
@@ -113,7 +120,7 @@ func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader, m
 
 // write writes to r's client what take has put into buf.
 func (c *session) write(w http.ResponseWriter, r *reader, buf []byte, mode Mode) error {
-	if mode == Polling {
+	if mode.polls() {
 		// A response that is cut short is one that its client can tell.
 		w.Header().Set("Content-Length", strconv.Itoa(len(buf)))
 	}
@@ -121,7 +128,7 @@ func (c *session) write(w http.ResponseWriter, r *reader, buf []byte, mode Mode)
 	if err == nil {
 		err = r.control.Flush()
 	}
-	if mode == Polling && errors.Is(err, http.ErrNotSupported) {
+	if mode.polls() && errors.Is(err, http.ErrNotSupported) {
 		err = nil // the end of the response flushes it
 	}
 	c.mu.Lock()
@@ -140,7 +147,7 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r.over {
-		return buf, false, true
+		return buf[:0], false, true
 	}
 	if !c.opened {
 		c.opened = true

@@ -1,14 +1,17 @@
 // Package xhr carries connections over plain HTTP requests, for browsers whose
 // WebSocket is blocked: the xhr_streaming and xhr_polling transports of
-// pusher-js. The client receives through one long response (streaming) or one
-// response after another (polling), and sends with requests of their own.
+// pusher-js, and its sockjs transport. The client receives through one long
+// response (streaming) or one response after another (polling), and sends with
+// requests of their own.
 //
 // It knows the framing and the sessions, not what the messages mean: package
-// pusher mounts it at {prefix}/app/{key}/{server}/{session}/….
+// pusher mounts it at {prefix}/app/{key}/{server}/{session}/…, and for SockJS
+// clients at {prefix}/{server}/{session}/….
 //
 //	s := xhr.NewServer()
 //	s.ServeReceive(w, r, sessionID, xhr.Streaming, open)
 //	s.ServeSend(w, r, sessionID)
+//	s.ServeSockJS(w, r, sessionID, "xhr_streaming", open)
 package xhr
 
 import (
@@ -34,15 +37,25 @@ const (
 	Streaming Mode = iota
 	// Polling ends a response with the first messages.
 	Polling
+
+	// What ServeSockJS makes of them.
+	sockJSStreaming
+	sockJSPolling
 )
 
 // String returns the name of the transport.
 func (m Mode) String() string {
-	if m == Polling {
+	switch m {
+	case Polling:
 		return "xhr_polling"
+	case sockJSStreaming, sockJSPolling:
+		return "sockjs"
+	default:
+		return "xhr_streaming"
 	}
-	return "xhr_streaming"
 }
+
+func (m Mode) polls() bool { return m == Polling || m == sockJSPolling }
 
 // Server holds the sessions. It is safe for concurrent use.
 type Server struct {
@@ -117,10 +130,13 @@ func (s *Server) remove(c *session) {
 // which the client chose; a session that does not exist is made with open. It
 // returns when the response is complete.
 func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string, mode Mode, open transport.Open) {
-	if !s.prepare(w, r) {
-		return
+	if s.prepare(w, r, http.MethodPost, "*") {
+		s.receive(w, r, id, mode, open)
 	}
-	if mode == Streaming && !responsewriter.CanFlush(w) {
+}
+
+func (s *Server) receive(w http.ResponseWriter, r *http.Request, id string, mode Mode, open transport.Open) {
+	if !mode.polls() && !responsewriter.CanFlush(w) {
 		http.Error(w, "responses cannot be streamed here", http.StatusNotImplemented)
 		return
 	}
@@ -144,10 +160,13 @@ func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string,
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/javascript; charset=UTF-8")
-	h.Set("Cache-Control", "no-store, no-transform, must-revalidate, max-age=0")
+	h.Set("Cache-Control", noCache)
 	h.Set("X-Accel-Buffering", "no")
 	c.serve(r.Context(), w, reader, mode)
 }
+
+// noCache also keeps proxies from compressing, for which they would wait.
+const noCache = "no-store, no-transform, must-revalidate, max-age=0"
 
 func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", http.StatusNotFound) }
 
@@ -156,9 +175,12 @@ func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", ht
 // a 404. Since the client does not look at answers, a body that was not
 // understood ends the session.
 func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
-	if !s.prepare(w, r) {
-		return
+	if s.prepare(w, r, http.MethodPost, "*") {
+		s.send(w, r, id)
 	}
+}
+
+func (s *Server) send(w http.ResponseWriter, r *http.Request, id string) {
 	s.mu.Lock()
 	c := s.sessions[id]
 	s.mu.Unlock()
@@ -187,25 +209,25 @@ func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// prepare answers what every request has in common: whose page may read the
-// answer, and what a browser asks beforehand. It reports whether to go on. The
+// prepare answers what every request has in common: which origin's pages may read
+// the answer, and what a browser asks beforehand. It reports whether to go on. The
 // answers hold no credentials, so any page may; whether a page may connect is
 // for open to say.
-func (s *Server) prepare(w http.ResponseWriter, r *http.Request) bool {
+func (s *Server) prepare(w http.ResponseWriter, r *http.Request, method, origin string) bool {
 	// Also for a body that is never looked at, which net/http reads to its end.
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.readTimeout))
 	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Allow-Origin", origin)
 	switch r.Method {
-	case http.MethodPost:
+	case method:
 		return true
 	case http.MethodOptions:
-		h.Set("Access-Control-Allow-Methods", "POST, OPTIONS")
+		h.Set("Access-Control-Allow-Methods", method+", OPTIONS")
 		h.Set("Access-Control-Allow-Headers", "Content-Type, X-Requested-With")
 		h.Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 	default:
-		h.Set("Allow", "POST, OPTIONS")
+		h.Set("Allow", method+", OPTIONS")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	}
 	return false

@@ -21,7 +21,7 @@ import (
 )
 
 func TestTransport(t *testing.T) {
-	for _, mode := range []Mode{Streaming, Polling} {
+	for _, mode := range []Mode{Streaming, Polling, sockJSStreaming} {
 		t.Run(mode.String(), func(t *testing.T) {
 			transporttest.Run(t, func(_ testing.TB, c transporttest.Config) transporttest.Harness {
 				return newHarness(mode, c)

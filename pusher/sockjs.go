@@ -1,0 +1,194 @@
+package pusher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-rt/carillon/internal/wheel"
+	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/xhr"
+)
+
+// callTimeout is how long a SockJS client may take to say what it connects to.
+const callTimeout = 10 * time.Second
+
+// sockJSRoute is a path of pusher-js's sockjs transport: "{prefix}/info",
+// "{prefix}/iframe.html" or "{prefix}/{number}/{session}/{action}". These are all:
+// newer SockJS clients need no more than XHR, and the one that pusher-js loads has
+// a frame around everything; the rest of SockJS is for browsers of the past.
+type sockJSRoute struct {
+	session, action string // no session with info and iframe.html
+}
+
+func parseSockJSRoute(path string) (route sockJSRoute, ok bool) {
+	rest, action, ok := cutLast(path)
+	switch {
+	case !ok:
+		return sockJSRoute{}, false
+	case action == "info", action == "iframe.html":
+		return sockJSRoute{action: action}, true
+	}
+	rest, session, _ := cutLast(rest)
+	_, number, ok := cutLast(rest)
+	if !ok || !sessionNamed(number, session) {
+		return sockJSRoute{}, false
+	}
+	switch action {
+	case "xhr_streaming", "xhr", "xhr_send", "websocket":
+		// No session of xhrRoute has a name with one slash.
+		return sockJSRoute{session: number + "/" + session, action: action}, true
+	}
+	return sockJSRoute{}, false
+}
+
+func cutLast(path string) (rest, part string, ok bool) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return "", path, false
+	}
+	return path[:i], path[i+1:], true
+}
+
+// serveSockJS answers a request of the sockjs transport.
+func (h *Handler) serveSockJS(w http.ResponseWriter, r *http.Request, route sockJSRoute) {
+	switch route.action {
+	case "info":
+		h.xhr.ServeSockJSInfo(w, r)
+	case "iframe.html":
+		h.xhr.ServeSockJSFrame(w, r)
+	default:
+		h.xhr.ServeSockJS(w, r, route.session, route.action, func(conn transport.Conn) transport.Receiver {
+			d := h.caller(r)
+			if page := r.URL.Query().Get(xhr.FrameOrigin); page != "" {
+				d.Origin, d.frame = page, d.Origin
+			}
+			// What it calls comes with another request, maybe after the end of this one.
+			c := &caller{handler: h, ctx: context.WithoutCancel(r.Context()), conn: conn, dial: d}
+			h.callers.add(c)
+			return c
+		})
+	}
+}
+
+// caller is a SockJS client that has yet to say what it connects to, with a first
+// message {"path":"/app/{key}?protocol=…"}. Then next receives in its place.
+type caller struct {
+	handler *Handler
+	ctx     context.Context
+	conn    transport.Conn
+	dial    Dial
+	next    transport.Receiver
+	late    wheel.Timer
+}
+
+// Receive implements transport.Receiver.
+func (c *caller) Receive(data []byte) {
+	if c.next != nil {
+		c.next.Receive(data)
+		return
+	}
+	if !c.handler.callers.remove(c) {
+		return // it is being told off
+	}
+	c.handler.wheel.Cancel(&c.late)
+	key, query, err := parseCall(data)
+	if err != nil {
+		reject(c.conn, err)
+		return
+	}
+	c.dial.call(key, query)
+	c.next = c.handler.Open(c.ctx, c.dial)(c.conn)
+}
+
+// Closed implements transport.Receiver.
+func (c *caller) Closed(code int, err error) {
+	if c.next != nil {
+		c.next.Closed(code, err)
+		return
+	}
+	var panicked *transport.PanicError
+	if errors.As(err, &panicked) {
+		c.handler.log.Error("connecting panicked", "key", c.dial.Key, "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	c.handler.callers.remove(c)
+	c.handler.wheel.Cancel(&c.late)
+}
+
+// parseCall takes key and query from a caller's first message.
+func parseCall(data []byte) (key string, query url.Values, _ *closeError) {
+	var call struct {
+		Path string `json:"path"`
+	}
+	if err := json.Unmarshal(data, &call); err != nil || call.Path == "" {
+		return "", nil, &closeError{4005, `path not found: the first message has to be {"path":"/app/{key}?protocol=7"}`}
+	}
+	path, rawQuery, _ := strings.Cut(call.Path, "?")
+	key, ok := socketRoute(path)
+	if !ok {
+		return "", nil, &closeError{4005, fmt.Sprintf("path %q not found: connect to /app/{key}", path)}
+	}
+	query, _ = url.ParseQuery(rawQuery) // as url.URL.Query does
+	return key, query, nil
+}
+
+var shuttingDown = &closeError{4200, "server is shutting down"}
+
+// callers are those who have not called yet. Who removes one deals with it.
+type callers struct {
+	late atomic.Int64 // how many were late
+
+	mu      sync.Mutex
+	waiting map[*caller]struct{} // guarded by mu
+	closed  bool                 // guarded by mu
+}
+
+func (cs *callers) add(c *caller) {
+	c.late.Init(func() {
+		if cs.remove(c) {
+			cs.late.Add(1)
+			reject(c.conn, &closeError{4202, fmt.Sprintf("path did not come within %v", callTimeout)})
+		}
+	})
+	cs.mu.Lock()
+	closed := cs.closed
+	if !closed {
+		if cs.waiting == nil {
+			cs.waiting = make(map[*caller]struct{})
+		}
+		cs.waiting[c] = struct{}{}
+		c.handler.wheel.Schedule(&c.late, callTimeout)
+	}
+	cs.mu.Unlock()
+	if closed {
+		reject(c.conn, shuttingDown)
+	}
+}
+
+// remove reports whether c was waiting.
+func (cs *callers) remove(c *caller) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	_, was := cs.waiting[c]
+	delete(cs.waiting, c)
+	return was
+}
+
+// close sends away all who wait, and who comes from now on.
+func (cs *callers) close() {
+	cs.mu.Lock()
+	left := cs.waiting
+	cs.waiting, cs.closed = nil, true
+	cs.mu.Unlock()
+	for c := range left {
+		c.handler.wheel.Cancel(&c.late)
+		reject(c.conn, shuttingDown)
+	}
+}
