@@ -32,7 +32,7 @@ func TestSlowReaderIsCutWhileOthersGoOn(t *testing.T) {
 		opts []Option
 	}{{"raw", nil}, {"portable", []Option{portable}}} {
 		t.Run(c.name, func(t *testing.T) {
-			f := newFixture(t, append(c.opts, WithWriteTimeout(300*time.Millisecond))...)
+			f := newFixture(t, append(c.opts, WithWriteTimeout(2*time.Second))...)
 			_, slow := f.raw("")
 			fast, e := f.raw("")
 			go func() {
