@@ -172,6 +172,29 @@ func TestAStoreThatPanicsDoesNotKeepASessionFromEnding(t *testing.T) {
 	assert.EqualValues(t, 3, stats.HookPanics)
 }
 
+func TestAStoreThatPanicsLeavesNoSubscription(t *testing.T) {
+	store := &faulty{Store: memory.New(), read: func() { panic("store of the test") }}
+	kit := brokertest.New(t, keeping(10), broker.WithHistory(store), broker.WithPresence(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
+	session := kit.Broker.Session(kit.Connect(t).SocketID())
+	subscribe := func(channel string) {
+		_ = session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
+			Member: &broker.Member{UserID: "ann"}, Rewind: 1})
+	}
+	assert.Panics(t, func() { subscribe("cache-room") })
+	assert.Panics(t, func() { subscribe("presence-cache-room") })
+	assert.Panics(t, func() { kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1)) })
+	store.read, store.readErr = nil, assert.AnError
+	for _, err := range kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1)) {
+		assert.ErrorIs(t, err, assert.AnError)
+	}
+	stats := kit.Broker.Stats()
+	assert.Zero(t, stats.Channels)
+	assert.Zero(t, stats.LocalSubscriptions)
+	members, err := kit.App.Members(t.Context(), "presence-cache-room")
+	require.NoError(t, err)
+	assert.Empty(t, members)
+}
+
 func TestRewindAfterADeletionIsInOrder(t *testing.T) {
 	store := &faulty{Store: memory.New()}
 	kit := brokertest.New(t, broker.WithHistory(store),

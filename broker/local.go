@@ -99,7 +99,6 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 	}
 	if o.rewind > 0 || o.after != nil {
 		if gap, err = q.rewind(ctx, ch, o); err != nil {
-			q.end(err)
 			return nil, nil, err
 		}
 	}
@@ -118,14 +117,21 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 }
 
 // rewind puts past events in front of those that have come in since the
-// subscription was attached.
+// subscription was attached. An error ends the subscription.
 func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscribeOptions) (gap, err error) {
 	b := q.sub.channel.broker
 	read := storage.ReadOptions{Backward: true, Limit: o.rewind}
 	if o.after != nil {
 		read = storage.ReadOptions{From: *o.after}
 	}
+	done := false
+	defer func() { // also if the store panics
+		if !done {
+			q.end(err)
+		}
+	}()
 	page, err := b.history.Read(ctx, ch, read)
+	done = err == nil || isGap(err)
 	if isGap(err) {
 		return err, nil
 	}

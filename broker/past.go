@@ -90,11 +90,17 @@ func (b *Broker) resumable(ctx context.Context, ch storage.ChannelID, after *Pos
 
 // catchUp reads the past events and makes the subscription live, or undoes it.
 func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, success *transport.Message, req SubscribeRequest) error {
+	read := false
+	defer func() { // also if the store panics
+		if !read {
+			s.drop(ctx, sub, 0)
+		}
+	}()
 	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After)
 	if err != nil {
-		s.drop(ctx, sub, 0)
 		return err
 	}
+	read = true
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
 	flush(sub.finish(success, req.After, past, missed))
 	if missed {
