@@ -134,6 +134,64 @@ func TestAJoinThatHangsHoldsUpOnlyItsChannel(t *testing.T) {
 	})
 }
 
+// halfway is a store whose joins fail although they have happened.
+type halfway struct {
+	keepsAll
+	joins atomic.Bool
+}
+
+func (h *halfway) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+	first, err := h.keepsAll.Join(ctx, ch, conn, m, max)
+	if err == nil && h.joins.Load() {
+		return false, errors.New("halfway")
+	}
+	return first, err
+}
+
+func TestAJoinThatFailedHalfwayIsUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &halfway{keepsAll: keepsAll{Presence: memory.New()}}
+		tracker := presence.NewTracker(store, "node")
+		var j journal
+		fail := func() {
+			t.Helper()
+			store.joins.Store(true)
+			err := tracker.Join(t.Context(), room, "1", presence.Member{UserID: "ann"}, 0, j.joined("ann"))
+			require.Error(t, err)
+			store.joins.Store(false)
+		}
+		count := func() int {
+			n, err := tracker.Count(t.Context(), room)
+			require.NoError(t, err)
+			return n
+		}
+		fail()
+		assert.Zero(t, count())
+		j.join(t, tracker, "1", "ann")
+		tracker.Leave(t.Context(), room, "ann", "1", 0, j.left)
+		assert.Equal(t, []string{"+ann", "-ann"}, j.all(), "the second join is the first that was told")
+
+		store.broken.Store(true)
+		fail()
+		assert.Equal(t, 1, count())
+		err := tracker.Join(t.Context(), room, "1", presence.Member{UserID: "ann"}, 0, j.joined("ann"))
+		require.ErrorContains(t, err, "broken", "who is there by mistake cannot be told as new")
+		store.broken.Store(false)
+		j.join(t, tracker, "1", "ann")
+		time.Sleep(2 * presence.RetryLeave)
+		assert.Equal(t, []string{"+ann", "-ann", "+ann"}, j.all(), "who has joined again stays")
+		tracker.Leave(t.Context(), room, "ann", "1", 0, j.left)
+
+		store.broken.Store(true)
+		fail()
+		store.broken.Store(false)
+		time.Sleep(2 * presence.RetryLeave)
+		assert.Zero(t, count())
+		assert.Equal(t, []string{"+ann", "-ann", "+ann", "-ann"}, j.all(), "nobody heard of the join, and nobody hears of its end")
+		tracker.Close(t.Context())
+	})
+}
+
 func TestErrorsOfTheStoreAreReported(t *testing.T) {
 	broken, worse := errors.New("broken"), errors.New("worse")
 	store := &failing{Presence: memory.New()}

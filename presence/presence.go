@@ -53,12 +53,18 @@ type pendingLeave struct {
 	userID string
 	left   func(Departure, error)
 	failed bool // has been told of an error already
-	timer  *time.Timer
+	// unwanted says that the connection's join has failed.
+	unwanted bool
+	timer    *time.Timer
 }
 
 // RetryLeave is how long after a store has failed to take a connection away the
 // tracker tries again.
 const RetryLeave = 10 * time.Second
+
+// maxUnwanted is how many connections may wait to leave for one to be added whose
+// join has failed: while a store is down, clients come again and again.
+const maxUnwanted = 1 << 16
 
 type pendingKey struct {
 	channel storage.ChannelID
@@ -89,9 +95,9 @@ func (t *Tracker) lock(ctx context.Context, ch storage.ChannelID, userID string)
 // Join adds a connection of m to the channel and calls joined before any other
 // change of the channel on this node: with whether the user is new there and,
 // on a named channel, all members, m included. max above 0 bounds the members;
-// see storage.Presence. An error of joined takes the connection away again before
-// anybody else sees it on this node, and is Join's. joined is not called when the
-// store fails, and must not call the tracker.
+// see storage.Presence. An error of joined or of the store takes the connection
+// away again before anybody else sees it on this node, and is Join's. joined is
+// not called when the store fails, and must not call the tracker.
 func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m Member, max int, joined func(first bool, members []Member) error) error {
 	order, err := t.lock(ctx, ch, m.UserID)
 	if err != nil {
@@ -99,12 +105,18 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 	}
 	defer order.Unlock()
 	c := storage.Connection{Node: t.node, ID: conn}
+	if t.isUnwanted(pendingKey{ch, conn}) {
+		// Or the store would not say that the user is new.
+		if _, err := t.store.Leave(ctx, ch, c); err != nil {
+			return err
+		}
+	}
 	first, err := t.store.Join(ctx, ch, c, m, max)
-	if err != nil {
+	if errors.Is(err, storage.ErrMemberLimit) {
 		return err
 	}
 	var members []Member
-	if ch.Name != "" {
+	if err == nil && ch.Name != "" {
 		members, err = t.store.Members(ctx, ch)
 	}
 	if err == nil {
@@ -112,11 +124,30 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 		err = joined(first, members)
 	}
 	if err != nil {
-		if _, undo := t.store.Leave(context.WithoutCancel(ctx), ch, c); undo != nil {
-			return errors.Join(err, undo)
-		}
+		return errors.Join(err, t.undo(ctx, ch, c, m.UserID))
+	}
+	return nil
+}
+
+// undo takes away a connection whose join has failed: the store may have it all
+// the same. Nobody has heard of it. The caller holds the order of the channel.
+func (t *Tracker) undo(ctx context.Context, ch storage.ChannelID, c storage.Connection, userID string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RetryLeave)
+	defer cancel()
+	_, err := t.store.Leave(ctx, ch, c)
+	if err != nil {
+		t.leaveLater(&pendingLeave{pendingKey: pendingKey{ch, c.ID}, userID: userID,
+			left: func(Departure, error) {}, failed: true, unwanted: true}, RetryLeave)
 	}
 	return err
+}
+
+// isUnwanted reports whether a connection is there only because the store failed.
+func (t *Tracker) isUnwanted(key pendingKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.pending[key]
+	return p != nil && p.unwanted
 }
 
 // Leave takes the connection of a user from the channel, at once or, with
@@ -145,7 +176,7 @@ func (t *Tracker) leaveNow(ctx context.Context, p *pendingLeave) {
 		p.left(d, nil)
 		return
 	}
-	again := &pendingLeave{pendingKey: p.pendingKey, userID: p.userID, left: p.left, failed: true}
+	again := &pendingLeave{pendingKey: p.pendingKey, userID: p.userID, left: p.left, failed: true, unwanted: p.unwanted}
 	if !t.leaveLater(again, RetryLeave) || !p.failed {
 		p.left(d, err)
 	}
@@ -154,7 +185,7 @@ func (t *Tracker) leaveNow(ctx context.Context, p *pendingLeave) {
 func (t *Tracker) leaveLater(p *pendingLeave, after time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed {
+	if t.closed || p.unwanted && len(t.pending) >= maxUnwanted {
 		return false
 	}
 	if t.pending[p.pendingKey] != nil {
