@@ -94,7 +94,8 @@ func TestLeaveIsTriedAgain(t *testing.T) {
 	}
 }
 
-// hanging is a store that does not come back from joins to one channel.
+// hanging is a store that does not come back from joins to one channel, and from
+// leaves.
 type hanging struct {
 	storage.Presence
 	channel storage.ChannelID
@@ -106,6 +107,37 @@ func (h *hanging) Join(ctx context.Context, ch storage.ChannelID, conn storage.C
 		<-h.release
 	}
 	return h.Presence.Join(ctx, ch, conn, m, max)
+}
+
+func (h *hanging) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	if ch == h.channel {
+		<-h.release
+	}
+	return h.Presence.Leave(ctx, ch, conn)
+}
+
+func TestALeaveThatHangsDoesNotHoldUpCloseElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &hanging{Presence: memory.New(), release: make(chan struct{})}
+		tracker := presence.NewTracker(store, "node")
+		var j journal
+		for i := range 200 {
+			ch := storage.ChannelID{App: "app", Name: "presence-" + strconv.Itoa(i)}
+			require.NoError(t, tracker.Join(t.Context(), ch, "1", presence.Member{UserID: "ann"}, 0, j.joined("ann")))
+			tracker.Leave(t.Context(), ch, "ann", "1", time.Hour, j.left)
+			store.channel = ch
+		}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tracker.Close(t.Context())
+		}()
+		synctest.Wait()
+		assert.Len(t, j.all(), 200+199)
+		close(store.release)
+		<-done
+		assert.Len(t, j.all(), 200+200)
+	})
 }
 
 func TestAJoinThatHangsHoldsUpOnlyItsChannel(t *testing.T) {

@@ -281,15 +281,29 @@ func (t *Tracker) LastSeen(ctx context.Context, ch storage.ChannelID, userID str
 	return t.store.LastSeen(ctx, ch, userID)
 }
 
-// Close carries out every leave that still waits for its grace to end, and
-// returns when none is left. Later leaves happen at once.
+// closers is how many leaves Close asks the store for at a time.
+const closers = 64
+
+// Close carries out every leave that still waits for its grace to end, several
+// at a time, and returns when none is left. Later leaves happen at once.
 func (t *Tracker) Close(ctx context.Context) {
 	t.mu.Lock()
 	t.closed = true
 	waiting := slices.Collect(maps.Values(t.pending))
 	t.mu.Unlock()
-	for _, p := range waiting {
-		t.leave(ctx, p)
+	var closing sync.WaitGroup
+	next := make(chan *pendingLeave)
+	for range min(closers, len(waiting)) {
+		closing.Go(func() {
+			for p := range next {
+				t.leave(ctx, p)
+			}
+		})
 	}
+	for _, p := range waiting {
+		next <- p
+	}
+	close(next)
+	closing.Wait()
 	t.leaving.Wait()
 }
