@@ -100,17 +100,19 @@ func (s *subscription) deliver(d *delivery) {
 			return
 		}
 	}
-	if d.lone {
-		d.later = s.session.sendLone(m)
-		if s.session.slow.Load() {
-			s.conn = nil
-		}
-		return
-	}
 	if s.conn == nil {
 		return
 	}
-	if err := s.conn.Send(m); err != nil {
+	var err error
+	if conn, ok := s.conn.(transport.LoneSender); ok && d.lone {
+		var later bool
+		if later, err = conn.SendLone(m); later {
+			d.later = conn
+		}
+	} else {
+		err = s.conn.Send(m)
+	}
+	if err != nil {
 		s.conn = nil
 		s.session.sendFailed(err)
 	}
