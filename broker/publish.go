@@ -37,11 +37,13 @@ func IdempotencyKey(key string) PublishOption {
 
 // Publish publishes an event to a channel. When it returns, the event is in the
 // channel's history, if that keeps any, and in the queue of every subscriber. On
-// an encrypted channel the data is sealed first. After an error of the store it
+// an encrypted channel the data is sealed first. data is taken over: it must not
+// be changed afterwards.
+//
+// Errors wrap ErrInvalid, ErrRefused, ErrNoCipher, ErrShutdown or
+// ratelimit.ErrLimited, or are the store's. After an error of the store the event
 // may be in the history all the same: then subscribers get it, in its place, with
-// the next publish to the channel that succeeds, be it the retry. data is taken over: it must not
-// be changed afterwards. Errors wrap ErrInvalid, ErrRefused, ErrNoCipher,
-// ErrShutdown or ratelimit.ErrLimited, or are the store's.
+// the next publish to the channel that succeeds, be it the retry.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
 	req := PublishRequest{Channel: channel, Event: event, Data: data}
 	if len(opts) > 0 {
