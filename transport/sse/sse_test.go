@@ -119,7 +119,7 @@ func TestCloseTellsWhyAndWhenToComeBack(t *testing.T) {
 	assert.Equal(t, "data: last\n", f.block(t))
 	assert.Regexp(t, `\Aretry: \d+\nevent: close\ndata: \{"code":4200,"reason":"restart \\"now\\""\}\n\z`, f.block(t))
 	assert.Equal(t, 4200, <-f.closed)
-	assert.Zero(t, f.Stats().Connections)
+	assert.Eventually(t, func() bool { return f.Stats().Connections == 0 }, 20*time.Second, time.Millisecond)
 }
 
 func TestAClientThatGoesIsNoticed(t *testing.T) {
