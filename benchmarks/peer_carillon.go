@@ -41,7 +41,11 @@ func newCarillon(o peerOptions) (*carillonServer, error) {
 	if o.deflate {
 		opts = append(opts, pusher.WithWebSocket(websocket.WithCompression(1)))
 	}
-	return &carillonServer{broker: b, app: b.App(carillonApp), handler: pusher.NewHandler(b, apps, opts...)}, nil
+	h, err := pusher.NewHandler(b, apps, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &carillonServer{broker: b, app: b.App(carillonApp), handler: h}, nil
 }
 
 // Handler implements peer.

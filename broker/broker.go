@@ -101,8 +101,14 @@ func New(opts ...Option) (*Broker, error) {
 func (b *Broker) App(id string) *App { return &App{broker: b, id: id} }
 
 // UseCipher tells the broker how to seal events of encrypted channels. Protocol
-// handlers call it when they are made.
-func (b *Broker) UseCipher(c Cipher) { b.cipher.Store(&c) }
+// handlers call it when they are made. A broker has one cipher: it returns
+// ErrHasCipher, and changes nothing, where there is one already.
+func (b *Broker) UseCipher(c Cipher) error {
+	if !b.cipher.CompareAndSwap(nil, &c) {
+		return ErrHasCipher
+	}
+	return nil
+}
 
 // Logger returns where the broker logs.
 func (b *Broker) Logger() *slog.Logger { return b.log }

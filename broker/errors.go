@@ -29,6 +29,8 @@ var (
 	// ErrNoCipher says that an event cannot be published to an encrypted
 	// channel, because nobody gave the broker the app's key.
 	ErrNoCipher = errors.New("encrypted channel has no cipher")
+	// ErrHasCipher refuses a second cipher for encrypted channels.
+	ErrHasCipher = errors.New("broker has a cipher already")
 	// ErrClosed says that the session has ended.
 	ErrClosed = errors.New("session is closed")
 )

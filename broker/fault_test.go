@@ -227,7 +227,8 @@ func TestShutdownGivesUpOnABlockedStore(t *testing.T) {
 			broker.WithRules(broker.Rule{Pattern: "*-grace", LeaveGrace: time.Hour}))
 		require.NoError(t, err)
 		kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret}}
-		kit.Handler = pusher.NewHandler(b, kit)
+		kit.Handler, err = pusher.NewHandler(b, kit)
+		require.NoError(t, err)
 		kit.Connect(t).SubscribeAs("presence-grace", "ann", "")
 		kit.Connect(t).SubscribeAs("presence-room", "bob", "")
 		for range 2 {

@@ -288,7 +288,8 @@ func TestShutdownEndsEverythingInOrder(t *testing.T) {
 		local := b.App("1").Subscribe(t.Context(), "room")
 		apps, err := pusher.NewApps(pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret})
 		require.NoError(t, err)
-		h := pusher.NewHandler(b, apps)
+		h, err := pusher.NewHandler(b, apps)
+		require.NoError(t, err)
 		kit := &brokertest.Kit{Broker: b, App: b.App("1"), Handler: h, Config: &pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret}}
 		ann := kit.Connect(t)
 		ann.SubscribeAs("presence-room", "ann", "")
@@ -339,7 +340,8 @@ func TestShutdownGivesUpWithItsContext(t *testing.T) {
 		b, err := broker.New(broker.WithHooks(broker.Hooks{Connected: func(broker.SessionChange) { time.Sleep(time.Hour) }}))
 		require.NoError(t, err)
 		kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret}}
-		kit.Handler = pusher.NewHandler(b, kit)
+		kit.Handler, err = pusher.NewHandler(b, kit)
+		require.NoError(t, err)
 		kit.Connect(t)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

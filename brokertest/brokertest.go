@@ -39,8 +39,9 @@ const MasterKey = "brokertest-master-key-0123456789"
 type Kit struct {
 	Broker *broker.Broker
 	App    *broker.App
-	// Handler is what clients connect to. Tests that want other options than New
-	// has put one of their own here, which they give the kit for its apps.
+	// Handler is what clients connect to. As a broker has one handler, tests that
+	// want other options than New has make broker, kit and handler themselves, and
+	// give the kit to the handler for its apps.
 	Handler *pusher.Handler
 	// Config is the app. Tests may change it before the first Connect.
 	Config *pusher.App
@@ -65,7 +66,9 @@ func New(t testing.TB, opts ...broker.Option) *Kit {
 		ID: AppID, Key: Key, Secret: Secret, EncryptionMasterKey: []byte(MasterKey),
 	}}
 	// Clients have no goroutine that could answer a ping.
-	kit.Handler = pusher.NewHandler(b, kit, pusher.WithActivityTimeout(never))
+	if kit.Handler, err = pusher.NewHandler(b, kit, pusher.WithActivityTimeout(never)); err != nil {
+		t.Fatalf("brokertest: %v", err)
+	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), ShutdownTimeout)
 		defer cancel()

@@ -34,7 +34,9 @@ func newAPITest(t testing.TB, opts ...broker.Option) *apiTest {
 	require.NoError(t, err)
 	apps, err := NewApps(App{ID: "1", Key: "key", Secret: "secret", EncryptionMasterKey: []byte("0123456789abcdef0123456789abcdef")})
 	require.NoError(t, err)
-	a := &apiTest{t: t, app: apps.byID["1"], broker: b, handler: NewHandler(b, apps)}
+	h, err := NewHandler(b, apps)
+	require.NoError(t, err)
+	a := &apiTest{t: t, app: apps.byID["1"], broker: b, handler: h}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()

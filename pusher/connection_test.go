@@ -49,9 +49,21 @@ func expectSubscriptionError(t *testing.T, c *brokertest.Client, channel, kind s
 	assert.Contains(t, e.Error, text)
 }
 
+// newKit returns a kit whose handler has these options, and those that are
+// usual where brokertest's are not.
+func newKit(t *testing.T, opts ...pusher.Option) *brokertest.Kit {
+	t.Helper()
+	b, err := broker.New(broker.WithDrainWindow(0))
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, b.Shutdown(context.Background())) })
+	kit := &brokertest.Kit{Broker: b, App: b.App(brokertest.AppID), Config: &pusher.App{
+		ID: brokertest.AppID, Key: brokertest.Key, Secret: brokertest.Secret}}
+	kit.Handler = newHandler(t, b, kit, opts...)
+	return kit
+}
+
 func TestHandshake(t *testing.T) {
-	kit := brokertest.New(t)
-	kit.Handler = pusher.NewHandler(kit.Broker, kit)
+	kit := newKit(t)
 	c := kit.Dial(t)
 	var hello struct {
 		SocketID        string `json:"socket_id"`
@@ -144,8 +156,7 @@ func TestConnectHookAndRateLimit(t *testing.T) {
 
 func TestSilentConnectionsArePingedAndClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kit := brokertest.New(t)
-		kit.Handler = pusher.NewHandler(kit.Broker, kit)
+		kit := newKit(t)
 		answers, silent := kit.Connect(t), kit.Connect(t)
 		time.Sleep(pusher.DefaultActivityTimeout + time.Second)
 		synctest.Wait()
@@ -232,7 +243,7 @@ func TestFailedLookupIsNotAnUnknownApp(t *testing.T) {
 	b, err := broker.New()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Shutdown(context.Background())) }()
-	kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{}, Handler: pusher.NewHandler(b, failingApps{})}
+	kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{}, Handler: newHandler(t, b, failingApps{})}
 	expectError(t, kit.Dial(t), 4100, "try again")
 }
 

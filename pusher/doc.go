@@ -5,7 +5,8 @@
 //
 //	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "app-key", Secret: "app-secret"})
 //	b, err := broker.New()
-//	mux.Handle("/", pusher.NewHandler(b, apps))
+//	h, err := pusher.NewHandler(b, apps)
+//	mux.Handle("/", h)
 //
 // The package is about that protocol and nothing else: channels, events and
 // members are package broker's, and what Go code publishes or receives in the

@@ -63,8 +63,12 @@ func ExampleWithTrustedProxies() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	http.Handle("/realtime/", pusher.NewHandler(b, apps,
-		pusher.WithTrustedProxies(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"))))
+	h, err := pusher.NewHandler(b, apps,
+		pusher.WithTrustedProxies(netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")))
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/realtime/", h)
 }
 
 // With its master key, the app's encrypted channels take plain data in process
@@ -82,7 +86,9 @@ func ExampleApp_encrypted() {
 		log.Fatal(err)
 	}
 	defer func() { _ = b.Shutdown(ctx) }()
-	pusher.NewHandler(b, apps)
+	if _, err := pusher.NewHandler(b, apps); err != nil { // gives the broker the keys of its apps
+		log.Fatal(err)
+	}
 	if _, err := b.App("1").Publish(ctx, "private-encrypted-diary", "entry", []byte(`"dear diary"`)); err != nil {
 		log.Fatal(err)
 	}

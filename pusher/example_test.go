@@ -21,8 +21,12 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	h, err := pusher.NewHandler(b, apps)
+	if err != nil {
+		log.Fatal(err)
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/", pusher.NewHandler(b, apps))
+	mux.Handle("/", h)
 	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = srv.ListenAndServe() }()
 
@@ -88,5 +92,9 @@ func ExampleApps() {
 		log.Fatal(err)
 	}
 	defer func() { _ = b.Shutdown(context.Background()) }()
-	http.Handle("/realtime/", pusher.NewHandler(b, appsInDatabase{}))
+	h, err := pusher.NewHandler(b, appsInDatabase{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.Handle("/realtime/", h)
 }

@@ -57,58 +57,112 @@ type options struct {
 	feeds           []sse.Option
 }
 
-// Option changes a handler.
-type Option func(*options)
+// Option changes a handler. One that is not valid makes NewHandler fail.
+type Option func(*options) error
 
 // WithActivityTimeout sets how long a connection may be silent before either
-// side pings; the default is DefaultActivityTimeout. It is told to the clients in
-// whole seconds, at least 1.
+// side pings; the default is DefaultActivityTimeout. It is at least 1 s, and what
+// is more than whole seconds is left out: clients are told in seconds.
 func WithActivityTimeout(d time.Duration) Option {
-	return func(o *options) { o.activityTimeout = max(d.Truncate(time.Second), time.Second) }
+	return func(o *options) error {
+		if d < time.Second {
+			return &broker.FieldError{Field: "activity timeout", Value: d.String(), Problem: "is less than a second"}
+		}
+		o.activityTimeout = d.Truncate(time.Second)
+		return nil
+	}
 }
 
 // WithTrustedProxies names the reverse proxies whose X-Forwarded-For and
 // X-Forwarded-Proto headers say where a client is and whether its connection is
 // encrypted. Without it these headers are ignored. An address may come with a port.
 func WithTrustedProxies(proxies ...netip.Prefix) Option {
-	return func(o *options) { o.trustedProxies = append(o.trustedProxies, proxies...) }
+	return func(o *options) error {
+		for i, p := range proxies {
+			if !p.IsValid() {
+				return &broker.FieldError{Field: fmt.Sprintf("trusted proxies[%d]", i), Value: p.String(), Problem: "is no range of addresses"}
+			}
+			o.trustedProxies = append(o.trustedProxies, p)
+		}
+		return nil
+	}
 }
 
 // WithHTTPClient sets the client that delivers webhooks; the default is
 // http.DefaultClient. Its time-out and redirect policy are overridden: a receiver
 // has 4 s, and no redirect is followed.
 func WithHTTPClient(c *http.Client) Option {
-	return func(o *options) { o.httpClient = c }
+	return func(o *options) error {
+		if c == nil {
+			return &broker.FieldError{Field: "HTTP client", Problem: "is nil"}
+		}
+		o.httpClient = c
+		return nil
+	}
 }
 
 // WithWebSocket passes options to the WebSocket transport, such as the bounds of
 // a connection's queue.
 func WithWebSocket(opts ...websocket.Option) Option {
-	return func(o *options) { o.webSocket = append(o.webSocket, opts...) }
+	return func(o *options) error {
+		o.webSocket = append(o.webSocket, opts...)
+		return nil
+	}
 }
 
 // WithXHR passes options to the transports that clients fall back to where
 // WebSocket is blocked, such as the bound of their sessions.
 func WithXHR(opts ...xhr.Option) Option {
-	return func(o *options) { o.xhr = append(o.xhr, opts...) }
+	return func(o *options) error {
+		o.xhr = append(o.xhr, opts...)
+		return nil
+	}
 }
 
 // WithFeeds passes options to the feeds over Server-Sent Events, such as the
 // bound of their number.
 func WithFeeds(opts ...sse.Option) Option {
-	return func(o *options) { o.feeds = append(o.feeds, opts...) }
+	return func(o *options) error {
+		o.feeds = append(o.feeds, opts...)
+		return nil
+	}
 }
 
 // wheelTick is how exact the handler's time-outs are.
 const wheelTick = 250 * time.Millisecond
 
+// ErrSecondHandler refuses a second handler on a broker, which would deliver
+// every webhook twice.
+var ErrSecondHandler = errors.New("broker has a handler already")
+
 // NewHandler returns a handler that connects the clients of the given apps with
 // the broker. It gives the broker the apps' cipher for encrypted channels, and
 // delivers their webhooks.
-func NewHandler(b *broker.Broker, apps Apps, opts ...Option) *Handler {
+//
+// A broker has one handler, which may be mounted in several places and served by
+// several servers: a second is ErrSecondHandler. An argument that is not valid is
+// a *broker.FieldError, and a broker that is shutting down broker.ErrShutdown.
+func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 	o := options{activityTimeout: DefaultActivityTimeout, httpClient: http.DefaultClient}
+	var err error
+	switch {
+	case b == nil:
+		err = &broker.FieldError{Field: "broker", Problem: "is nil"}
+	case apps == nil:
+		err = &broker.FieldError{Field: "apps", Problem: "is nil"}
+	case b.Draining():
+		err = broker.ErrShutdown
+	}
 	for _, opt := range opts {
-		opt(&o)
+		if err == nil {
+			err = opt(&o)
+		}
+	}
+	if err == nil && b.UseCipher(&cipher{apps: apps}) != nil {
+		err = ErrSecondHandler
+	}
+	if err != nil {
+		return nil, fmt.Errorf("pusher: %w", err)
 	}
 	h := &Handler{
 		broker: b, apps: apps, log: b.Logger(), options: o,
@@ -118,9 +172,8 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) *Handler {
 		wheel:   wheel.New(wheelTick, 512),
 	}
 	h.webhooks = newWebhooks(h, o.httpClient)
-	b.UseCipher(&cipher{apps: apps})
 	b.OnShutdown(h.shutdown)
-	return h
+	return h, nil
 }
 
 // shutdown stops what the handler runs, after the broker has ended every session.

@@ -29,7 +29,7 @@ func TestAStoreThatPanicsEndsTheConnection(t *testing.T) {
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
-	c := dialMemory(t, pusher.NewHandler(b, apps))
+	c := dialMemory(t, newHandler(t, b, apps))
 	require.NoError(t, c.Send([]byte(`{"event":"pusher:subscribe","data":{"channel":"cache-room"}}`)))
 	code, _ := c.CloseStatus()
 	assert.Equal(t, transport.StatusInternal, code)

@@ -21,6 +21,14 @@ import (
 	"github.com/carillon-rt/carillon/transport/memory"
 )
 
+// newHandler is NewHandler where it cannot fail.
+func newHandler(t testing.TB, b *broker.Broker, apps pusher.Apps, opts ...pusher.Option) *pusher.Handler {
+	t.Helper()
+	h, err := pusher.NewHandler(b, apps, opts...)
+	require.NoError(t, err)
+	return h
+}
+
 // site is a broker behind a real server.
 type site struct {
 	app    *broker.App
@@ -34,7 +42,7 @@ func newSite(t *testing.T, mount func(h http.Handler) http.Handler, start func(*
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret", MaxConnections: 2})
 	require.NoError(t, err)
-	s := &site{app: b.App("1"), broker: b, http: httptest.NewUnstartedServer(mount(pusher.NewHandler(b, apps)))}
+	s := &site{app: b.App("1"), broker: b, http: httptest.NewUnstartedServer(mount(newHandler(t, b, apps)))}
 	start(s.http)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -73,7 +81,7 @@ func TestHiddenConnection(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, b.Shutdown(context.Background())) })
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
-	h := http.TimeoutHandler(pusher.NewHandler(b, apps), time.Minute, "")
+	h := http.TimeoutHandler(newHandler(t, b, apps), time.Minute, "")
 	for path, missing := range map[string]string{
 		"/app/key?protocol=7":      "http.Hijacker",
 		"/sse/app/key?channels=ch": "http.Flusher",
@@ -103,7 +111,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, b.Shutdown(context.Background())) })
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
-	h := pusher.NewHandler(b, apps)
+	h := newHandler(t, b, apps)
 	memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7", Origin: "https://other.example", Host: "chat.example", IP: "192.0.2.1"}))
 	assert.Regexp(t, `level=DEBUG msg="connection refused" key=key ip=192.0.2.1 origin=https://other.example host=chat.example code=4009 error=.*not allowed`, log.String())
 	log.Reset()
@@ -215,7 +223,7 @@ func TestKeysArriveEncoded(t *testing.T) {
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "my ключ", Secret: "secret"})
 	require.NoError(t, err)
-	server := httptest.NewServer(pusher.NewHandler(b, apps))
+	server := httptest.NewServer(newHandler(t, b, apps))
 	defer server.Close()
 	defer func() { require.NoError(t, b.Shutdown(context.Background())) }()
 	ws := (&site{http: server}).dial(t, "/app/my%20%D0%BA%D0%BB%D1%8E%D1%87?protocol=7", nil)
@@ -262,7 +270,7 @@ func TestTLSOnlyApps(t *testing.T) {
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret", RequireTLS: true})
 	require.NoError(t, err)
-	h := pusher.NewHandler(b, apps)
+	h := newHandler(t, b, apps)
 	plain, secure := httptest.NewServer(h), httptest.NewTLSServer(h)
 	defer plain.Close()
 	defer secure.Close()

@@ -32,7 +32,7 @@ func newSockJSSite(t *testing.T, app pusher.App, options ...broker.Option) *sock
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(app)
 	require.NoError(t, err)
-	return &sockJSSite{t: t, b: b, h: pusher.NewHandler(b, apps, pusher.WithXHR(xhr.WithMaxSessions(3)))}
+	return &sockJSSite{t: t, b: b, h: newHandler(t, b, apps, pusher.WithXHR(xhr.WithMaxSessions(3)))}
 }
 
 func (s *sockJSSite) request(method, path, body, origin string) *httptest.ResponseRecorder {
@@ -201,8 +201,9 @@ func TestSockJSOrigins(t *testing.T) {
 
 func TestAHookThatPanicsEndsTheSockJSSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSockJSSite(t, pusher.App{})
-		s.h = pusher.NewHandler(s.b, panickingApps{})
+		b, err := broker.New()
+		require.NoError(t, err)
+		s := &sockJSSite{t: t, b: b, h: newHandler(t, b, panickingApps{})}
 		s.poll("one")
 		s.send("one", call)
 		assert.Contains(t, s.poll("one"), "c[1011,")

@@ -19,7 +19,7 @@ func TestStatsCountEveryTransport(t *testing.T) {
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
-	h := pusher.NewHandler(b, apps)
+	h := newHandler(t, b, apps)
 	srv := httptest.NewServer(h)
 	defer srv.Close()
 	defer func() { require.NoError(t, b.Shutdown(t.Context())) }()
@@ -50,7 +50,7 @@ func TestTheWelcomeComesBeforeWhatHooksSend(t *testing.T) {
 	require.NoError(t, err)
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
-	c := dialMemory(t, pusher.NewHandler(b, apps))
+	c := dialMemory(t, newHandler(t, b, apps))
 	require.NoError(t, <-subscribed)
 	for _, event := range []string{"pusher:connection_established", "pusher_internal:subscription_succeeded"} {
 		message, err := c.Receive(t.Context())

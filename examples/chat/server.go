@@ -38,9 +38,13 @@ func newChat(secret string) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
+	realtime, err := pusher.NewHandler(b, apps)
+	if err != nil {
+		return nil, err
+	}
 	return &chat{
 		broker:   b,
-		realtime: pusher.NewHandler(b, apps),
+		realtime: realtime,
 		app:      app,
 		room:     room{app: b.App(app.ID), channel: "presence-room-lobby", typing: "presence-typing-lobby"},
 		sessions: newSessions(secret),

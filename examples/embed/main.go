@@ -62,7 +62,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mount(pusher.NewHandler(b, apps)), ReadHeaderTimeout: 5 * time.Second}
+	realtime, err := pusher.NewHandler(b, apps)
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mount(realtime), ReadHeaderTimeout: 5 * time.Second}
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	go func() {

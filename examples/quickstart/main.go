@@ -38,10 +38,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	realtime, err := pusher.NewHandler(b, apps)
+	if err != nil {
+		log.Fatal(err)
+	}
 
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page) })
-	mux.Handle("/app/", pusher.NewHandler(b, apps))
+	mux.Handle("/app/", realtime)
 	mux.Handle("/pusher/auth", pusher.NewAuthHandler(app, func(r *http.Request, req pusher.AuthRequest) (*broker.Member, error) {
 		name := r.FormValue("name") // a real program asks its session
 		if req.Channel != room || name == "" {

@@ -72,9 +72,12 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	handler := pusher.NewHandler(b, apps,
+	handler, err := pusher.NewHandler(b, apps,
 		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...),
 		pusher.WithWebSocket(websocket.WithReadLimit(c.readLimit)), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))))
+	if err != nil {
+		return err
+	}
 	mux.Handle(c.prefix+"/", handler)
 
 	listener, err := net.Listen("tcp", c.addr)
