@@ -123,7 +123,7 @@ type PublishRequest struct {
 	JSON bool
 	// ExcludeSocketID is a connection that shall not get the event.
 	ExcludeSocketID string
-	// IdempotencyKey makes a retry within 5 minutes a no-op.
+	// IdempotencyKey makes a retry within 5 minutes a no-op: see the option.
 	IdempotencyKey string
 	// Sealed says that Data is already encrypted for an encrypted channel.
 	Sealed bool

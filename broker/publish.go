@@ -30,7 +30,11 @@ func Exclude(socketID string) PublishOption {
 
 // IdempotencyKey makes a retry of the publish to the same channel within 5
 // minutes a no-op that returns the first position. A retry after an error hands
-// the event out if the store had taken it but nobody was told.
+// the event out if the store had taken it but nobody was told. One that comes
+// while the first try is under way waits for its outcome. A key that was used on
+// the channel for an event with another name or data is refused with a
+// *storage.KeyReusedError; what Exclude says, and what hooks change, makes no
+// other event.
 func IdempotencyKey(key string) PublishOption {
 	return func(r *PublishRequest) { r.IdempotencyKey = key }
 }
@@ -40,8 +44,9 @@ func IdempotencyKey(key string) PublishOption {
 // an encrypted channel the data is sealed first. data is taken over: it must not
 // be changed afterwards.
 //
-// Errors wrap ErrInvalid, ErrRefused, ErrNoCipher, ErrShutdown or
-// ratelimit.ErrLimited, or are the store's. After an error of the store the event
+// Errors wrap ErrInvalid, ErrRefused, ErrNoCipher, ErrShutdown,
+// ratelimit.ErrLimited, storage.ErrKeyReused or storage.ErrKeyInFlight, or are the
+// store's. After an error of the store the event
 // may be in the history all the same: then subscribers get it, in its place, with
 // the next publish to the channel that succeeds, be it the retry.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
@@ -131,6 +136,7 @@ type prepared struct {
 	exclude string
 	keep    Retention
 	key     string
+	request [32]byte // what key stands for
 }
 
 func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) error {
@@ -152,12 +158,19 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 		return ErrShutdown
 	}
 	req.App = a.id
+	var hash [32]byte
+	if req.IdempotencyKey != "" {
+		hash = b.requestHash(a.id, req)
+	}
 	publishHook := func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }
 	if decides(b, publishHook) {
 		// A copy, since what hooks are given is allocated.
 		asked := *req
 		if err := decide(ctx, b, publishHook, &asked); err != nil {
 			return err
+		}
+		if req.IdempotencyKey == "" && asked.IdempotencyKey != "" {
+			hash = b.requestHash(a.id, req)
 		}
 		*req = asked
 	}
@@ -174,7 +187,7 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 	}
 	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
 		plain:   kind.Base() == Encrypted && !req.Sealed,
-		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey}
+		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey, request: hash}
 	return nil
 }
 
@@ -247,7 +260,7 @@ func (p *prepared) commit(ctx context.Context) (Published, error) {
 	}
 	ev := &Event{ID: b.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json, Time: time.Now()}
 	if kept {
-		return b.commit(ctx, p.channel, ev, exclude, p.keep, p.key)
+		return b.commit(ctx, p.channel, ev, exclude, storage.AppendOptions{Retention: p.keep, IdempotencyKey: p.key, RequestHash: p.request})
 	}
 	// Who subscribes from now on to a channel that has gone meanwhile does so
 	// after this event.
@@ -257,12 +270,12 @@ func (p *prepared) commit(ctx context.Context) (Published, error) {
 
 // commit gives the event its place in the channel's order and hands it to every
 // subscriber but exclude.
-func (b *Broker) commit(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, keep Retention, key string) (Published, error) {
-	if keep.Events == 0 && key == "" {
+func (b *Broker) commit(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, keep storage.AppendOptions) (Published, error) {
+	if keep.Retention.Events == 0 && keep.IdempotencyKey == "" {
 		flush(b.handOut(b.channels.load(ch), ev, exclude))
 		return Published{}, nil
 	}
-	done, later, err := b.append(ctx, ch, ev, exclude, storage.AppendOptions{Retention: keep, IdempotencyKey: key})
+	done, later, err := b.append(ctx, ch, ev, exclude, keep)
 	flush(later)
 	return done, err
 }
@@ -277,6 +290,10 @@ func (b *Broker) append(ctx context.Context, ch storage.ChannelID, ev *Event, ex
 	}
 	defer order.Unlock()
 	appended, err := b.history.Append(ctx, ch, ev, opts)
+	if isKeyRefused(err) {
+		b.stats.refused.Add(1)
+		return Published{}, nil, err
+	}
 	c := b.channels.load(ch)
 	if err != nil {
 		if c != nil {

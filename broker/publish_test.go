@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // keeping is a rule that keeps n events of every channel.
@@ -120,6 +121,77 @@ func TestIdempotencyKeyMakesARetryANoOp(t *testing.T) {
 			ann.Expect("message", "room")
 			ann.ExpectNothing()
 		})
+	}
+}
+
+func TestIdempotencyKeyIsOfItsRequest(t *testing.T) {
+	stamped := 0
+	kit := brokertest.New(t, keeping(10), broker.WithHooks(broker.Hooks{Publish: func(_ context.Context, r *broker.PublishRequest) error {
+		// What hooks add is not what the publisher asked for.
+		stamped++
+		if !r.JSON {
+			r.Data = fmt.Appendf(nil, "%s %d", r.Data, stamped)
+		}
+		return nil
+	}}))
+	for _, channel := range []string{"room", "private-encrypted-room"} {
+		t.Run(channel, func(t *testing.T) {
+			refused := kit.Broker.Stats().Refused
+			publish := func(event, data string, opts ...broker.PublishOption) (broker.Published, error) {
+				return kit.App.Publish(t.Context(), channel, event, []byte(data), append(opts, broker.IdempotencyKey("k"))...)
+			}
+			first, err := publish("message", "x")
+			require.NoError(t, err)
+			again, err := publish("message", "x", broker.Exclude("1.2"))
+			require.NoError(t, err, "whom to leave out is no part of the event")
+			assert.Equal(t, broker.Published{Position: first.Position, Duplicate: true}, again)
+
+			for _, other := range [][2]string{{"message", "y"}, {"message", ""}, {"other", "x"}, {"messag", "ex"}} {
+				done, err := publish(other[0], other[1])
+				require.ErrorIs(t, err, storage.ErrKeyReused, other)
+				assert.Empty(t, done)
+				var reused *storage.KeyReusedError
+				require.ErrorAs(t, err, &reused)
+				assert.Equal(t, first.Position, reused.Position)
+			}
+			_, err = kit.App.PublishBatch(t.Context(), []broker.PublishRequest{
+				{Channel: channel, Event: "message", Data: []byte(`"x"`), IdempotencyKey: "j"},
+				{Channel: channel, Event: "message", Data: []byte(`"x"`), IdempotencyKey: "j", JSON: channel == "room"},
+				{Channel: channel, Event: "message", Data: []byte("x"), IdempotencyKey: "j"},
+			})
+			require.ErrorIs(t, err, storage.ErrKeyReused)
+			latest, err := kit.App.Latest(t.Context(), channel)
+			require.NoError(t, err)
+			assert.Equal(t, first.Position.Offset+1, latest.Offset)
+			stats := kit.Broker.Stats()
+			assert.Greater(t, stats.Refused, refused+3)
+			assert.Zero(t, stats.StoreErrors)
+		})
+	}
+}
+
+// What is sealed anew for each try is one event all the same.
+func TestIdempotencyKeyOfAnEventThatItsPublisherSealed(t *testing.T) {
+	kit := brokertest.New(t, keeping(10))
+	const channel = "private-encrypted-room"
+	seal := func(text string) []byte {
+		sealer := brokertest.New(t)
+		c := sealer.Connect(t)
+		c.Subscribe(channel)
+		_, err := sealer.App.Publish(t.Context(), channel, "message", []byte(text))
+		require.NoError(t, err)
+		return []byte(c.Expect("message", channel).Data)
+	}
+	for i, text := range []string{"secret", "secret", "another"} {
+		done, err := kit.App.PublishBatch(t.Context(), []broker.PublishRequest{
+			{Channel: channel, Event: "message", Data: seal(text), Sealed: true, IdempotencyKey: "k"},
+		})
+		if text == "another" {
+			require.ErrorIs(t, err, storage.ErrKeyReused)
+			continue
+		}
+		require.NoError(t, err)
+		assert.Equal(t, i > 0, done[0].Duplicate)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -281,7 +282,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		// What clients send is never the event of a cache channel.
 		keep = Retention{}
 	}
-	if _, err := b.commit(ctx, ch, ev, s, keep, ""); err != nil {
+	if _, err := b.commit(ctx, ch, ev, s, storage.AppendOptions{Retention: keep}); err != nil {
 		return err
 	}
 	b.informClientEvent(s.app, ev)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // apiRequest is a request to the HTTP API whose signature is good
@@ -183,6 +184,10 @@ func asAPIError(err error) *apiError {
 			status = http.StatusForbidden
 		}
 		return &apiError{status: status, message: err.Error(), retryAfter: int(math.Ceil(refused.RetryAfter.Seconds()))}
+	case errors.Is(err, storage.ErrKeyReused):
+		return &apiError{status: http.StatusUnprocessableEntity, message: err.Error()}
+	case errors.Is(err, storage.ErrKeyInFlight):
+		return &apiError{status: http.StatusConflict, message: err.Error(), retryAfter: 1}
 	case errors.Is(err, broker.ErrInvalid):
 		return &apiError{status: http.StatusBadRequest, message: err.Error()}
 	case errors.Is(err, broker.ErrRefused):

@@ -41,6 +41,10 @@ func parseEvent(body []byte, what string) (e eventBody, err error) {
 
 // idempotencyHeader makes a retried request a no-op
 // (https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/).
+// A retry that comes while the first request is under way waits and gets its
+// outcome, rather than the draft's 409; that is the answer where the store cannot
+// wait. A key that comes back with another event for one of its channels is
+// answered 422.
 const idempotencyHeader = "Idempotency-Key"
 
 // maxIdempotencyKey bounds that header in bytes: stores keep it for a while.

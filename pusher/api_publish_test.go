@@ -1,8 +1,10 @@
 package pusher
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -10,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/storage"
+	memorystore "github.com/carillon-rt/carillon/storage/memory"
 	"github.com/carillon-rt/carillon/transport/memory"
 )
 
@@ -83,6 +87,48 @@ func TestIdempotencyKey(t *testing.T) {
 		next(t, c)
 	}
 	none(t, c)
+}
+
+func TestIdempotencyKeyOfAnotherRequest(t *testing.T) {
+	const first = `{"name":"m","data":"x","channel":"a"}`
+	for name, c := range map[string]struct{ path, first, other, text string }{
+		"data":       {"/events", first, `{"name":"m","data":"y","channel":"a"}`, `"a": idempotency key was used for another request`},
+		"name":       {"/events", first, `{"name":"n","data":"x","channel":"a"}`, `"a": idempotency key was used for another request`},
+		"channels":   {"/events", first, `{"name":"m","data":"y","channels":["a","b"]}`, `"a": idempotency key was used for another request`},
+		"in a batch": {"/batch_events", `{"batch":[` + first + `]}`, `{"batch":[{"name":"m","data":"y","channel":"a"}]}`, `batch[0]: channel "a": idempotency key`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAPITest(t)
+			client := a.client("a", "b")
+			send := func(body string) *httptest.ResponseRecorder {
+				r := signedRequest(a.app, "POST", "/apps/1"+c.path, body, nil)
+				r.Header.Set("Idempotency-Key", "order-1")
+				return a.do(r)
+			}
+			a.expect(send(c.first), "{}")
+			next(t, client)
+			a.expectError(send(c.other), 422, c.text)
+			a.expect(send(c.first), "{}")
+			none(t, client)
+		})
+	}
+}
+
+// busyStore cannot wait for the end of another append.
+type busyStore struct{ *memorystore.Store }
+
+func (busyStore) Append(context.Context, storage.ChannelID, *storage.Event, storage.AppendOptions) (storage.Appended, error) {
+	return storage.Appended{}, fmt.Errorf("busy: %w", storage.ErrKeyInFlight)
+}
+
+func TestIdempotencyKeyInFlight(t *testing.T) {
+	a := newAPITest(t, broker.WithHistory(busyStore{memorystore.New()}))
+	r := signedRequest(a.app, "POST", "/apps/1/events", `{"name":"m","data":"x","channel":"a"}`, nil)
+	r.Header.Set("Idempotency-Key", "order-1")
+	w := a.do(r)
+	a.expectError(w, 409, "in flight")
+	assert.Equal(t, "1", w.Header().Get("Retry-After"))
+	assert.Zero(t, a.broker.Stats().StoreErrors)
 }
 
 func TestEncryptedChannels(t *testing.T) {

@@ -28,8 +28,12 @@ type History interface {
 	// was appended returns no error.
 	//
 	// With an idempotency key that was used on the channel within the window,
-	// nothing is appended and the first event's position is returned with
-	// Duplicate set; a concurrent call with the same key waits for the first.
+	// nothing is appended: for the same request the first event's position is
+	// returned with Duplicate set, and for another request, which
+	// opts.RequestHash tells, an error that wraps ErrKeyReused. A concurrent call
+	// with the same key waits for the first and then does the same. A store that
+	// cannot wait as long as the first takes returns an error that wraps
+	// ErrKeyInFlight.
 	Append(ctx context.Context, ch ChannelID, ev *Event, opts AppendOptions) (Appended, error)
 
 	// Read returns up to opts.Limit events next to opts.From.
@@ -68,6 +72,11 @@ type AppendOptions struct {
 	Retention Retention
 	// IdempotencyKey makes a retry of the same append a no-op. Empty for none.
 	IdempotencyKey string
+	// RequestHash says what IdempotencyKey is used for: the store remembers it
+	// beside the key, and a later use of the key with another hash is refused. It
+	// is of what the publisher asked for, which is not always what Event holds: a
+	// sealed payload differs with every retry. Without a key it means nothing.
+	RequestHash [32]byte
 	// IdempotencyWindow is how long the key is remembered from its first use on;
 	// 0 means DefaultIdempotencyWindow. A retry does not prolong it.
 	IdempotencyWindow time.Duration
@@ -82,8 +91,8 @@ type Appended struct {
 	// Position is the event's position, or that of the event which used the
 	// idempotency key first.
 	Position Position
-	// Duplicate says that the idempotency key had been used: nothing was
-	// appended.
+	// Duplicate says that the idempotency key had been used for the same
+	// request: nothing was appended.
 	Duplicate bool
 }
 
@@ -135,3 +144,31 @@ func (e *GapError) Error() string {
 
 // Unwrap makes errors.Is(err, ErrGap) true.
 func (e *GapError) Unwrap() error { return ErrGap }
+
+// Errors of appends with an idempotency key. They come wrapped, and after them the
+// caller knows that its event was not appended.
+var (
+	// ErrKeyReused says that the key was used for another request.
+	ErrKeyReused = errors.New("idempotency key was used for another request")
+	// ErrKeyInFlight says that an append with the same key has not ended yet. A
+	// retry after it has ended gets its outcome.
+	ErrKeyInFlight = errors.New("request with the same idempotency key is in flight")
+)
+
+// KeyReusedError refuses an append whose idempotency key stands for another
+// request. It wraps ErrKeyReused.
+type KeyReusedError struct {
+	Channel ChannelID
+	// Key is the idempotency key.
+	Key string
+	// Position is that of the event which used the key first.
+	Position Position
+}
+
+// Error implements error.
+func (e *KeyReusedError) Error() string {
+	return fmt.Sprintf("channel %q: %v: %q", e.Channel.Name, ErrKeyReused, e.Key)
+}
+
+// Unwrap makes errors.Is(err, ErrKeyReused) true.
+func (e *KeyReusedError) Unwrap() error { return ErrKeyReused }

@@ -38,6 +38,16 @@ func TestMemberLimitError(t *testing.T) {
 	assert.Equal(t, 100, full.Limit)
 }
 
+func TestKeyReusedError(t *testing.T) {
+	var err error = &storage.KeyReusedError{Channel: room, Key: "order-1", Position: storage.Position{Epoch: "e", Offset: 3}}
+	require.ErrorIs(t, err, storage.ErrKeyReused)
+	assert.False(t, errors.Is(err, storage.ErrKeyInFlight))
+	assert.EqualError(t, err, `channel "room": idempotency key was used for another request: "order-1"`)
+	var reused *storage.KeyReusedError
+	require.ErrorAs(t, fmt.Errorf("publish: %w", err), &reused)
+	assert.Equal(t, uint64(3), reused.Position.Offset)
+}
+
 func TestZeroPosition(t *testing.T) {
 	assert.True(t, storage.Position{}.IsZero())
 	assert.False(t, storage.Position{Offset: 1}.IsZero())

@@ -30,10 +30,14 @@ func newHistory(id storage.ChannelID) *history {
 }
 
 // append adds an event. The caller holds h.mu.
-func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now time.Duration) storage.Appended {
+func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now time.Duration) (storage.Appended, error) {
 	if opts.IdempotencyKey != "" {
-		if offset, used := h.keys.find(opts.IdempotencyKey, now); used {
-			return storage.Appended{Position: h.position(offset), Duplicate: true}
+		if used, ok := h.keys.find(opts.IdempotencyKey, now); ok {
+			first := h.position(used.offset)
+			if used.hash != opts.RequestHash {
+				return storage.Appended{}, &storage.KeyReusedError{Channel: h.id, Key: opts.IdempotencyKey, Position: first}
+			}
+			return storage.Appended{Position: first, Duplicate: true}, nil
 		}
 	}
 	// By the retention so far: a wider one does not bring events back.
@@ -55,13 +59,13 @@ func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now tim
 		if window <= 0 {
 			window = storage.DefaultIdempotencyWindow
 		}
-		h.keys.add(opts.IdempotencyKey, h.latest, now, after(now, window))
+		h.keys.add(opts.IdempotencyKey, usedKey{h.latest, opts.RequestHash, after(now, window)}, now)
 	}
 	h.held = max(now, h.keys.until())
 	if h.events.n > 0 {
 		h.held = max(h.held, h.expiry(now))
 	}
-	return storage.Appended{Position: pos}
+	return storage.Appended{Position: pos}, nil
 }
 
 // retain sets the retention and removes what it no longer keeps.

@@ -15,11 +15,11 @@ func (s *Store) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Ev
 	h := s.lockHistory(ch, true)
 	// Under the lock: events must not be younger than those before them.
 	now := s.now()
-	out := h.append(ev, &opts, now)
+	out, err := h.append(ev, &opts, now)
 	s.plan(h)
 	h.mu.Unlock()
 	s.sweep(uint64(h.shard)+out.Position.Offset, now)
-	return out, nil
+	return out, err
 }
 
 // Read implements storage.History. The page's events are the caller's, but for

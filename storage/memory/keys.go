@@ -12,22 +12,23 @@ type keys struct {
 	youngUntil, oldUntil time.Duration
 }
 
-// usedKey is the offset of the event that used a key first.
+// usedKey is what a key stands for.
 type usedKey struct {
-	offset uint64
+	offset uint64   // of the event that used it first
+	hash   [32]byte // of that event's request
 	until  time.Duration
 }
 
-// find returns the offset of the event that used the key.
-func (k *keys) find(key string, now time.Duration) (uint64, bool) {
+// find returns the first use of the key, if it still counts.
+func (k *keys) find(key string, now time.Duration) (usedKey, bool) {
 	used, ok := k.young[key]
 	if !ok {
 		used, ok = k.old[key]
 	}
-	return used.offset, ok && now < used.until
+	return used, ok && now < used.until
 }
 
-func (k *keys) add(key string, offset uint64, now, until time.Duration) {
+func (k *keys) add(key string, use usedKey, now time.Duration) {
 	if now >= k.oldUntil {
 		k.old, k.oldUntil = k.young, k.youngUntil
 		k.young, k.youngUntil = nil, 0
@@ -35,8 +36,8 @@ func (k *keys) add(key string, offset uint64, now, until time.Duration) {
 	if k.young == nil {
 		k.young = make(map[string]usedKey)
 	}
-	k.young[key] = usedKey{offset, until}
-	k.youngUntil = max(k.youngUntil, until)
+	k.young[key] = use
+	k.youngUntil = max(k.youngUntil, use.until)
 }
 
 // expire drops the generations that are over.

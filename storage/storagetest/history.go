@@ -57,7 +57,9 @@ func historyChecks() []check[*historyTest] {
 		{"KeyIsOfItsChannel", checkKeyPerChannel},
 		{"KeyOutlivesItsEvent", checkKeyOutlivesEvent},
 		{"KeyIsForgottenAfterItsWindow", checkKeyWindow},
+		{"KeyIsOfItsRequest", checkKeyRequest},
 		{"ConcurrentAppendsWithOneKey", checkKeyConcurrent},
+		{"ConcurrentRequestsWithOneKey", checkKeyRequestsConcurrent},
 
 		{"ChannelsAndAppsAreApart", checkHistoryIsolation},
 		{"ConcurrentAppends", checkConcurrentAppends},

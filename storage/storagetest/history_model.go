@@ -30,6 +30,7 @@ type modelEvent struct {
 
 type modelKey struct {
 	pos   storage.Position
+	hash  [32]byte
 	until time.Duration
 }
 
@@ -79,6 +80,7 @@ func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
 		Retention:      storage.Retention{Events: rapid.IntRange(0, 6).Draw(rt, "keep")},
 		IdempotencyKey: rapid.SampledFrom([]string{"", "", "k", "l"}).Draw(rt, "key"),
 	}
+	opts.RequestHash[0] = rapid.SampledFrom([]byte{0, 0, 1}).Draw(rt, "request")
 	window := storage.DefaultIdempotencyWindow
 	if t.clock.exact() {
 		opts.Retention.Age = t.clock.tick * time.Duration(rapid.SampledFrom([]int{0, 1, 3, 7}).Draw(rt, "age in ticks"))
@@ -87,12 +89,18 @@ func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
 	}
 	data := strconv.Itoa(rapid.IntRange(0, 999).Draw(rt, "data"))
 	out, err := t.store.Append(t.ctx, m.ch, event(m.ch, data), opts)
-	require.NoError(rt, err)
-
 	if used, ok := m.keys[opts.IdempotencyKey]; ok && m.now < used.until {
+		if opts.RequestHash != used.hash {
+			var reused *storage.KeyReusedError
+			require.ErrorAs(rt, err, &reused, "a key used for another request")
+			require.Equal(rt, used.pos, reused.Position)
+			return
+		}
+		require.NoError(rt, err)
 		require.Equal(rt, storage.Appended{Position: used.pos, Duplicate: true}, out, "a retry")
 		return
 	}
+	require.NoError(rt, err)
 	require.False(rt, out.Duplicate)
 	if m.forgettable() && out.Position.Epoch != m.latest.Epoch {
 		require.False(rt, m.epochs[out.Position.Epoch], "a new epoch is one that never was")
@@ -102,7 +110,7 @@ func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
 	require.Equal(rt, at(m.latest, m.latest.Offset+1), out.Position, "the next position")
 	m.latest = out.Position
 	if opts.IdempotencyKey != "" {
-		m.keys[opts.IdempotencyKey] = modelKey{out.Position, m.now + window}
+		m.keys[opts.IdempotencyKey] = modelKey{out.Position, opts.RequestHash, m.now + window}
 	}
 	m.trim()
 	m.keep = opts.Retention

@@ -53,6 +53,12 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 		"EveryKeyIsRemembered": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
 			opts.IdempotencyKey = opts.IdempotencyKey[:min(len(opts.IdempotencyKey), 1)]
 		}},
+		"KeyIsOfItsRequest": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.RequestHash = [32]byte{}
+		}},
+		"ConcurrentRequestsWithOneKey": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.RequestHash = [32]byte{}
+		}},
 		"KeyIsForgottenAfterItsWindow": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
 			opts.IdempotencyWindow = 0
 		}},

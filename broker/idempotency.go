@@ -1,0 +1,41 @@
+package broker
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// requestHash says what the idempotency key of a request stands for: the event
+// that the publisher asked for, its name and data. Whom it is kept from is no part
+// of that, since a client that tries again may have another socket ID by then.
+//
+// It is of the request before hooks see it, who may stamp it, and before it is
+// sealed: both may come out differently with each try.
+func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
+	data := req.Data
+	if c := b.cipher.Load(); c != nil && req.Sealed && KindOf(req.Channel).Base() == Encrypted {
+		if plain, err := (*c).Open(app, req.Channel, data); err == nil {
+			data = plain
+		}
+	}
+	h := sha256.New()
+	frame := binary.LittleEndian.AppendUint64(nil, uint64(len(req.Event)))
+	if req.JSON {
+		frame = append(frame, 1)
+	} else {
+		frame = append(frame, 0)
+	}
+	h.Write(append(frame, req.Event...))
+	h.Write(data)
+	h.Sum(hash[:0])
+	return hash
+}
+
+// isKeyRefused reports whether an append was refused for its idempotency key: then
+// nothing was appended, and the store has not failed.
+func isKeyRefused(err error) bool {
+	return errors.Is(err, storage.ErrKeyReused) || errors.Is(err, storage.ErrKeyInFlight)
+}
