@@ -4,7 +4,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-MODULES := . examples benchmarks
+MODULES := . benchmarks examples internal/release
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -64,6 +64,17 @@ debian:
 node:
 	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' || \
 	{ echo "Node 20.19 or newer is needed"; exit 1; }
+
+## tidy: go mod tidy in every module, and go.work, against what is here
+.PHONY: tidy
+tidy:
+	go run ./internal/release tidy
+
+## release: make the modules ask each other for VERSION, and prove that the server can be installed from that
+.PHONY: release
+release:
+	@test -n "$(VERSION)" || { echo "make release VERSION=v0.1.0"; exit 1; }
+	go run ./internal/release release $(VERSION)
 
 ## bench: the benchmarks of the core
 .PHONY: bench

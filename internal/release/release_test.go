@@ -1,0 +1,79 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// copied is a copy of this repository, to write to.
+func copied(t *testing.T) (original, writable *tree) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	original, err = openTree(t.Context(), root)
+	require.NoError(t, err)
+	writable = &tree{dir: t.TempDir(), files: original.files}
+	for _, name := range original.files {
+		text, err := os.ReadFile(filepath.Join(original.dir, name))
+		require.NoError(t, err)
+		target := filepath.Join(writable.dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(target), 0o755))
+		require.NoError(t, os.WriteFile(target, text, 0o600))
+	}
+	require.NoError(t, writable.read())
+	return original, writable
+}
+
+func TestTreeIsTidy(t *testing.T) {
+	original, writable := copied(t)
+	require.NoError(t, tidy(t.Context(), writable))
+	names := []string{"go.work"}
+	for _, m := range original.modules {
+		names = append(names, filepath.Join(m.dir, "go.mod"), filepath.Join(m.dir, "go.sum"))
+	}
+	for _, name := range names {
+		is, err := os.ReadFile(filepath.Join(original.dir, name))
+		require.NoError(t, err)
+		tidied, err := os.ReadFile(filepath.Join(writable.dir, name))
+		require.NoError(t, err)
+		assert.Equal(t, string(tidied), string(is), "%s: run make tidy", name)
+	}
+}
+
+func TestServerIsInstalledFromARelease(t *testing.T) {
+	_, writable := copied(t)
+	var out bytes.Buffer
+	require.NoError(t, release(t.Context(), writable, "v0.99.0-rc.1", &out))
+	assert.Contains(t, out.String(), "mod\tgithub.com/carillon-rt/carillon/examples\tv0.99.0-rc.1")
+	assert.Contains(t, out.String(), "dep\tgithub.com/carillon-rt/carillon\tv0.99.0-rc.1")
+	assert.Contains(t, out.String(), "git tag v0.99.0-rc.1")
+	assert.Contains(t, out.String(), "git tag examples/v0.99.0-rc.1")
+
+	work, err := os.ReadFile(filepath.Join(writable.dir, "go.work"))
+	require.NoError(t, err)
+	assert.Contains(t, string(work), "replace github.com/carillon-rt/carillon v0.99.0-rc.1 => .")
+	sums, err := os.ReadFile(filepath.Join(writable.dir, "examples", "go.sum"))
+	require.NoError(t, err)
+	assert.Contains(t, string(sums), "github.com/carillon-rt/carillon v0.99.0-rc.1 h1:")
+}
+
+func TestVersionsThatAreNone(t *testing.T) {
+	for _, version := range []string{"", "1.2.3", "v1", "v1.2", "v2.0.0", "v1.2.3+meta", "latest"} {
+		assert.ErrorContains(t, release(t.Context(), &tree{}, version, nil), "is not like v0.1.0", version)
+	}
+}
+
+func TestReplacesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module x\n\nreplace y => ../y\n"), 0o600))
+	err := (&tree{dir: dir, files: []string{"go.mod"}}).read()
+	assert.ErrorContains(t, err, "has a replace")
+}
