@@ -154,8 +154,11 @@ type sink struct {
 
 func (s *sink) Send(*transport.Message) error { s.sent.Add(1); return nil }
 func (s *sink) Close(int, string)             {}
-func (s *sink) LastReceived() time.Time       { return time.Time{} }
-func (s *sink) Info() transport.Info          { return transport.Info{Transport: "sink"} }
+func (s *sink) Queue() transport.Queue {
+	return transport.Queue{MessageLimit: transport.DefaultQueueMessages, ByteLimit: transport.DefaultQueueBytes}
+}
+func (s *sink) LastReceived() time.Time { return time.Time{} }
+func (s *sink) Info() transport.Info    { return transport.Info{Transport: "sink"} }
 
 // plain is a protocol without an envelope.
 type plain struct{ nothing *transport.Message }

@@ -19,8 +19,11 @@ type sink struct{ sent int }
 
 func (s *sink) Send(*transport.Message) error { s.sent++; return nil }
 func (s *sink) Close(int, string)             {}
-func (s *sink) LastReceived() time.Time       { return time.Time{} }
-func (s *sink) Info() transport.Info          { return transport.Info{Transport: "sink"} }
+func (s *sink) Queue() transport.Queue {
+	return transport.Queue{MessageLimit: transport.DefaultQueueMessages, ByteLimit: transport.DefaultQueueBytes}
+}
+func (s *sink) LastReceived() time.Time { return time.Time{} }
+func (s *sink) Info() transport.Info    { return transport.Info{Transport: "sink"} }
 
 // plain is a protocol with as little encoding as there can be.
 type plain struct{}

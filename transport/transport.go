@@ -21,7 +21,6 @@ package transport
 
 import (
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -40,6 +39,10 @@ type Conn interface {
 	// comes in from then on is read, so that the peer is not stuck, but nothing
 	// is handed over after the message that Receive is at, or about to be.
 	Close(code int, reason string)
+
+	// Queue says what waits for the peer, and what there is room for. What others
+	// send at the same time may take the room before the caller does.
+	Queue() Queue
 
 	// LastReceived is when anything last came in from the peer, control frames
 	// and heartbeats included.
@@ -107,23 +110,6 @@ var (
 	ErrSlow = errors.New("connection's queue is full")
 )
 
-// QueueError says which bound of a connection's queue was reached.
-// It wraps ErrSlow.
-type QueueError struct {
-	// Messages and Bytes are what the queue holds; the limits are its bounds.
-	Messages, MessageLimit int
-	Bytes, ByteLimit       int
-}
-
-// Error implements error.
-func (e *QueueError) Error() string {
-	return fmt.Sprintf("%v: %d messages of at most %d, %d bytes of at most %d", ErrSlow,
-		e.Messages, e.MessageLimit, e.Bytes, e.ByteLimit)
-}
-
-// Unwrap makes errors.Is(err, ErrSlow) true.
-func (e *QueueError) Unwrap() error { return ErrSlow }
-
 // Close codes that transports use themselves (RFC 6455, section 7.4.1).
 const (
 	// StatusAbnormal is the code that Receiver.Closed gets for a connection that
@@ -135,11 +121,4 @@ const (
 	StatusTooLarge = 1009
 	// StatusInternal ends a connection whose receiver has panicked.
 	StatusInternal = 1011
-)
-
-// Default bounds of a connection's queue. A connection over either is cut off
-// rather than skipped.
-const (
-	DefaultQueueMessages = 16384
-	DefaultQueueBytes    = 4 << 20
 )

@@ -98,14 +98,26 @@ func (c *conn) Send(m *transport.Message) error {
 	if c.closed {
 		return transport.ErrClosed
 	}
-	size := len(m.Payload())
-	if len(c.queue) >= c.maxMessages || c.bytes+size > c.maxBytes {
-		return &transport.QueueError{Messages: len(c.queue), MessageLimit: c.maxMessages, Bytes: c.bytes, ByteLimit: c.maxBytes}
+	q := c.room()
+	if !q.Add(m) {
+		return q.Error()
 	}
 	c.queue = append(c.queue, m)
-	c.bytes += size
+	c.bytes = q.Bytes
 	c.wake()
 	return nil
+}
+
+// Queue implements transport.Conn.
+func (c *conn) Queue() transport.Queue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.room()
+}
+
+// room describes the queue. The caller holds mu.
+func (c *conn) room() transport.Queue {
+	return transport.Queue{Messages: len(c.queue), MessageLimit: c.maxMessages, Bytes: c.bytes, ByteLimit: c.maxBytes}
 }
 
 // wake tells those who wait that something has changed. The caller holds mu.

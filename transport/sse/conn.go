@@ -54,24 +54,36 @@ func newConn(s *Server, w http.ResponseWriter, r *http.Request) *conn {
 
 // Send implements transport.Conn. The payload is a block; see Block.
 func (c *conn) Send(m *transport.Message) error {
-	size := len(m.Payload())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing || c.ended {
 		return transport.ErrClosed
 	}
-	if len(c.queue) >= c.server.queueMessages || c.bytes+size > c.server.queueBytes {
+	q := c.waiting()
+	if !q.Add(m) {
 		if !c.slow {
 			c.slow = true
 			c.server.slow.Add(1)
 		}
-		return &transport.QueueError{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
-			Bytes: c.bytes, ByteLimit: c.server.queueBytes}
+		return q.Error()
 	}
 	c.queue = append(c.queue, m)
-	c.bytes += size
+	c.bytes = q.Bytes
 	c.signal()
 	return nil
+}
+
+// Queue implements transport.Conn.
+func (c *conn) Queue() transport.Queue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting()
+}
+
+// waiting describes the queue. The caller holds mu.
+func (c *conn) waiting() transport.Queue {
+	return transport.Queue{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
+		Bytes: c.bytes, ByteLimit: c.server.queueBytes}
 }
 
 func (c *conn) signal() {

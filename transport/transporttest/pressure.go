@@ -3,6 +3,7 @@ package transporttest
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +19,27 @@ func checkFullQueue(s *suite) {
 	require.LessOrEqual(s, full.Bytes, full.ByteLimit)
 	require.True(s, full.Messages == full.MessageLimit || full.Bytes+fillBytes+1<<10 > full.ByteLimit,
 		"neither bound is reached: %v", full)
+}
+
+// checkRoom sees that what Queue has room for is taken.
+func checkRoom(s *suite) {
+	p := s.connect(nil)
+	q := p.conn.Queue()
+	require.Equal(s, s.config.QueueMessages, q.MessageLimit)
+	require.Equal(s, s.config.QueueBytes, q.ByteLimit)
+	text := noise(fillBytes)
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		// What waits only gets less until the message is sent.
+		q, m := p.conn.Queue(), numbered(0, text)
+		room := q.Add(m)
+		err := p.conn.Send(m)
+		if !room && err != nil {
+			require.ErrorIs(s, err, transport.ErrSlow)
+			return
+		}
+		require.NoError(s, err, "there was room: %+v", q)
+	}
+	require.FailNow(s, "the queue of a peer that does not read was never full")
 }
 
 // checkNoGap sees that what was refused is all that is missing.

@@ -123,6 +123,7 @@ func checks() []check {
 
 		{"FullQueueByMessages", small(50, 4<<20), checkFullQueue, false},
 		{"FullQueueByBytes", small(transport.DefaultQueueMessages, 1<<20), checkFullQueue, false},
+		{"QueueSaysWhatFits", small(50, 1<<20), checkRoom, false},
 		{"FullQueueIsNeverSkipped", small(50, 4<<20), checkNoGap, false},
 		{"FullQueueThenClose", hasty, checkFullThenClose, false},
 		{"MessageOverTheLimit", small(50, 64<<10), checkOverLimit, false},

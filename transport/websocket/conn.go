@@ -115,10 +115,22 @@ func (c *conn) room(frame []byte) error {
 		c.slow = true
 		c.server.counters.slow.Add(1)
 	}
-	return &transport.QueueError{
-		Messages: int(c.queue.count), MessageLimit: limits.queueMessages,
-		Bytes: c.size, ByteLimit: limits.queueBytes,
-	}
+	q := c.waiting()
+	return q.Error()
+}
+
+// Queue implements transport.Conn.
+func (c *conn) Queue() transport.Queue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting()
+}
+
+// waiting describes the queue. The caller holds mu.
+func (c *conn) waiting() transport.Queue {
+	limits := &c.server.options
+	return transport.Queue{Messages: int(c.queue.count), MessageLimit: limits.queueMessages,
+		Bytes: c.size, ByteLimit: limits.queueBytes, Format: c.format}
 }
 
 // enqueue queues a frame, sees that it is written, and unlocks mu.

@@ -68,26 +68,39 @@ func (c *session) open(open transport.Open) {
 
 // Send implements transport.Conn.
 func (c *session) Send(m *transport.Message) error {
-	size := len(m.In(chunks))
+	m.In(chunks) // not while mu is held
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closing || c.ended {
 		return transport.ErrClosed
 	}
-	if len(c.queue) >= c.server.queueMessages || c.bytes+size > c.server.queueBytes {
+	q := c.waiting()
+	if !q.Add(m) {
 		if !c.slow {
 			c.slow = true
 			c.server.counters.slow.Add(1)
 		}
-		return &transport.QueueError{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
-			Bytes: c.bytes, ByteLimit: c.server.queueBytes}
+		return q.Error()
 	}
 	c.queue = append(c.queue, m)
-	c.bytes += size
+	c.bytes = q.Bytes
 	if c.reader != nil {
 		c.reader.signal()
 	}
 	return nil
+}
+
+// Queue implements transport.Conn.
+func (c *session) Queue() transport.Queue {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting()
+}
+
+// waiting describes the queue. The caller holds mu.
+func (c *session) waiting() transport.Queue {
+	return transport.Queue{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
+		Bytes: c.bytes, ByteLimit: c.server.queueBytes, Format: chunks}
 }
 
 // Close implements transport.Conn.
