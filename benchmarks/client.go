@@ -141,8 +141,11 @@ func (c *client) subscribePusher(channel, user string) error {
 			return err
 		}
 		data["channel_data"] = fmt.Sprintf(`{"user_id":%q}`, user)
-		data["auth"] = pusher.SignChannel(&pusher.App{Key: carillonKey, Secret: carillonSecret},
-			socket.ID, channel, data["channel_data"])
+		var err error
+		if data["auth"], err = pusher.SignChannel(&pusher.App{Key: carillonKey, Secret: carillonSecret},
+			socket.ID, channel, data["channel_data"]); err != nil {
+			return err
+		}
 	}
 	text, err := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": data})
 	if err != nil {

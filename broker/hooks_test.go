@@ -230,8 +230,8 @@ func TestAPanicOfADecidingHookRefuses(t *testing.T) {
 	assert.Equal(t, 4100, refused.CloseCode(), "a failure of the server, and no decision")
 
 	ann := kit.Connect(t)
-	for _, channel := range []string{"room", "presence-room"} {
-		ann.Write(subscribeFrame(t, kit, ann, channel, "ann"))
+	for _, channel := range []string{"private-room", "presence-room"} {
+		ann.Write(subscribeFrame(t, ann, channel, "ann"))
 		f := ann.Expect("pusher:subscription_error", channel)
 		assert.Contains(t, f.Data, `"status":500`)
 		assert.NotContains(t, f.Data, "secret")

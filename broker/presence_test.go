@@ -72,7 +72,7 @@ func TestPresenceLimit(t *testing.T) {
 		kit.Connect(t).SubscribeAs("presence-small", user, "")
 	}
 	c := kit.Connect(t)
-	c.Write(subscribeFrame(t, kit, c, "presence-small", "c"))
+	c.Write(subscribeFrame(t, c, "presence-small", "c"))
 	f := c.Expect("pusher:subscription_error", "presence-small")
 	assert.Contains(t, f.Data, "the limit is 2 members")
 	assert.Contains(t, f.Data, "LimitReached")
@@ -331,7 +331,7 @@ func TestWhoIsRefusedIsNeverAMember(t *testing.T) {
 	var tabs sync.WaitGroup
 	for range 4 {
 		c := kit.Connect(t)
-		frame := subscribeFrame(t, kit, c, "presence-room", "ann")
+		frame := subscribeFrame(t, c, "presence-room", "ann")
 		tabs.Go(func() {
 			for range 300 {
 				c.Write(frame)

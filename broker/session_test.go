@@ -21,10 +21,10 @@ import (
 )
 
 // subscribeFrame is a signed subscription to a presence channel.
-func subscribeFrame(t *testing.T, kit *brokertest.Kit, c *brokertest.Client, channel, userID string) string {
+func subscribeFrame(t *testing.T, c *brokertest.Client, channel, userID string) string {
 	t.Helper()
 	data := fmt.Sprintf(`{"user_id":%q}`, userID)
-	auth := pusher.SignChannel(kit.Config, c.SocketID(), channel, data)
+	auth := c.Auth(channel, data)
 	return fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`, channel, auth, data)
 }
 
@@ -238,7 +238,7 @@ func TestMaxSubscribers(t *testing.T) {
 			bob.Write(`{"event":"pusher:subscribe","data":{"channel":"small"}}`)
 		} else {
 			ann.SubscribeAs(channel, "ann", "")
-			bob.Write(subscribeFrame(t, kit, bob, channel, "bob"))
+			bob.Write(subscribeFrame(t, bob, channel, "bob"))
 		}
 		assert.Contains(t, bob.Expect("pusher:subscription_error", channel).Data, "the limit is 1 subscribers")
 		ann.ExpectNothing()

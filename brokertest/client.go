@@ -160,7 +160,7 @@ func (c *Client) Subscribe(channel string) Frame {
 	c.t.Helper()
 	auth := ""
 	if broker.KindOf(channel).NeedsAuthorization() {
-		auth = pusher.SignChannel(c.kit.Config, c.socketID, channel, "")
+		auth = c.Auth(channel, "")
 	}
 	c.send("pusher:subscribe", "", map[string]string{"channel": channel, "auth": auth})
 	return c.Expect("pusher_internal:subscription_succeeded", channel)
@@ -180,9 +180,21 @@ func (c *Client) SubscribeAs(channel, userID, info string) Frame {
 	}
 	c.send("pusher:subscribe", "", map[string]string{
 		"channel": channel, "channel_data": string(data),
-		"auth": pusher.SignChannel(c.kit.Config, c.socketID, channel, string(data)),
+		"auth": c.Auth(channel, string(data)),
 	})
 	return c.Expect("pusher_internal:subscription_succeeded", channel)
+}
+
+// Auth returns what a backend would sign for the client's subscription to a
+// channel: for tests that write the subscription themselves. data is the member of a
+// presence channel as JSON, or empty.
+func (c *Client) Auth(channel, data string) string {
+	c.t.Helper()
+	auth, err := pusher.SignChannel(c.kit.Config, c.socketID, channel, data)
+	if err != nil {
+		c.t.Fatalf("client %s: %v", c.socketID, err)
+	}
+	return auth
 }
 
 // Unsubscribe leaves a channel.
@@ -204,9 +216,11 @@ func (c *Client) SignIn(userID string, watchlist ...string) Frame {
 	if err != nil {
 		c.t.Fatalf("client %s: %v", c.socketID, err)
 	}
-	c.send("pusher:signin", "", map[string]string{
-		"user_data": string(data), "auth": pusher.SignUser(c.kit.Config, c.socketID, string(data)),
-	})
+	auth, err := pusher.SignUser(c.kit.Config, c.socketID, string(data))
+	if err != nil {
+		c.t.Fatalf("client %s: %v", c.socketID, err)
+	}
+	c.send("pusher:signin", "", map[string]string{"user_data": string(data), "auth": auth})
 	return c.Expect("pusher:signin_success", "")
 }
 

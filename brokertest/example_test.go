@@ -52,7 +52,7 @@ func ExampleClient_Write() {
 			},
 		}))
 		ann := kit.Connect(t)
-		auth := pusher.SignChannel(kit.Config, ann.SocketID(), "private-room", "")
+		auth := ann.Auth("private-room", "")
 		ann.Write(`{"event":"pusher:subscribe","data":{"channel":"private-room","auth":"` + auth + `"}}`)
 		var refusal struct{ Error string }
 		ann.Expect("pusher:subscription_error", "private-room").Decode(t, &refusal)

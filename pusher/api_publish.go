@@ -70,8 +70,10 @@ func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest
 	if n := utf8.RuneCountInString(e.name); n > limits.EventNameChars {
 		return nil, &broker.FieldError{Field: "name", Problem: "is too long", Limit: limits.EventNameChars, Got: n}
 	}
-	if e.socketID != "" && !validSocketID(e.socketID) {
-		return nil, badRequest("socket_id %q is not two numbers joined by a dot", e.socketID)
+	if e.socketID != "" {
+		if err := checkSocketID(e.socketID); err != nil {
+			return nil, err
+		}
 	}
 	if len(key) > maxIdempotencyKey {
 		return nil, &broker.FieldError{Field: idempotencyHeader, Problem: "is too long, in bytes", Limit: maxIdempotencyKey, Got: len(key)}

@@ -84,7 +84,7 @@ func (a *apiTest) client(channels ...string) *memory.Client {
 			data = fmt.Sprintf(`{"user_id":%q}`, "user-"+socketID)
 		}
 		message, err := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": map[string]string{
-			"channel": channel, "auth": SignChannel(a.app, socketID, channel, data), "channel_data": data}})
+			"channel": channel, "auth": UncheckedChannelAuth(a.app, socketID, channel, data), "channel_data": data}})
 		require.NoError(a.t, err)
 		require.NoError(a.t, c.Send(message))
 		for {
@@ -169,7 +169,7 @@ func TestTerminate(t *testing.T) {
 		c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
 		data := fmt.Sprintf(`{"id":%q}`, id)
 		message, err := json.Marshal(map[string]any{"event": "pusher:signin", "data": map[string]string{
-			"auth": SignUser(a.app, socketIDOf(t, c), data), "user_data": data}})
+			"auth": UncheckedUserAuth(a.app, socketIDOf(t, c), data), "user_data": data}})
 		require.NoError(t, err)
 		require.NoError(t, c.Send(message))
 		next(t, c)

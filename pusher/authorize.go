@@ -42,11 +42,8 @@ func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broke
 	}
 	return authHandler(func(r *http.Request, fields authFields) (any, error) {
 		req := AuthRequest{SocketID: fields.socketID, Channel: fields.channel, Kind: broker.KindOf(fields.channel)}
-		if err := broker.CheckChannelName(req.Channel); err != nil {
+		if err := checkAuthorizable(req.Channel); err != nil {
 			return nil, badRequest("channel_name: %v", err)
-		}
-		if !req.Kind.NeedsAuthorization() {
-			return nil, badRequest("channel_name %q is a %s channel, which needs no authorization", req.Channel, req.Kind)
 		}
 		member, err := authorize(r, req)
 		if err != nil {
@@ -87,7 +84,10 @@ func signSubscription(app *App, req AuthRequest, member *broker.Member) (any, er
 		secret := sharedSecret(app, req.Channel)
 		answer.SharedSecret = base64.StdEncoding.EncodeToString(secret[:])
 	}
-	answer.Auth = SignChannel(app, req.SocketID, req.Channel, answer.ChannelData)
+	var err error
+	if answer.Auth, err = SignChannel(app, req.SocketID, req.Channel, answer.ChannelData); err != nil {
+		return nil, misused("member of channel %q: %v", req.Channel, err)
+	}
 	return answer, nil
 }
 
@@ -123,10 +123,14 @@ func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User
 		if err != nil {
 			return nil, misused("user_info is not JSON: %v", err)
 		}
+		auth, err := SignUser(app, fields.socketID, string(data))
+		if err != nil {
+			return nil, misused("user: %v", err)
+		}
 		return struct {
 			Auth     string `json:"auth"`
 			UserData string `json:"user_data"`
-		}{SignUser(app, fields.socketID, string(data)), string(data)}, nil
+		}{auth, string(data)}, nil
 	})
 }
 
@@ -166,8 +170,8 @@ func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, err
 	if err != nil {
 		return nil, err
 	}
-	if !validSocketID(fields.socketID) {
-		return nil, badRequest("socket_id %q is not two numbers joined by a dot", fields.socketID)
+	if err := checkSocketID(fields.socketID); err != nil {
+		return nil, err
 	}
 	return answer(r, fields)
 }

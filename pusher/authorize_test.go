@@ -60,14 +60,14 @@ func TestAuthHandler(t *testing.T) {
 	}
 	private := ask("private-a")
 	assert.Equal(t, "no-store", private.Header().Get("Cache-Control"))
-	assert.Equal(t, subscriptionAuth{Auth: SignChannel(authApp, "1.2", "private-a", "")}, decode(private))
+	assert.Equal(t, subscriptionAuth{Auth: UncheckedChannelAuth(authApp, "1.2", "private-a", "")}, decode(private))
 	assert.Equal(t, decode(private), decode(askJSON(h, `{"socket_id":"1.2","channel_name":"private-a"}`)))
 
 	member := `{"user_id":"ann","user_info":{"name":"Ann"}}`
-	assert.Equal(t, subscriptionAuth{Auth: SignChannel(authApp, "1.2", "presence-a", member), ChannelData: member}, decode(ask("presence-a")))
+	assert.Equal(t, subscriptionAuth{Auth: UncheckedChannelAuth(authApp, "1.2", "presence-a", member), ChannelData: member}, decode(ask("presence-a")))
 
 	secret := sharedSecret(authApp, "private-encrypted-a")
-	assert.Equal(t, subscriptionAuth{Auth: SignChannel(authApp, "1.2", "private-encrypted-a", ""),
+	assert.Equal(t, subscriptionAuth{Auth: UncheckedChannelAuth(authApp, "1.2", "private-encrypted-a", ""),
 		SharedSecret: base64.StdEncoding.EncodeToString(secret[:])}, decode(ask("private-encrypted-a")))
 
 	for _, c := range []struct {

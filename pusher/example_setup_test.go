@@ -101,7 +101,10 @@ func ExampleApp_encrypted() {
 
 func ExampleSignFeed() {
 	app := &pusher.App{ID: "1", Key: "app-key", Secret: "app-secret"}
-	token := pusher.SignFeed(app, []string{"private-orders"}, time.Unix(2_000_000_000, 0))
+	token, err := pusher.SignFeed(app, []string{"private-orders"}, time.Unix(2_000_000_000, 0))
+	if err != nil {
+		log.Fatal(err)
+	}
 	fmt.Println("/sse/app/" + app.Key + "?channels=private-orders&token=" + token)
 	// Output: /sse/app/app-key?channels=private-orders&token=2000000000.43e578a037d455b30ebe131c8a810bc1f60a25f7f49e5fe5cf21fc5b5a97b197
 }

@@ -65,8 +65,9 @@ func ExampleNewUserAuthHandler() {
 
 func ExampleSignChannel() {
 	app := &pusher.App{ID: "1", Key: "278d425bdf160c739803", Secret: "7ad3773142a6692b25b8"}
-	fmt.Println(pusher.SignChannel(app, "1234.1234", "private-foobar", ""))
-	// Output: 278d425bdf160c739803:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4
+	auth, err := pusher.SignChannel(app, "1234.1234", "private-foobar", "")
+	fmt.Println(auth, err)
+	// Output: 278d425bdf160c739803:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4 <nil>
 }
 
 // appsInDatabase finds apps wherever the program keeps them.

@@ -45,7 +45,7 @@ func TestFailuresOfAStore(t *testing.T) {
 	c := kit.Connect(t)
 	subscribe := func(channel, data string) {
 		c.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`,
-			channel, pusher.SignChannel(kit.Config, c.SocketID(), channel, data), data))
+			channel, pusher.UncheckedChannelAuth(kit.Config, c.SocketID(), channel, data), data))
 	}
 	expectNothingTold := func(text string) {
 		assert.NotContains(t, text, "10.0.0.5")
@@ -63,7 +63,7 @@ func TestFailuresOfAStore(t *testing.T) {
 	c.ExpectNothing()
 
 	user := `{"id":"ann"}`
-	c.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, pusher.SignUser(kit.Config, c.SocketID(), user), user))
+	c.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, pusher.UncheckedUserAuth(kit.Config, c.SocketID(), user), user))
 	expectError(t, c, 4100, "sign-in: internal error")
 	assert.Equal(t, 4100, c.CloseCode())
 }
@@ -98,7 +98,7 @@ func TestSigningInAsAnotherUserIsRefusedForGood(t *testing.T) {
 	c.SignIn("ann")
 	c.SignIn("ann")
 	user := `{"id":"bob"}`
-	c.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, pusher.SignUser(kit.Config, c.SocketID(), user), user))
+	c.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, pusher.UncheckedUserAuth(kit.Config, c.SocketID(), user), user))
 	expectError(t, c, 4009, `another user: "ann"`)
 	assert.Equal(t, 4009, c.CloseCode())
 }

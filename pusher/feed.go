@@ -24,15 +24,43 @@ const MaxFeedChannels = 20
 const maxLastEventID = 16 << 10
 
 // SignFeed returns the token with which anybody may read the channels as a feed,
-// until it expires: give it as {prefix}/sse/app/{key}?channels=…&token=…. Public
-// channels need none. The order of the channels does not matter.
-func SignFeed(app *App, channels []string, expires time.Time) string {
+// until it expires: give it as {prefix}/sse/app/{key}?channels=…&token=…, where
+// channels are separated by commas; one with a comma in its name comes in a parameter
+// of its own, named channel. Public channels need none. Neither the order of the channels matters nor how often one
+// is named. Errors wrap broker.ErrInvalid and name a channel that no feed can have,
+// or say that there are none or more than MaxFeedChannels.
+func SignFeed(app *App, channels []string, expires time.Time) (string, error) {
+	for _, channel := range channels {
+		if err := checkFeedChannel(channel); err != nil {
+			return "", err
+		}
+	}
+	channels = slices.Compact(slices.Sorted(slices.Values(channels)))
+	if n := len(channels); n == 0 {
+		return "", &broker.FieldError{Field: "channels", Problem: "is empty"}
+	} else if n > MaxFeedChannels {
+		return "", &broker.FieldError{Field: "channels", Problem: "has too many", Limit: MaxFeedChannels, Got: n}
+	}
 	seconds := strconv.FormatInt(expires.Unix(), 10)
-	return seconds + "." + feedSignature(app, channels, seconds)
+	return seconds + "." + feedSignature(app, channels, seconds), nil
 }
 
+// checkFeedChannel returns a *broker.FieldError for a channel that no feed can have.
+func checkFeedChannel(name string) error {
+	if err := broker.CheckChannelName(name); err != nil {
+		return err
+	}
+	if base := broker.KindOf(name).Base(); base == broker.Presence || base == broker.ServerToUser {
+		return &broker.FieldError{Field: "channel", Value: name,
+			Problem: fmt.Sprintf("is a %s channel: a feed has nobody who could be its member", base)}
+	}
+	return nil
+}
+
+// feedSignature signs channels of which each is there once. Names may hold commas,
+// but no line feed.
 func feedSignature(app *App, channels []string, seconds string) string {
-	return sign(app.Secret, "feed:", seconds, ":", strings.Join(slices.Sorted(slices.Values(channels)), ","))
+	return sign(app.Secret, "feed:", seconds, ":", strings.Join(slices.Sorted(slices.Values(channels)), "\n"))
 }
 
 func verifyFeed(app *App, channels []string, token string) error {
@@ -95,7 +123,8 @@ type feedRequest struct {
 	signed   error // why private channels may not be read
 }
 
-// serveFeed answers GET {prefix}/sse/app/{key}?channels=a,b. A request that is
+// serveFeed answers GET {prefix}/sse/app/{key}?channels=a,b&channel=c, of which the
+// second may come again and again: its names may hold commas. A request that is
 // refused gets a status, after which EventSource does not come back.
 func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) {
 	if r.Method == http.MethodOptions {
@@ -158,21 +187,20 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 func (r *feedRequest) parse() error {
 	query := r.URL.Query()
 	for name := range strings.SplitSeq(query.Get("channels"), ",") {
-		if name = strings.TrimSpace(name); name == "" || slices.Contains(r.channels, name) {
+		if name = strings.TrimSpace(name); name == "" {
 			continue
 		}
-		if len(r.channels) == MaxFeedChannels {
-			return badRequest("channels has too many: the limit is %d", MaxFeedChannels)
+		if err := r.addChannel(name); err != nil {
+			return err
 		}
-		r.channels = append(r.channels, name)
+	}
+	for _, name := range query["channel"] {
+		if err := r.addChannel(name); err != nil {
+			return err
+		}
 	}
 	if len(r.channels) == 0 {
 		return badRequest("channels is missing: give 1 to %d, separated by commas", MaxFeedChannels)
-	}
-	for _, name := range r.channels {
-		if base := broker.KindOf(name).Base(); base == broker.Presence || base == broker.ServerToUser {
-			return badRequest("channel %q is a %s channel: a feed has nobody who could be its member", name, base)
-		}
 	}
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
@@ -185,6 +213,20 @@ func (r *feedRequest) parse() error {
 		r.resume[id.Channel] = broker.Position{Epoch: id.Epoch, Offset: id.Offset}
 	}
 	r.signed = verifyFeed(r.app, r.channels, query.Get("token"))
+	return nil
+}
+
+func (r *feedRequest) addChannel(name string) error {
+	if slices.Contains(r.channels, name) {
+		return nil
+	}
+	if len(r.channels) == MaxFeedChannels {
+		return badRequest("channels has too many: the limit is %d", MaxFeedChannels)
+	}
+	if err := checkFeedChannel(name); err != nil {
+		return err
+	}
+	r.channels = append(r.channels, name)
 	return nil
 }
 

@@ -82,6 +82,13 @@ func (r *reader) next() (event, data string) {
 	}
 }
 
+// sign returns a token that opens private channels for a minute.
+func (f *feedTest) sign(channels ...string) string {
+	token, err := SignFeed(f.app, channels, time.Now().Add(time.Minute))
+	require.NoError(f.t, err)
+	return token
+}
+
 func (f *feedTest) publish(t *testing.T, channel, data string) {
 	t.Helper()
 	_, err := f.broker.App("1").Publish(t.Context(), channel, "message", []byte(data))
@@ -181,7 +188,7 @@ func TestFeedResumesWhilePublishing(t *testing.T) {
 func TestFeedOfClientEvents(t *testing.T) {
 	f := newFeedTest(t)
 	const channel = "private-a"
-	r := f.open(t, url.Values{"channels": {channel}, "token": {SignFeed(f.app, []string{channel}, time.Now().Add(time.Minute))}}, "")
+	r := f.open(t, url.Values{"channels": {channel}, "token": {f.sign(channel)}}, "")
 	c := memory.Connect(f.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
 	established, ok := c.TryReceive()
 	require.True(t, ok)
@@ -229,10 +236,28 @@ func TestFeedTellsOfAGap(t *testing.T) {
 func TestFeedOfPrivateChannels(t *testing.T) {
 	f := newFeedTest(t)
 	channels := []string{"private-b", "a"}
-	r := f.open(t, url.Values{"channels": {"a,private-b"}, "token": {SignFeed(f.app, channels, time.Now().Add(time.Minute))}}, "")
+	r := f.open(t, url.Values{"channels": {"a,private-b"}, "token": {f.sign(channels...)}}, "")
 	f.publish(t, "private-b", "secret")
 	_, data := r.next()
 	assert.Equal(t, frameOf("private-b", "secret"), data)
+}
+
+// TestFeedOfANameWithACommaInIt is of one channel, and not of the two that it reads as.
+func TestFeedOfANameWithACommaInIt(t *testing.T) {
+	f := newFeedTest(t)
+	const both = "private-a,private-b"
+	r := f.open(t, url.Values{"channel": {both, "c", both}, "token": {f.sign(both, "c")}}, "")
+	f.publish(t, "private-a", "not this")
+	f.publish(t, "c", "1")
+	f.publish(t, both, "2")
+	_, data := r.next()
+	assert.Equal(t, frameOf("c", "1"), data)
+	_, data = r.next()
+	assert.Equal(t, frameOf(both, "2"), data)
+
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, httptest.NewRequest("GET", "/sse/app/key?channels="+both+"&token="+f.sign(both), nil))
+	f.expectError(w, 401, "not made with the app's secret for these channels")
 }
 
 func TestFeedEndsWithTheBroker(t *testing.T) {
@@ -249,7 +274,9 @@ func TestFeedEndsWithTheBroker(t *testing.T) {
 func TestRefusedFeeds(t *testing.T) {
 	f := newFeedTest(t)
 	token := func(a *App, expires time.Duration, channels ...string) string {
-		return "&token=" + SignFeed(a, channels, time.Now().Add(expires))
+		token, err := SignFeed(a, channels, time.Now().Add(expires))
+		require.NoError(t, err)
+		return "&token=" + token
 	}
 	for _, c := range []struct {
 		path, origin string

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/carillon-rt/carillon/broker"
 )
 
 // Errors of signatures. They come wrapped: use errors.Is.
@@ -23,8 +25,43 @@ var (
 // the socket ID (https://pusher.com/docs/channels/library_auth_reference/auth-signatures/).
 // channelData is the presence member's JSON as it will be sent, byte for byte, or
 // empty.
-func SignChannel(app *App, socketID, channel, channelData string) string {
-	return app.Key + ":" + channelSignature(app, socketID, channel, channelData)
+//
+// It signs nothing that could be read as something else: errors wrap
+// broker.ErrInvalid and name the socket ID, the channel, which has to be one that
+// needs authorization, or the member's field.
+func SignChannel(app *App, socketID, channel, channelData string) (string, error) {
+	if err := checkSocketID(socketID); err != nil {
+		return "", err
+	}
+	if err := checkAuthorizable(channel); err != nil {
+		return "", err
+	}
+	if channelData != "" && broker.KindOf(channel).Base() == broker.Presence {
+		if _, err := parseChannelData(channelData, app.Limits.withDefaults()); err != nil {
+			return "", err
+		}
+	}
+	return app.Key + ":" + channelSignature(app, socketID, channel, channelData), nil
+}
+
+// checkAuthorizable returns a *broker.FieldError unless a subscription to the
+// channel is authorized by a signature.
+func checkAuthorizable(channel string) error {
+	if err := broker.CheckChannelName(channel); err != nil {
+		return err
+	}
+	if kind := broker.KindOf(channel); !kind.NeedsAuthorization() {
+		return &broker.FieldError{Field: "channel", Value: channel,
+			Problem: fmt.Sprintf("is a %s channel, which needs no authorization", kind)}
+	}
+	return nil
+}
+
+func checkSocketID(id string) error {
+	if !validSocketID(id) {
+		return &broker.FieldError{Field: "socket_id", Value: id, Problem: "is not two numbers joined by a dot"}
+	}
+	return nil
 }
 
 func channelSignature(app *App, socketID, channel, channelData string) string {
@@ -35,9 +72,16 @@ func channelSignature(app *App, socketID, channel, channelData string) string {
 }
 
 // SignUser returns the auth string for signing the connection with the socket
-// ID in. userData is the user's JSON as it will be sent, byte for byte.
-func SignUser(app *App, socketID, userData string) string {
-	return app.Key + ":" + userSignature(app, socketID, userData)
+// ID in. userData is the user's JSON as it will be sent, byte for byte. Errors wrap
+// broker.ErrInvalid and name the socket ID or the user's field.
+func SignUser(app *App, socketID, userData string) (string, error) {
+	if err := checkSocketID(socketID); err != nil {
+		return "", err
+	}
+	if _, err := parseUserData(userData, app.Limits.withDefaults()); err != nil {
+		return "", err
+	}
+	return app.Key + ":" + userSignature(app, socketID, userData), nil
 }
 
 func userSignature(app *App, socketID, userData string) string {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/broker"
 )
 
 // documented is the app of the examples in Pusher's documentation.
@@ -20,17 +23,88 @@ var documented = &App{ID: "3", Key: "278d425bdf160c739803", Secret: "7ad3773142a
 // TestDocumentedSignatures has the examples of
 // https://pusher.com/docs/channels/library_auth_reference/auth-signatures/.
 func TestDocumentedSignatures(t *testing.T) {
+	signed := func(auth string, err error) string {
+		require.NoError(t, err)
+		return auth
+	}
 	assert.Equal(t, "278d425bdf160c739803:58df8b0c36d6982b82c3ecf6b4662e34fe8c25bba48f5369f135bf843651c3a4",
-		SignChannel(documented, "1234.1234", "private-foobar", ""))
+		signed(SignChannel(documented, "1234.1234", "private-foobar", "")))
 	assert.Equal(t, "278d425bdf160c739803:31935e7d86dba64c2a90aed31fdc61869f9b22ba9d8863bba239c03ca481bc80",
-		SignChannel(documented, "1234.1234", "presence-foobar", `{"user_id":10,"user_info":{"name":"Mr. Channels"}}`))
+		signed(SignChannel(documented, "1234.1234", "presence-foobar", `{"user_id":10,"user_info":{"name":"Mr. Channels"}}`)))
 	assert.Equal(t, "278d425bdf160c739803:4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba",
-		SignUser(documented, "1234.1234", `{"id":"12345"}`))
+		signed(SignUser(documented, "1234.1234", `{"id":"12345"}`)))
+}
+
+// TestNothingIsSignedThatReadsTwoWays has, for each of the three signatures, what
+// could stand for something else, and what nobody could use.
+func TestNothingIsSignedThatReadsTwoWays(t *testing.T) {
+	app := &App{Key: "key", Secret: "secret", Limits: Limits{UserInfoBytes: 10}}
+	const user = `{"id":"ann"}`
+	assert.Equal(t, UncheckedUserAuth(app, "1.2", user), UncheckedChannelAuth(app, "1.2", ":user::"+user, ""), "this is why")
+
+	channel := func(socketID, name, data string) func() (string, error) {
+		return func() (string, error) { return SignChannel(app, socketID, name, data) }
+	}
+	signIn := func(socketID, data string) func() (string, error) {
+		return func() (string, error) { return SignUser(app, socketID, data) }
+	}
+	feed := func(names ...string) func() (string, error) {
+		return func() (string, error) { return SignFeed(app, names, time.Now()) }
+	}
+	for name, c := range map[string]struct {
+		sign func() (string, error)
+		text string
+	}{
+		"a channel that is a sign-in":       {channel("1.2", ":user::"+user, ""), "channel"},
+		"a socket ID that is a channel":     {channel("1.2:private-a", "private-b", ""), "socket_id"},
+		"a socket ID that is a sign-in":     {channel("1.2::user:", user, ""), "socket_id"},
+		"no socket ID":                      {channel("", "private-a", ""), "socket_id"},
+		"a channel with data":               {channel("1.2", "private-a:x", ""), "channel"},
+		"no channel":                        {channel("1.2", "", ""), "channel is empty"},
+		"a channel that needs none":         {channel("1.2", "room", ""), "needs no authorization"},
+		"a channel of a user":               {channel("1.2", "#server-to-user-a:b", ""), "needs no authorization"},
+		"a member without an ID":            {channel("1.2", "presence-a", "{}"), "user_id is missing"},
+		"a member that is no JSON":          {channel("1.2", "presence-a", "x"), "channel_data"},
+		"a member with too much info":       {channel("1.2", "presence-a", `{"user_id":1,"user_info":"0123456789"}`), "user_info is too large"},
+		"a sign-in with another's socket":   {signIn("1.2:private-a", user), "socket_id"},
+		"a sign-in of no user":              {signIn("1.2", ""), "user_data"},
+		"a sign-in without an ID":           {signIn("1.2", `{"user_id":"ann"}`), "user_data.id is empty"},
+		"a sign-in with a number":           {signIn("1.2", `{"id":1}`), "user_data.id is not a string"},
+		"a sign-in with too much info":      {signIn("1.2", `{"id":"ann","user_info":"0123456789"}`), "user_info is too large"},
+		"a feed of a name that is two":      {feed("private-a\nprivate-b"), "channel"},
+		"a feed of nothing":                 {feed(), "channels is empty"},
+		"a feed of no name":                 {feed(""), "channel is empty"},
+		"a feed of members":                 {feed("private-a", "presence-a"), "presence channel"},
+		"a feed of a user's":                {feed("#server-to-user-ann"), "server-to-user channel"},
+		"a feed of more than one could ask": {feed(strings.Split(manyChannels(MaxFeedChannels+1), ",")...), "limit is 20"},
+	} {
+		auth, err := c.sign()
+		if assert.ErrorIs(t, err, broker.ErrInvalid, name) {
+			assert.ErrorContains(t, err, c.text, name)
+		}
+		assert.Empty(t, auth, name)
+	}
+}
+
+func TestTokensOfFeedsAreForTheirChannels(t *testing.T) {
+	app := &App{Key: "key", Secret: "secret"}
+	for _, signed := range [][]string{{"private-a,private-b"}, {"private-a", "private-b"}, {"private-b", "private-a", "private-b"}, {"private-a,", "private-b"}} {
+		token, err := SignFeed(app, signed, time.Now().Add(time.Minute))
+		require.NoError(t, err)
+		for _, asked := range [][]string{{"private-a,private-b"}, {"private-a", "private-b"}, {"private-b", "private-a"}, {"private-a,", "private-b"}, {"private-a"}} {
+			names := func(channels []string) []string { return slices.Compact(slices.Sorted(slices.Values(channels))) }
+			if err := verifyFeed(app, asked, token); slices.Equal(names(signed), names(asked)) {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, ErrSignature, "%q signed, %q asked for", signed, asked)
+			}
+		}
+	}
 }
 
 func TestVerifyChannelAuth(t *testing.T) {
 	app := &App{Key: "key", Secret: "secret"}
-	good := SignChannel(app, "1.2", "private-a", "")
+	good := UncheckedChannelAuth(app, "1.2", "private-a", "")
 	require.NoError(t, verifyChannelAuth(app, "1.2", "private-a", "", good))
 	require.NoError(t, verifyChannelAuth(app, "1.2", "private-a", "", "key:"+strings.ToUpper(good[4:])))
 	for name, verify := range map[string]func() error{

@@ -52,7 +52,7 @@ func TestSignInFailures(t *testing.T) {
 	t.Run("no id", func(t *testing.T) {
 		kit := brokertest.New(t)
 		c := kit.Connect(t)
-		c.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":"{}"}}`, pusher.SignUser(kit.Config, c.SocketID(), "{}")))
+		c.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":"{}"}}`, pusher.UncheckedUserAuth(kit.Config, c.SocketID(), "{}")))
 		expectError(t, c, 4009, "user_data.id is empty")
 	})
 }
