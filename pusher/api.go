@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"crypto/md5"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (e *apiError) writeHeaders(h http.Header) {
 
 // serveAPI answers a request to {prefix}/apps/{id}{rest}.
 func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request, id, rest string) {
-	answer, err := h.answerAPI(r, id, rest)
+	answer, err := h.answerAPI(w, r, id, rest)
 	if err != nil {
 		h.writeError(w, r, err)
 		return
@@ -79,37 +80,64 @@ func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request, id, rest stri
 // empty is the answer where nothing was asked for.
 type empty struct{}
 
-func (h *Handler) answerAPI(r *http.Request, id, rest string) (any, error) {
+func (h *Handler) answerAPI(w http.ResponseWriter, r *http.Request, id, rest string) (any, error) {
+	req, answer, err := h.admit(r, id, rest)
+	if err != nil {
+		refuseBody(w, r)
+		return nil, err
+	}
+	if err := req.readBody(w); err != nil {
+		return nil, err
+	}
+	return answer()
+}
+
+// admit checks all of a request that does not need its body, and returns what
+// answers it: a body costs memory and time, which not everybody may take.
+func (h *Handler) admit(r *http.Request, id, rest string) (*apiRequest, func() (any, error), error) {
 	if plain, err := url.PathUnescape(id); err == nil {
 		id = plain
 	}
 	app, err := h.apps.AppByID(r.Context(), id)
 	if errors.Is(err, ErrUnknownApp) {
-		return nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app %q does not exist", id)}
+		return nil, nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app %q does not exist", id)}
 	} else if err != nil {
-		return nil, fmt.Errorf("app lookup: %w", err)
+		return nil, nil, fmt.Errorf("app lookup: %w", err)
 	}
 	req := &apiRequest{Request: r, handler: h, config: app, limits: app.Limits.withDefaults(), app: h.broker.App(app.ID)}
-	if err := req.readBody(); err != nil {
-		return nil, err
+	if req.query, err = verifyQuery(app, r); err != nil {
+		return nil, nil, unsigned(err)
 	}
-	if req.query, err = verifyRequest(app, r, req.body); err != nil {
-		return nil, &apiError{status: http.StatusUnauthorized, message: err.Error()}
+	if r.ContentLength > 0 && req.query.Get("body_md5") == "" {
+		return nil, nil, unsigned(errNoMD5)
 	}
 	if app.Disabled {
-		return nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
+		return nil, nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
 	}
-	return req.route(rest)
+	answer, err := req.route(rest)
+	return req, answer, err
 }
 
-func (r *apiRequest) readBody() error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(r.limits.RequestBytes)+1))
-	if err != nil {
-		return badRequest("body could not be read: %v", err)
+func unsigned(err error) error {
+	return &apiError{status: http.StatusUnauthorized, message: err.Error()}
+}
+
+func (r *apiRequest) readBody(w http.ResponseWriter) error {
+	limit := r.limits.RequestBytes
+	signed := r.query.Get("body_md5") != ""
+	if !signed {
+		limit = 0
 	}
-	if len(body) > r.limits.RequestBytes {
-		return &apiError{status: http.StatusRequestEntityTooLarge,
-			message: fmt.Sprintf("body is too large: the limit is %d bytes", r.limits.RequestBytes)}
+	sum := md5.New()
+	body, err := r.handler.bodies.read(w, r.Request, limit, sum)
+	switch {
+	case err != nil && !signed:
+		return unsigned(errNoMD5)
+	case err != nil:
+		return err
+	}
+	if err := verifyBody(r.query, body, sum.Sum(nil)); err != nil {
+		return unsigned(err)
 	}
 	if !utf8.Valid(body) {
 		// JSON would be parsed with U+FFFD in the place of what is not valid.
@@ -119,7 +147,8 @@ func (r *apiRequest) readBody() error {
 	return nil
 }
 
-func (r *apiRequest) route(rest string) (any, error) {
+// route returns what answers the request.
+func (r *apiRequest) route(rest string) (func() (any, error), error) {
 	method, answer := http.MethodGet, (func() (any, error))(nil)
 	switch {
 	case rest == "/events":
@@ -145,7 +174,7 @@ func (r *apiRequest) route(rest string) (any, error) {
 	if r.Method != method {
 		return nil, methodNotAllowed(r.Method, method)
 	}
-	return answer()
+	return answer, nil
 }
 
 // writeError answers with what went wrong, in plain text.

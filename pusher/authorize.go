@@ -139,13 +139,19 @@ type authFields struct {
 	socketID, channel string
 }
 
-// maxAuthBody bounds the body of a request to the endpoints, in bytes.
-const maxAuthBody = 64 << 10
+const (
+	// maxAuthBody bounds the body of a request to the endpoints, in bytes.
+	maxAuthBody = 64 << 10
+	// maxAuthReading bounds the bodies that one endpoint reads at once: nothing is
+	// known yet of who sends them.
+	maxAuthReading = 1000
+)
 
 // authHandler does what both endpoints have in common.
 func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handler {
+	bodies := &bodies{max: maxAuthReading}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := serveAuth(r, answer)
+		body, err := serveAuth(w, r, bodies, answer)
 		status := http.StatusOK
 		if err != nil {
 			asAPIError(err).writeHeaders(w.Header())
@@ -162,11 +168,12 @@ func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handl
 	})
 }
 
-func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, error)) (any, error) {
+func serveAuth(w http.ResponseWriter, r *http.Request, bodies *bodies, answer func(*http.Request, authFields) (any, error)) (any, error) {
 	if r.Method != http.MethodPost {
+		refuseBody(w, r)
 		return nil, methodNotAllowed(r.Method, http.MethodPost)
 	}
-	fields, err := readAuthFields(r)
+	fields, err := readAuthFields(w, r, bodies)
 	if err != nil {
 		return nil, err
 	}
@@ -178,20 +185,16 @@ func serveAuth(r *http.Request, answer func(*http.Request, authFields) (any, err
 
 // readAuthFields reads a form, as pusher-js sends it, or JSON. The body may be
 // read again, for what else the page has put into it.
-func readAuthFields(r *http.Request) (authFields, error) {
+func readAuthFields(w http.ResponseWriter, r *http.Request, bodies *bodies) (authFields, error) {
 	var fields authFields
 	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if media != "application/json" && len(r.PostForm) > 0 {
 		// A middleware has parsed the form, and left nothing of the body.
 		return formFields(r.PostForm), nil
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxAuthBody+1))
+	body, err := bodies.read(w, r, maxAuthBody, nil)
 	if err != nil {
-		return fields, badRequest("body could not be read: %v", err)
-	}
-	if len(body) > maxAuthBody {
-		return fields, &apiError{status: http.StatusRequestEntityTooLarge,
-			message: fmt.Sprintf("body is too large: the limit is %d bytes", maxAuthBody)}
+		return fields, err
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if media == "application/json" {

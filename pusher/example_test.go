@@ -27,7 +27,8 @@ func Example() {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
-	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mux,
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() { _ = srv.ListenAndServe() }()
 
 	// Later, on SIGTERM: refuse what is new, and close what is open so that

@@ -35,6 +35,7 @@ type Handler struct {
 	xhr      *xhr.Server
 	callers  callers
 	feeds    *sse.Server
+	bodies   bodies
 	wheel    *wheel.Wheel
 	webhooks *webhooks
 	options  options
@@ -211,6 +212,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.rejectSocket(w, r, &closeError{code: 4005, message: fmt.Sprintf("path %q not found: connect to {prefix}/app/{key}", path)})
 		return
 	}
+	refuseBody(w, r)
 	http.NotFound(w, r)
 }
 

@@ -2,7 +2,6 @@ package pusher
 
 import (
 	"crypto/hmac"
-	"crypto/md5"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -134,9 +133,4 @@ func verifyAuth(app *App, auth, want string) error {
 // lower case.
 func equal(got, want string) bool {
 	return hmac.Equal([]byte(strings.ToLower(got)), []byte(want))
-}
-
-func md5Hex(body []byte) string {
-	sum := md5.Sum(body)
-	return hex.EncodeToString(sum[:])
 }

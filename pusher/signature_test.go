@@ -1,6 +1,8 @@
 package pusher
 
 import (
+	"crypto/md5"
+	"encoding/hex"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -143,6 +145,22 @@ func signedAt(app *App, method, path, signedPath, body string, params url.Values
 	r := httptest.NewRequest(method, path+"?"+params.Encode(), strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	return r
+}
+
+func md5Hex(body []byte) string {
+	sum := md5.Sum(body)
+	return hex.EncodeToString(sum[:])
+}
+
+// verifyRequest checks a request and its body, as the handler does one after the
+// other.
+func verifyRequest(app *App, r *http.Request, body []byte) (url.Values, error) {
+	query, err := verifyQuery(app, r)
+	if err != nil {
+		return nil, err
+	}
+	sum := md5.Sum(body)
+	return query, verifyBody(query, body, sum[:])
 }
 
 // TestDocumentedRequest has the example of

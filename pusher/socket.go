@@ -15,6 +15,7 @@ import (
 // the status of a failed upgrade.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string) {
 	if !isUpgrade(r) {
+		refuseBody(w, r)
 		w.Header().Set("Upgrade", "websocket")
 		http.Error(w, "connect to this path with WebSocket", http.StatusUpgradeRequired)
 		return

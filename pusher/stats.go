@@ -16,12 +16,15 @@ type Stats struct {
 	// connect to.
 	SockJSTimeouts int64
 	Feeds          sse.Stats
-	Webhooks       WebhookStats
+	// LateBodies are requests to the HTTP API whose body did not come within
+	// BodyTimeout.
+	LateBodies int64
+	Webhooks   WebhookStats
 }
 
 // Stats returns the handler's counts. They are read one after another, so that
 // those of a busy handler may not add up exactly. It is safe for concurrent use.
 func (h *Handler) Stats() Stats {
 	return Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
-		Feeds: h.feeds.Stats(), Webhooks: h.webhooks.stats()}
+		Feeds: h.feeds.Stats(), LateBodies: h.bodies.late.Load(), Webhooks: h.webhooks.stats()}
 }
