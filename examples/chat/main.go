@@ -4,7 +4,7 @@
 // a product: there are no accounts, and its memory ends with the process.
 //
 //	make chat
-//	go run ./examples/chat -addr 127.0.0.1:8081 # or ADDR=127.0.0.1:8081 make chat
+//	go run ./examples/chat -addr 127.0.0.1:9000 # or ADDR=127.0.0.1:9000 make chat
 package main
 
 import (
@@ -43,7 +43,7 @@ func main() {
 // run serves until ctx ends.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
-	addr := flags.String("addr", cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), "`address` to listen on (also ADDR)")
+	addr := flags.String("addr", cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8081"), "`address` to listen on (also ADDR)")
 	web := flags.String("web", filepath.FromSlash("examples/chat/web/dist"), "`folder` of the built page")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -1,13 +1,15 @@
 // Embed mounts the handler under /realtime/ with net/http, chi, gin and echo.
 //
-//	go run ./examples/embed -with gin
+//	go run ./examples/embed -with gin # or ADDR=127.0.0.1:9000 go run ./examples/embed
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -66,13 +68,16 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mount(realtime),
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8082"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := &http.Server{Handler: mount(realtime), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
 	go func() {
-		log.Printf("%s serves ws://%s/realtime/app/app-key", *with, srv.Addr)
-		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		log.Printf("%s serves ws://%s/realtime/app/app-key", *with, listener.Addr())
+		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Fatal(err)
 		}
 	}()

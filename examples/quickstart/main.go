@@ -1,6 +1,6 @@
 // Quickstart is a chat with presence in one program: run it and open two tabs.
 //
-//	go run ./examples/quickstart
+//	go run ./examples/quickstart # or ADDR=127.0.0.1:9000 go run ./examples/quickstart
 package main
 
 import (
@@ -10,7 +10,10 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -27,20 +30,29 @@ var page []byte
 const room = "presence-room"
 
 func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// run serves on an address until ctx ends, and says to out where.
+func run(ctx context.Context, addr string, out io.Writer) error {
 	// New subscribers get the last 20 messages; a reload is not a leave and a join.
 	b, err := broker.New(broker.WithRules(broker.Rule{Pattern: room, Rewind: 20, LeaveGrace: 2 * time.Second,
 		History: broker.Retention{Events: 20}}))
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	app := &pusher.App{ID: "1", Key: "app-key", Secret: rand.Text()}
 	apps, err := pusher.NewApps(*app)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	realtime, err := pusher.NewHandler(b, apps)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 
 	mux := http.NewServeMux()
@@ -63,21 +75,23 @@ func main() {
 		}
 	})
 
-	srv := &http.Server{Addr: cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	go func() {
-		log.Printf("chat in two tabs: http://%s", srv.Addr)
-		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
-			log.Fatal(err)
-		}
-	}()
-	<-stop.Done()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("ADDR %s: %w", addr, err)
+	}
+	srv := &http.Server{ // pages of other sites may not post
+		Handler:           http.NewCrossOriginProtection().Handler(mux),
+		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+	fmt.Fprintf(out, "Carillon quickstart, a chat in two tabs: http://%s\n", listener.Addr())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(listener) }()
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- b.Shutdown(ctx) }() // ends the requests that the server waits for
-	if err := errors.Join(srv.Shutdown(ctx), <-ended); err != nil {
-		log.Fatal(err)
-	}
+	return errors.Join(err, srv.Shutdown(ctx), <-ended)
 }

@@ -4,22 +4,21 @@ import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { launch } from '../chat/e2e/browser.mjs'
 
-let folder, binary, addr, server, browser
+let folder, binary, url, server, browser
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'carillon-quickstart-'))
   binary = join(folder, 'quickstart')
   await promisify(execFile)('go', ['build', '-o', binary, '.'], { cwd: fileURLToPath(new URL('.', import.meta.url)) })
-  addr = await freeAddress()
-  await start()
+  url = await start('127.0.0.1:0')
   browser = await launch()
 })
 after(async () => {
@@ -28,18 +27,11 @@ after(async () => {
   await rm(folder, { recursive: true })
 })
 
-async function freeAddress() {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address()
-  probe.close()
-  await once(probe, 'close')
-  return `127.0.0.1:${port}`
-}
-
-async function start() {
-  server = spawn(binary, { env: { ...process.env, ADDR: addr }, stdio: ['ignore', 'inherit', 'pipe'] })
-  await once(server.stderr, 'data')
+/** Starts the program, and returns the URL that it prints. */
+async function start(addr) {
+  server = spawn(binary, { env: { ...process.env, ADDR: addr }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const [line] = await once(createInterface({ input: server.stdout }), 'line')
+  return /http:\S+$/.exec(line)[0]
 }
 
 async function stop() {
@@ -52,7 +44,7 @@ async function open(name) {
   const page = await (await browser.newContext()).newPage()
   page.on('dialog', (dialog) => dialog.accept(name))
   page.on('pageerror', (err) => assert.fail(err))
-  await page.goto(`http://${addr}`)
+  await page.goto(url)
   await page.getByRole('status').getByText('connected', { exact: true }).waitFor()
   return page
 }
@@ -75,7 +67,7 @@ test('two tabs chat, with any name, and survive a restart', { timeout: 120_000 }
   await ada.getByText(/^not sent: /).waitFor()
   assert.equal(await ada.getByLabel('Message', { exact: true }).inputValue(), 'are you there')
 
-  await start()
+  await start(new URL(url).host)
   await ada.getByText('connected', { exact: true }).waitFor()
   await lukasz.getByText('connected', { exact: true }).waitFor()
   await write(ada, 'are you there')

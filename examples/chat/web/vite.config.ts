@@ -1,7 +1,7 @@
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 
-const backend = 'http://127.0.0.1:8080'
+const backend = 'http://127.0.0.1:8081'
 
 export default defineConfig({
   plugins: [react()],
