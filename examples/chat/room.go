@@ -78,18 +78,20 @@ func (rm room) post(w http.ResponseWriter, r *http.Request, u user) {
 	// The key has the user in it: nobody can use up somebody else's.
 	done, err := rm.app.Publish(r.Context(), rm.channel, messageEvent, data,
 		broker.IdempotencyKey(u.ID+"/"+body.ClientID), broker.Exclude(r.Header.Get("X-Socket-ID")))
-	if err != nil {
+	// A retry says another time, which makes it another event to the broker.
+	duplicate := done.Duplicate || errors.Is(err, storage.ErrKeyReused)
+	if err != nil && !duplicate {
 		rm.fail(w, "message was not published", err)
 		return
 	}
 	status := http.StatusCreated
-	if done.Duplicate {
+	if duplicate {
 		status = http.StatusOK
 	}
 	writeJSON(w, status, struct {
 		Message   message `json:"message"`
 		Duplicate bool    `json:"duplicate"`
-	}{m, done.Duplicate})
+	}{m, duplicate})
 }
 
 // read answers with the newest messages, or those before a position, newest
