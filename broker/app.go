@@ -115,7 +115,7 @@ func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Du
 	}
 	ch := storage.ChannelID{App: a.id, Name: channel}
 	rule := a.broker.rule(ch)
-	past, err := a.broker.past(ctx, ch, rule, kind, 0, nil)
+	past, err := a.broker.past(ctx, ch, rule, kind, 0, nil, anyPast)
 	if err != nil || len(past) == 0 {
 		return Event{}, 0, false, err
 	}

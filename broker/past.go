@@ -17,10 +17,10 @@ func covered(p, last Position) bool {
 
 // past returns the events with which a new subscription to the channel starts,
 // oldest first: up to rewind of them, and on a cache channel the last one, as far
-// as they fit. With after it is every event after that position.
-func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position) ([]Event, error) {
+// as there is room. With after it is every event after that position.
+func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position, room pastRoom) ([]Event, error) {
 	if after != nil {
-		return b.missed(ctx, ch, *after, 0)
+		return b.missed(ctx, ch, *after, room.events+1, room)
 	}
 	limit := rewind
 	if kind.Cache() {
@@ -29,13 +29,13 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 	if limit == 0 {
 		return nil, nil
 	}
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: min(limit, maxPastEvents)})
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: min(limit, max(room.events, 1))})
 	if err != nil {
 		return nil, b.storeFailed("history read", ch, err)
 	}
 	events, bytes := page.Events, 0
 	for i := range events {
-		if bytes += len(events[i].Data); i > 0 && bytes > maxPastBytes {
+		if bytes += len(events[i].Data); i > 0 && bytes > room.bytes {
 			events = events[:i]
 			break
 		}
@@ -47,16 +47,56 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 	return events, nil
 }
 
-// Past events go into the queue of a session's connection at once, and more than
-// these bounds would not fit, now or ever again. A rewind is cut short there; what
-// was missed is a gap.
-const (
-	maxPastEvents = transport.DefaultQueueMessages / 2
-	maxPastBytes  = transport.DefaultQueueBytes / 2 // of data, which grows when it is encoded
-)
+// pastRoom is how much of the past a subscription may start with. Past events go
+// into the queue of a session's connection at once, and what that has no room for
+// would cut it off, now and each time it came back: a rewind is cut short there,
+// and what was missed is a gap.
+type pastRoom struct {
+	queue         transport.Queue // whose limits are half of the connection's
+	events, bytes int             // bytes of data, which grows when it is encoded
+}
 
-// missed returns up to limit of the events after a position; 0 means all.
-func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Position, limit int) ([]Event, error) {
+// anyPast is for who has no queue.
+var anyPast = pastRoom{events: transport.DefaultQueueMessages / 2, bytes: transport.DefaultQueueBytes / 2}
+
+// pastRoom is what half of the queue of the session's connection has room for: the
+// rest is for what is said meanwhile, and on other channels.
+func (s *Session) pastRoom() pastRoom {
+	q := s.conn.Queue()
+	q.MessageLimit /= 2
+	q.ByteLimit /= 2
+	return pastRoom{queue: q, events: max(q.MessageLimit-q.Messages, 0), bytes: max(q.ByteLimit-q.Bytes, 0)}
+}
+
+// encode encodes the latest of the events for which there is room, and the last
+// one also beyond that, as long as the queue is not nearly full. all says that
+// none was left out.
+func (r *pastRoom) encode(p Protocol, past []Event) (messages []*transport.Message, all bool) {
+	messages = make([]*transport.Message, len(past))
+	q := r.queue
+	for i := len(past) - 1; i >= 0; i-- {
+		m := p.Event(&past[i])
+		if !q.Add(m) {
+			if i < len(past)-1 || !r.takesOne(m) {
+				return messages[i+1:], false
+			}
+			q.MessageLimit = 0 // no other
+		}
+		messages[i] = m
+	}
+	return messages, true
+}
+
+func (r *pastRoom) takesOne(m *transport.Message) bool {
+	q := r.queue
+	nearlyFull := q.Messages > q.MessageLimit*3/2 || q.Bytes > q.ByteLimit*3/2
+	q.MessageLimit *= 2
+	q.ByteLimit *= 2
+	return !nearlyFull && q.Add(m)
+}
+
+// missed returns the events after a position, and reads up to limit of them.
+func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Position, limit int, room pastRoom) ([]Event, error) {
 	page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: after, Limit: limit})
 	if isGap(err) {
 		return nil, err
@@ -71,20 +111,24 @@ func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Positio
 	for i := range page.Events {
 		bytes += len(page.Events[i].Data)
 	}
-	if events > maxPastEvents || bytes > maxPastBytes {
-		return nil, fmt.Errorf("%w: channel %q: %d events were missed, the limit is %d, or %d bytes",
-			storage.ErrGap, ch.Name, events, maxPastEvents, maxPastBytes)
+	if events > uint64(room.events) || bytes > room.bytes {
+		return nil, tooMuchMissed(ch, events, room)
 	}
 	return page.Events, nil
 }
 
+func tooMuchMissed(ch storage.ChannelID, events uint64, room pastRoom) error {
+	return fmt.Errorf("%w: channel %q: %d events were missed, the connection has room for %d, and for %d bytes of them",
+		storage.ErrGap, ch.Name, events, room.events, room.bytes)
+}
+
 // resumable looks for a gap before a subscription begins, so that nobody sees one
 // come and go that cannot resume.
-func (b *Broker) resumable(ctx context.Context, ch storage.ChannelID, after *Position) error {
+func (s *Session) resumable(ctx context.Context, ch storage.ChannelID, after *Position) error {
 	if after == nil {
 		return nil
 	}
-	_, err := b.missed(ctx, ch, *after, 1)
+	_, err := s.broker.missed(ctx, ch, *after, 1, s.pastRoom())
 	return err
 }
 
@@ -96,13 +140,21 @@ func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule,
 			s.drop(ctx, sub, 0)
 		}
 	}()
-	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After)
+	room := s.pastRoom()
+	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After, room)
 	if err != nil {
 		return err
 	}
+	messages, all := room.encode(s.protocol, past)
+	if !all && req.After != nil {
+		return tooMuchMissed(ch, uint64(len(past)), room)
+	}
+	if !all {
+		s.broker.stats.rewindsCut.Add(1)
+	}
 	read = true
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
-	flush(sub.finish(success, req.After, past, missed))
+	flush(sub.finish(success, req.After, past, messages, missed))
 	if missed {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()

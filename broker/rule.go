@@ -28,8 +28,9 @@ type Rule struct {
 	SkipClientEvents bool
 	// Rewind is the number of past events that a new subscriber gets right
 	// after its subscription has succeeded. It needs History. They have to fit into
-	// the queue of the subscriber's connection at once: it gets the latest 8192 of
-	// them at most, and no more than 2 MiB of data, but always one.
+	// the queue of the subscriber's connection at once: it gets the latest of them
+	// that half of the queue has room for, by default 8192 and 2 MiB at most, but one
+	// unless the queue is nearly full. See Stats.RewindsCut.
 	Rewind int
 	// CacheTTL is how long the last event of a cache channel is delivered to
 	// new subscribers; 0 means 30 minutes.

@@ -19,6 +19,9 @@ type Stats struct {
 	// SlowSessions is how many sessions were cut off because they fell behind,
 	// SlowLocal how many in-process subscriptions.
 	SlowSessions, SlowLocal int64
+	// RewindsCut is how many subscriptions began with fewer past events than were
+	// due, because their connection had no room for more.
+	RewindsCut int64
 	// Refused is how many requests were refused: by hooks, rules or limits, or
 	// because they were not valid.
 	Refused int64
@@ -40,7 +43,7 @@ type stats struct {
 	channels, locals, connected counter
 	published, delivered        *xsync.Counter // striped: publishers of distinct channels share nothing
 	slowSessions, slowLocal     counter
-	refused                     counter
+	refused, rewindsCut         counter
 	hooksDropped, hookPanics    counter
 	storeErrors                 counter
 }
@@ -58,6 +61,7 @@ func (b *Broker) Stats() Stats {
 		Delivered:          s.delivered.Value(),
 		SlowSessions:       s.slowSessions.Load(),
 		SlowLocal:          s.slowLocal.Load(),
+		RewindsCut:         s.rewindsCut.Load(),
 		Refused:            s.refused.Load(),
 		HooksDropped:       s.hooksDropped.Load(),
 		HookPanics:         s.hookPanics.Load(),

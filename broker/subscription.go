@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,7 +53,7 @@ type heldMessage struct {
 }
 
 // hold keeps m for later, unless the subscriber is live. A session for which more
-// waits than a connection's queue holds by default is cut off: its store hangs.
+// waits than its connection has room for is cut off: its store hangs.
 func (s *subscription) hold(m *transport.Message, ev *Event) bool {
 	x := s.extras
 	x.mu.Lock()
@@ -60,13 +61,15 @@ func (s *subscription) hold(m *transport.Message, ev *Event) bool {
 	if x.live.Load() {
 		return false
 	}
-	size := len(m.Payload())
-	if len(x.held) >= transport.DefaultQueueMessages || x.size+size > transport.DefaultQueueBytes {
-		s.session.sendFailed(&transport.QueueError{Messages: len(x.held), MessageLimit: transport.DefaultQueueMessages,
-			Bytes: x.size, ByteLimit: transport.DefaultQueueBytes})
+	q := s.session.conn.Queue()
+	q.Messages += len(x.held)
+	q.Bytes += x.size
+	before := q.Bytes
+	if !q.Add(m) {
+		s.session.sendFailed(q.Error())
 		return true
 	}
-	x.size += size
+	x.size += q.Bytes - before
 	h := heldMessage{message: m}
 	if ev != nil {
 		h.position = ev.Position
@@ -118,10 +121,10 @@ func (s *subscription) deliver(d *delivery) {
 	}
 }
 
-// finish tells the subscriber of its success, then of the past events, then of
-// what has gone out since, unless it is up to after; from now on it is live. What
-// it returns is to be flushed.
-func (s *subscription) finish(success *transport.Message, after *Position, past []Event, missed bool) transport.LoneSender {
+// finish tells the subscriber of its success, then of the past events, of which
+// messages are the latest, then of what has gone out since, unless it is up to
+// after; from now on it is live. What it returns is to be flushed.
+func (s *subscription) finish(success *transport.Message, after *Position, past []Event, messages []*transport.Message, missed bool) transport.LoneSender {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -132,9 +135,11 @@ func (s *subscription) finish(success *transport.Message, after *Position, past 
 	if missed {
 		session.Send(session.protocol.CacheMiss(s.channel.id.Name))
 	}
-	for i := range past {
-		session.Send(session.protocol.Event(&past[i]))
-		x.last = past[i].Position
+	for _, m := range messages {
+		session.Send(m)
+	}
+	if len(past) > 0 {
+		x.last = past[len(past)-1].Position
 	}
 	known := 0
 	for i, h := range x.held {
@@ -185,7 +190,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		b.stats.refused.Add(1)
 		return ErrSubscribed
 	}
-	if err := b.resumable(ctx, ch, req.After); err != nil {
+	if err := s.resumable(ctx, ch, req.After); err != nil {
 		return err
 	}
 	sub := &subscription{session: s, conn: s.conn, protocol: s.protocol}
@@ -280,10 +285,14 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 	sub.extras = &extras{userID: req.Member.UserID}
 	var success *transport.Message
 	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) error {
+		success = s.protocol.Subscribed(ch.Name, members)
+		if q := s.conn.Queue(); q.Size(success) > q.ByteLimit {
+			return fmt.Errorf("%w: channel %q: its list of %d members has %d bytes, the connection takes %d",
+				storage.ErrMemberLimit, ch.Name, len(members), q.Size(success), q.ByteLimit)
+		}
 		if err := b.attach(ch, sub, func() {}); err != nil {
 			return err
 		}
-		success = s.protocol.Subscribed(ch.Name, members)
 		if first {
 			b.memberJoined(ch, *req.Member)
 			sub.channel.announce(s, func(p Protocol) *transport.Message { return p.MemberAdded(ch.Name, *req.Member) })
