@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/surrogate"
 )
 
 // eventBody is an event as a backend sends it.
@@ -31,6 +32,9 @@ func parseEvent(body []byte, what string) (e eventBody, err error) {
 		return eventBody{}, err
 	}
 	if text, ok := jsonString(data); ok {
+		if surrogate.Lone(data) {
+			return eventBody{}, halfPair("data")
+		}
 		e.data = &text
 	} else if len(data) > 0 && string(data) != "null" {
 		return eventBody{}, &broker.FieldError{Field: "data", Problem: "is not a string: encode it as JSON first"}

@@ -165,6 +165,8 @@ func TestBadPublishes(t *testing.T) {
 	}{
 		{"/events", ``, 400, "body is not a JSON object"},
 		{"/events", "{\"name\":\"m\",\"data\":\"\xff\",\"channel\":\"a\"}", 400, "body is not valid UTF-8"},
+		{"/events", `{"name":"m","data":"\ud800","channel":"a"}`, 400, "data holds half of a surrogate pair"},
+		{"/batch_events", `{"batch":[{"name":"m","data":"x","channel":"a"},{"name":"\ud800","data":"x","channel":"a"}]}`, 400, "batch[1]: name holds half"},
 		{"/events", `[]`, 400, "body is not a JSON object"},
 		{"/events", `{"name":`, 400, "body is not valid JSON"},
 		{"/events", `{"data":"x","channel":"a"}`, 400, "name is missing"},

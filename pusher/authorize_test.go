@@ -85,6 +85,7 @@ func TestAuthHandler(t *testing.T) {
 		{askForm(h, url.Values{"channel_name": {"private-a"}}), 400, "socket_id"},
 		{askForm(h, url.Values{"socket_id": {"1.2:private-b"}, "channel_name": {"private-a"}}), 400, "socket_id"},
 		{askJSON(h, `{"socket_id":1}`), 400, "socket_id is not a string"},
+		{askJSON(h, `{"socket_id":"1.2","channel_name":"private-a\ud800"}`), 400, "channel_name holds half of a surrogate pair"},
 		{askJSON(h, `nonsense`), 400, "JSON"},
 		{askJSON(h, `{"socket_id":"`+strings.Repeat("1", maxAuthBody)+`"}`), 413, "limit is 65536 bytes"},
 	} {

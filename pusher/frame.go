@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/surrogate"
 )
 
 // frame is a message from a client, of which only the outermost level has been
@@ -45,6 +46,9 @@ func (f *frame) parseData(fields ...field) error {
 		return takeFields(f.data, fields) // it is valid, as the message is
 	}
 	text, _ := jsonString(f.data)
+	if surrogate.Lone(f.data) {
+		return halfPair("data")
+	}
 	return parseObject([]byte(text), "data", fields...)
 }
 
@@ -94,6 +98,9 @@ func (f *frame) clientEvent(limits Limits) (clientEventData, error) {
 	}
 	ev := clientEventData{channel: f.channel}
 	if text, ok := jsonString(f.data); ok {
+		if surrogate.Lone(f.data) {
+			return clientEventData{}, halfPair("data")
+		}
 		ev.data = []byte(text)
 	} else if ev.json = true; len(f.data) > 0 {
 		ev.data = bytes.Clone(f.data) // it outlives the message
@@ -140,6 +147,9 @@ func userID(raw json.RawMessage) (string, error) {
 			return "", &broker.FieldError{Field: "channel_data.user_id", Problem: problem}
 		}
 	}
+	if surrogate.Lone(raw) {
+		return "", halfPair("channel_data.user_id")
+	}
 	return id, broker.CheckUserID(id)
 }
 
@@ -183,6 +193,8 @@ func parseUserData(userData string, limits Limits) (broker.User, error) {
 	switch {
 	case !ok && len(rawID) > 0 && string(rawID) != "null":
 		return broker.User{}, &broker.FieldError{Field: "user_data.id", Problem: "is not a string"}
+	case surrogate.Lone(rawID):
+		return broker.User{}, halfPair("user_data.id")
 	case strings.TrimSpace(id) == "":
 		return broker.User{}, &broker.FieldError{Field: "user_data.id", Problem: "is empty"}
 	}

@@ -140,6 +140,69 @@ func TestMalformedFrames(t *testing.T) {
 	}
 }
 
+// TestHalvesOfSurrogatePairsAreRefused wherever text is decoded: what would come in
+// their place is another text.
+func TestHalvesOfSurrogatePairsAreRefused(t *testing.T) {
+	frameWith := func(message string, then func(frame) error) func() error {
+		return func() error {
+			f, err := parseFrame([]byte(message), testLimits)
+			if err == nil {
+				err = then(f)
+			}
+			return err
+		}
+	}
+	subscribe := func(f frame) error { _, err := f.subscribe(); return err }
+	signIn := func(f frame) error { _, err := f.signIn(); return err }
+	clientEvent := func(f frame) error { _, err := f.clientEvent(testLimits); return err }
+	member := func(text string) func() error {
+		return func() error { _, err := parseChannelData(text, testLimits); return err }
+	}
+	user := func(text string) func() error {
+		return func() error { _, err := parseUserData(text, testLimits); return err }
+	}
+	publish := func(text string) func() error {
+		return func() error { _, err := parseEvent([]byte(text), "event"); return err }
+	}
+	for _, c := range []struct {
+		field string
+		parse func() error
+	}{
+		{"event", frameWith(`{"event":"client-\ud800"}`, clientEvent)},
+		{"channel", frameWith(`{"event":"client-a","channel":"private-\udc00"}`, clientEvent)},
+		{"data", frameWith(`{"event":"client-a","channel":"private-a","data":"\ud800x"}`, clientEvent)},
+		{"channel", frameWith(`{"event":"pusher:subscribe","data":{"channel":"\ud800"}}`, subscribe)},
+		{"auth", frameWith(`{"event":"pusher:subscribe","data":{"channel":"a","auth":"\ud800"}}`, subscribe)},
+		{"channel_data", frameWith(`{"event":"pusher:subscribe","data":{"channel":"a","channel_data":"{\"user_id\":\"\ud800\"}"}}`, subscribe)},
+		{"data", frameWith(`{"event":"pusher:subscribe","data":"{\"channel\":\"\ud800\"}"}`, subscribe)},
+		{"channel", frameWith(`{"event":"pusher:subscribe","data":"{\"channel\":\"\\ud800\"}"}`, subscribe)},
+		{"user_data", frameWith(`{"event":"pusher:signin","data":{"user_data":"\ud800"}}`, signIn)},
+		{"channel_data.user_id", member(`{"user_id":"ann\ud800"}`)},
+		{"user_data.id", user(`{"id":"ann\ud800"}`)},
+		{"user_data.watchlist", user(`{"id":"ann","watchlist":["bob","\ude00\ud83d"]}`)},
+		{"name", publish(`{"name":"\ud800"}`)},
+		{"data", publish(`{"name":"m","data":"\udfff"}`)},
+		{"channel", publish(`{"channel":"\ud800"}`)},
+		{"channels", publish(`{"name":"m","channels":["a","\ud800"]}`)},
+		{"info", publish(`{"info":"\ud800"}`)},
+	} {
+		var field *broker.FieldError
+		if err := c.parse(); assert.ErrorAs(t, err, &field, c.field) {
+			assert.Equal(t, c.field, field.Field, err)
+			assert.Equal(t, "holds half of a surrogate pair, which is no character", field.Problem)
+		}
+	}
+	_, err := parseUserData(`{"id":"\ud83d\ude00","watchlist":["\uD83D\uDE00"]}`, testLimits)
+	require.NoError(t, err, "both halves")
+	// What stays JSON keeps what it says, and is for the page to make out.
+	f := mustParse(t, `{"event":"client-a","channel":"private-a","data":{"a":"\ud800"},"other":"\ud800"}`)
+	ev, err := f.clientEvent(testLimits)
+	require.NoError(t, err)
+	assert.Equal(t, `{"a":"\ud800"}`, string(ev.data))
+	_, err = parseChannelData(`{"user_id":"ann","user_info":"\ud800"}`, testLimits)
+	require.NoError(t, err)
+}
+
 func TestParseChannelData(t *testing.T) {
 	for data, want := range map[string]broker.Member{
 		`{"user_id":"ann","user_info":{"name":"Ann"}}`:                                   {UserID: "ann", Info: []byte(`{"name":"Ann"}`)},

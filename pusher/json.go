@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/surrogate"
 )
 
 // field is one that parseObject looks for; one of text and raw is set. null
@@ -67,12 +68,20 @@ func (f *field) set(value []byte) error {
 		return nil
 	}
 	text, ok := jsonString(value)
-	if !ok && string(value) != "null" {
+	switch {
+	case !ok && string(value) != "null":
 		// A clone, for else all that f refers to goes to the heap every time.
 		return &broker.FieldError{Field: strings.Clone(f.name), Problem: "is not a string"}
+	case surrogate.Lone(value):
+		return halfPair(strings.Clone(f.name))
 	}
 	*f.text = text
 	return nil
+}
+
+// halfPair refuses text that would be decoded to another.
+func halfPair(field string) error {
+	return &broker.FieldError{Field: field, Problem: "holds half of a surrogate pair, which is no character"}
 }
 
 // splitValue splits valid JSON, of which more must follow, after its first value.
@@ -111,7 +120,8 @@ func skipSpace(data []byte) []byte {
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
-// jsonString returns the text of a JSON string.
+// jsonString returns the text of a JSON string. Where surrogate.Lone finds
+// something it is not the text that was meant.
 func jsonString(data []byte) (text string, ok bool) {
 	if len(data) < 2 || data[0] != '"' {
 		return "", false
@@ -132,6 +142,9 @@ func stringList(name string, data []byte) ([]string, error) {
 	var list []string
 	if err := json.Unmarshal(data, &list); err != nil {
 		return nil, &broker.FieldError{Field: name, Problem: "is not a list of strings"}
+	}
+	if surrogate.Lone(data) {
+		return nil, halfPair(name)
 	}
 	return list, nil
 }

@@ -2,7 +2,6 @@ package pusher
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -124,13 +123,11 @@ func (c *caller) Closed(code int, err error) {
 
 // parseCall takes key and query from a caller's first message.
 func parseCall(data []byte) (key string, query url.Values, _ *closeError) {
-	var call struct {
-		Path string `json:"path"`
-	}
-	if err := json.Unmarshal(data, &call); err != nil || call.Path == "" {
+	var called string
+	if err := parseObject(data, "message", field{name: "path", text: &called}); err != nil || called == "" {
 		return "", nil, &closeError{4005, `path not found: the first message has to be {"path":"/app/{key}?protocol=7"}`}
 	}
-	path, rawQuery, _ := strings.Cut(call.Path, "?")
+	path, rawQuery, _ := strings.Cut(called, "?")
 	key, ok := socketRoute(path)
 	if !ok {
 		return "", nil, &closeError{4005, fmt.Sprintf("path %q not found: connect to /app/{key}", path)}

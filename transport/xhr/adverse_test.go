@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -331,6 +332,10 @@ func FuzzSend(f *testing.F) {
 		default:
 			require.Equal(t, 204, code)
 			require.Equal(t, len(messages), got)
+			for _, m := range messages {
+				require.LessOrEqual(t, strings.Count(m, "\ufffd"), strings.Count(strings.ToLower(string(body)), `\ufffd`)+strings.Count(string(body), "\ufffd"),
+					"nothing comes in the place of what is no text")
+			}
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()

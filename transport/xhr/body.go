@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 	"unicode/utf8"
+
+	"github.com/carillon-rt/carillon/internal/surrogate"
 )
 
 // Errors that a session may end with.
@@ -47,6 +49,9 @@ func parseBody(body []byte) (messages []string, err error) {
 	}
 	if err := json.Unmarshal(body, &messages); err != nil {
 		return nil, fmt.Errorf("%w: %w", errInvalid, err)
+	}
+	if surrogate.Lone(body) {
+		return nil, fmt.Errorf("%w: it holds half of a surrogate pair, which is no character", errInvalid)
 	}
 	return messages, nil
 }
