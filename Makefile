@@ -4,6 +4,7 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 MODULES := . benchmarks examples internal/release
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
@@ -34,7 +35,8 @@ lint:
 ## test-go: the Go tests of every module, with the race detector
 .PHONY: test-go
 test-go: debian
-	@for m in $(MODULES); do echo "go test $$m"; (cd $$m && go test -race ./...); done
+	@for m in $(MODULES); do echo "go test $$m"; \
+	(cd $$m && go run $(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race ./...); done
 
 ## conformance: the official clients against examples/standalone
 .PHONY: conformance
@@ -53,7 +55,7 @@ e2e: debian examples/chat/web/dist
 debian:
 	@missing=(); \
 	need() { command -v "$$1" >/dev/null || missing+=("$${@:2}"); }; \
-	need gcc gcc libc6-dev; need nginx nginx-light; need openssl openssl; \
+	need git git; need gcc gcc libc6-dev; need nginx nginx-light; need openssl openssl; \
 	need "$${CHROMIUM:-chromium}" chromium; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit; fi; \
 	if ! command -v apt-get >/dev/null; then echo "install what the tests need: $${missing[*]}"; exit 1; fi; \
