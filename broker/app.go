@@ -176,6 +176,7 @@ func (a *App) read(ctx context.Context, ch storage.ChannelID, o storage.ReadOpti
 			return
 		}
 		for _, ev := range page.Events {
+			ev.Exclude, ev.Prev = "", Position{} // for those who hand it out
 			if !yield(ev, nil) {
 				return
 			}
@@ -200,7 +201,7 @@ func (a *App) Latest(ctx context.Context, channel string) (Position, error) {
 		return Position{}, err
 	}
 	ch := storage.ChannelID{App: a.id, Name: channel}
-	latest, err := a.broker.history.Latest(ctx, ch)
+	latest, err := storage.LatestOf(ctx, a.broker.history, ch)
 	if err != nil {
 		return Position{}, a.broker.storeFailed("history position", ch, err)
 	}

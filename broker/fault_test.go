@@ -70,11 +70,11 @@ func (f *faulty) Leave(ctx context.Context, ch storage.ChannelID, conn storage.C
 	return f.Store.Leave(ctx, ch, conn)
 }
 
-func (f *faulty) Latest(ctx context.Context, ch storage.ChannelID) (storage.Position, error) {
+func (f *faulty) Latest(ctx context.Context, channels []storage.ChannelID) ([]storage.Position, error) {
 	if f.err != nil {
-		return storage.Position{}, f.err
+		return nil, f.err
 	}
-	return f.Store.Latest(ctx, ch)
+	return f.Store.Latest(ctx, channels)
 }
 
 func (f *faulty) Delete(ctx context.Context, ch storage.ChannelID) error {

@@ -99,7 +99,7 @@ func TestSubscribeAfterALostPositionSaysSoAndGoesOn(t *testing.T) {
 	kit := brokertest.New(t, keeping(3))
 	position := publish(t, kit.App, "room", 1, 2)
 	publish(t, kit.App, "room", 3, 20)
-	foreign := broker.Position{Epoch: "another", Offset: 19}
+	foreign := broker.Position{Epoch: storage.Epoch{Number: 1}, Offset: 19}
 	for _, p := range []broker.Position{position, foreign} {
 		events := kit.App.Subscribe(t.Context(), "room", broker.After(p))
 		publish(t, kit.App, "room", 21, 21)

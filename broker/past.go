@@ -12,7 +12,7 @@ import (
 
 // covered reports whether an event at p has been part of the past up to last.
 func covered(p, last Position) bool {
-	return p.Offset != 0 && p.Epoch == last.Epoch && p.Offset <= last.Offset
+	return !p.IsZero() && !p.After(last)
 }
 
 // past returns the events with which a new subscription to the channel starts,
@@ -105,7 +105,7 @@ func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Positio
 		return nil, b.storeFailed("history read", ch, err)
 	}
 	events, bytes := uint64(len(page.Events)), 0
-	if !after.IsZero() {
+	if after.Epoch == page.Latest.Epoch {
 		events = page.Latest.Offset - after.Offset
 	}
 	for i := range page.Events {

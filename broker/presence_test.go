@@ -363,7 +363,7 @@ func TestWhoCannotResumeIsSeenByNobody(t *testing.T) {
 		session := kit.Broker.Session(ann.SocketID())
 		for _, channel := range []string{"presence-room", "room"} {
 			err := session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
-				Member: &broker.Member{UserID: "ann"}, After: &broker.Position{Epoch: "lost", Offset: 1}})
+				Member: &broker.Member{UserID: "ann"}, After: &broker.Position{Epoch: storage.Epoch{Number: 1}, Offset: 1}})
 			require.ErrorIs(t, err, storage.ErrGap)
 		}
 		synctest.Wait()

@@ -100,7 +100,11 @@ func feedID(channel string, p broker.Position) sse.ID {
 	if p.IsZero() {
 		return sse.ID{}
 	}
-	return sse.ID{Channel: channel, Epoch: p.Epoch, Offset: p.Offset}
+	return positionID(channel, p)
+}
+
+func positionID(channel string, p broker.Position) sse.ID {
+	return sse.ID{Channel: channel, Epoch: p.Epoch.String(), Offset: p.Offset}
 }
 
 // Subscribed implements broker.Protocol.
@@ -210,7 +214,9 @@ func (r *feedRequest) parse() error {
 		return badRequest("Last-Event-ID is too long: %d bytes, the limit is %d", len(last), maxLastEventID)
 	}
 	for _, id := range sse.ParseID(last) {
-		r.resume[id.Channel] = broker.Position{Epoch: id.Epoch, Offset: id.Offset}
+		// What is no epoch of ours is as good as one that is lost: a gap.
+		epoch, _ := storage.ParseEpoch(id.Epoch)
+		r.resume[id.Channel] = broker.Position{Epoch: epoch, Offset: id.Offset}
 	}
 	r.signed = verifyFeed(r.app, r.channels, query.Get("token"))
 	return nil
@@ -259,8 +265,8 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 func (r *feedRequest) tellPositions(conn transport.Conn) {
 	var ids []sse.ID
 	for _, channel := range r.channels {
-		if p, ok := r.resume[channel]; ok {
-			ids = append(ids, sse.ID{Channel: channel, Epoch: p.Epoch, Offset: p.Offset})
+		if p := r.resume[channel]; !p.IsZero() {
+			ids = append(ids, positionID(channel, p))
 		}
 	}
 	if len(ids) > 0 {
@@ -275,12 +281,14 @@ func (r *feedRequest) subscribe(conn transport.Conn, session *broker.Session, ch
 	ctx := session.Context()
 	req := broker.SubscribeRequest{Channel: channel, Authorized: r.signed == nil}
 	if from, ok := r.resume[channel]; ok {
-		req.After = &from
-		err := session.Subscribe(ctx, req)
-		if !errors.Is(err, storage.ErrGap) {
-			return r.unsigned(err)
+		if !from.IsZero() {
+			req.After = &from
+			err := session.Subscribe(ctx, req)
+			if !errors.Is(err, storage.ErrGap) {
+				return r.unsigned(err)
+			}
+			req.After = nil
 		}
-		req.After = nil
 		_ = conn.Send(gapMessage(channel))
 	}
 	// Who is cut off before the first event comes back to this position.
@@ -288,7 +296,7 @@ func (r *feedRequest) subscribe(conn transport.Conn, session *broker.Session, ch
 	if err != nil {
 		return err
 	}
-	_ = conn.Send(transport.NewMessage(sse.Block(sse.ID{Channel: channel, Epoch: latest.Epoch, Offset: latest.Offset}, nil)))
+	_ = conn.Send(transport.NewMessage(sse.Block(positionID(channel, latest), nil)))
 	return r.unsigned(session.Subscribe(ctx, req))
 }
 

@@ -33,7 +33,7 @@ func ExampleGapError() {
 	ctx := context.Background()
 	history := memory.New()
 	room := storage.ChannelID{App: "app", Name: "room"}
-	_, err := history.Read(ctx, room, storage.ReadOptions{From: storage.Position{Epoch: "lost", Offset: 7}})
+	_, err := history.Read(ctx, room, storage.ReadOptions{From: storage.Position{Epoch: storage.NewEpoch(storage.Epoch{}), Offset: 7}})
 
 	if gap, ok := errors.AsType[*storage.GapError](err); ok {
 		fmt.Println("start afresh:", errors.Is(err, storage.ErrGap), gap.From.Offset)

@@ -7,25 +7,35 @@ import (
 	"time"
 )
 
-// History keeps the latest events of channels, in the order of their offsets.
+// History keeps the latest events of channels, in the order of their positions.
+//
+// Every position that is given in a channel is after all that were given before,
+// whatever happens to the channel or to the store. When the event at a position
+// has been given out, by an append, a read or a notification, all that stands
+// before it is decided: nothing is inserted there any more, and what there is can
+// be read.
+//
+// Answers about what there is may be old where a store has several copies: a read
+// may lack what another caller knows of, and says with Page.Latest what it knew.
+// Who knows better reads again. They never go back for good: a later read says as
+// much or more, unless the store has lost events, which a new epoch says.
 //
 // All methods are safe for concurrent use. A call whose context is done already
 // does nothing and returns the context's error; one that waits for anything
 // stops waiting when its context is done. Numbers and durations below 0 count
 // as 0.
-//
-// A store may forget a channel that keeps neither events nor idempotency keys.
-// What is appended next then starts a new epoch: a position is never given
-// twice.
 type History interface {
-	// Append gives ev the next offset of the channel and keeps it as long as
+	// Append gives ev the next position of the channel and keeps it as long as
 	// opts.Retention says. It returns when the event is as durable as the
-	// store makes it. The store keeps its own copy of *ev and neither changes nor
-	// keeps ev itself; it may keep ev.Data, which must not be changed any more.
+	// store makes it. Any number of appends to one channel may run at a time. The
+	// store keeps its own copy of *ev, with Position and Prev as it gives them, and
+	// neither changes nor keeps ev itself; it may keep ev.Data, which must not be
+	// changed any more.
 	//
-	// After an error the event may have been appended or not: the caller finds out
-	// from Read, or with a retry by its idempotency key. A store that knows that it
-	// was appended returns no error.
+	// After an error the event may have been appended or not, or may be appended
+	// yet, unless the error wraps ErrKeyReused or ErrKeyInFlight: the caller finds
+	// out from Read, or with a retry by its idempotency key. A store that knows
+	// that it was appended returns no error.
 	//
 	// With an idempotency key that was used on the channel within the window,
 	// nothing is appended: for the same request the first event's position is
@@ -36,28 +46,74 @@ type History interface {
 	// ErrKeyInFlight.
 	Append(ctx context.Context, ch ChannelID, ev *Event, opts AppendOptions) (Appended, error)
 
+	// AppendBatch appends several events, of one channel or of several, and
+	// returns the outcome of each at its index. Each is appended or not by itself,
+	// as by Append; those of one channel that are appended at all stand in the
+	// order of the batch. A store that gains nothing by a batch leaves it to
+	// AppendEach.
+	AppendBatch(ctx context.Context, batch []AppendRequest) []AppendResult
+
 	// Read returns up to opts.Limit events next to opts.From.
 	//
-	// It fails with an error that wraps ErrGap if From is no position of the
-	// channel's epoch, be it that the epoch is another or that the offset is
-	// beyond the latest, and, reading forward, if an event after From is no
-	// longer kept. A backward read just ends where what is kept ends.
+	// It fails with an error that wraps ErrGap if the store cannot continue from
+	// opts.From: if that is after the latest position, or after the one at which
+	// its epoch ended, if the store does not know its epoch, and, reading forward,
+	// if an event after it is no longer kept. A backward read just ends where what
+	// is kept ends.
 	Read(ctx context.Context, ch ChannelID, opts ReadOptions) (Page, error)
 
-	// Latest returns the position of the channel's last event, whether it is
-	// still kept or not, and the zero Position for a channel that the store
-	// knows nothing of.
-	Latest(ctx context.Context, ch ChannelID) (Position, error)
+	// Latest returns the latest position of each channel, at its index: that of
+	// the last event, whether it is still kept or not, or {E,0} where the channel
+	// has none in its current epoch E, be it that the store knows nothing of the
+	// channel. So whoever asks knows a position from which to continue.
+	Latest(ctx context.Context, channels []ChannelID) ([]Position, error)
 
-	// Delete forgets the channel's events and idempotency keys. What is
-	// appended next starts a new epoch. A channel that does not exist is no
-	// error.
+	// Delete forgets the channel's events and idempotency keys. Positions before
+	// the latest can no longer be continued from. The store may start a new epoch
+	// for the channel. One that does not exist is no error.
 	Delete(ctx context.Context, ch ChannelID) error
+}
+
+// AppendRequest is one event of a batch; see History.Append.
+type AppendRequest struct {
+	Channel ChannelID
+	Event   *Event
+	Options AppendOptions
+}
+
+// AppendResult is what became of one event of a batch. Appended counts only if
+// Err is nil.
+type AppendResult struct {
+	Appended
+	Err error
+}
+
+// AppendEach appends the events of a batch one after another. It is what a store
+// that has nothing better does for AppendBatch.
+func AppendEach(ctx context.Context, h History, batch []AppendRequest) []AppendResult {
+	results := make([]AppendResult, len(batch))
+	for i := range batch {
+		r := &batch[i]
+		results[i].Appended, results[i].Err = h.Append(ctx, r.Channel, r.Event, r.Options)
+	}
+	return results
+}
+
+// LatestOf returns the latest position of one channel; see History.Latest.
+func LatestOf(ctx context.Context, h History, ch ChannelID) (Position, error) {
+	latest, err := h.Latest(ctx, []ChannelID{ch})
+	if err != nil {
+		return Position{}, err
+	}
+	return latest[0], nil
 }
 
 // Retention says how much of a channel's history is kept. Whichever bound is
 // reached first removes the oldest event. That of the latest append holds for all
 // of the channel's events; a wider one does not bring back what is gone.
+//
+// A channel that keeps any events keeps the latest FillEvents of them for FillAge
+// besides, for reads with ReadOptions.Fill alone.
 type Retention struct {
 	// Events is the number of events kept; 0 keeps none (an append still takes
 	// an offset, and an idempotency key is still remembered).
@@ -67,9 +123,23 @@ type Retention struct {
 	Age time.Duration
 }
 
+const (
+	// FillEvents is how many of the latest events of a channel with history a
+	// store keeps whatever the retention, for FillAge at least.
+	FillEvents = 64
+	// FillAge is how long a store keeps the latest FillEvents, counted from each
+	// one's append.
+	FillAge = 5 * time.Second
+)
+
 // AppendOptions go with one Append.
 type AppendOptions struct {
 	Retention Retention
+	// Floor is the highest position of the channel that the caller knows of: the
+	// event's is going to be after it. A store whose latest position is before
+	// Floor has lost events, and begins a new epoch in the same step. Zero for
+	// none.
+	Floor Position
 	// IdempotencyKey makes a retry of the same append a no-op. Empty for none.
 	IdempotencyKey string
 	// RequestHash says what IdempotencyKey is used for: the store remembers it
@@ -98,14 +168,23 @@ type Appended struct {
 
 // ReadOptions says what to read of a channel's history.
 type ReadOptions struct {
-	// From is the position next to which to read; its own event is not part of
-	// the page. The zero Position means the oldest event kept (forward) or
-	// the newest (Backward).
+	// From is the position next to which to read. The zero Position means the
+	// oldest event kept (forward) or the newest (Backward).
 	From Position
+	// Inclusive makes the event at From itself part of a Backward read. Forward it
+	// means nothing.
+	Inclusive bool
 	// Backward returns events from newer to older.
 	Backward bool
 	// Limit is the most events to return; 0 means all that are kept.
 	Limit int
+	// Bytes is the most data to return, the sum of len(Event.Data); 0 sets no
+	// bound. A page has one event at least if there is any.
+	Bytes int
+	// Fill reads what is kept for FillAge as well, be it beyond the retention. It
+	// is for those who hand out events as they are published, and have not got
+	// one; it is not to be shown as history.
+	Fill bool
 }
 
 // Page is a stretch of a channel's history.
@@ -113,15 +192,16 @@ type Page struct {
 	// Events are in the order asked for: oldest first, or newest first for a
 	// backward read.
 	Events []Event
-	// Latest is the channel's current position, read together with Events.
+	// Latest is the channel's latest position, as by Latest, read together with
+	// Events. Those of a page that reaches the end include every event up to it.
 	Latest Position
-	// More says that the limit cut the page: further events follow in the
-	// direction of reading.
+	// More says that a bound cut the page: further events follow in the direction
+	// of reading.
 	More bool
 }
 
 // ErrGap is wrapped by errors that say that a position cannot be continued
-// from: its epoch is over, or events after it are no longer kept.
+// from: events after it are lost or no longer kept.
 var ErrGap = errors.New("history cannot be continued from this position")
 
 // GapError is the error of a read from a position that has been lost.
@@ -132,18 +212,28 @@ type GapError struct {
 	From Position
 	// Oldest is the position of the oldest event that is kept; zero if none is.
 	Oldest Position
-	// Latest is the channel's current position.
+	// Latest is the channel's latest position. If it is before From, then the
+	// answer may be an old one: a store that has lost events since says so with a
+	// new epoch.
 	Latest Position
 }
 
 // Error implements error.
 func (e *GapError) Error() string {
-	return fmt.Sprintf("channel %q: %v: asked for %s:%d, kept %s:%d to %d", e.Channel.Name, ErrGap,
-		e.From.Epoch, e.From.Offset, e.Latest.Epoch, e.Oldest.Offset, e.Latest.Offset)
+	kept := "nothing"
+	if !e.Oldest.IsZero() {
+		kept = e.Oldest.String() + " and later"
+	}
+	return fmt.Sprintf("channel %q: %v: asked for %v, kept is %s, the latest is %v", e.Channel.Name, ErrGap, e.From, kept, e.Latest)
 }
 
 // Unwrap makes errors.Is(err, ErrGap) true.
 func (e *GapError) Unwrap() error { return ErrGap }
+
+// ErrOutcomeUnknown is wrapped by the error of an append of which nobody can say
+// whether the event was appended, or will be. A retry with the same idempotency
+// key gets the first position if it was.
+var ErrOutcomeUnknown = errors.New("outcome of the append is unknown")
 
 // Errors of appends with an idempotency key. They come wrapped, and after them the
 // caller knows that its event was not appended.

@@ -23,20 +23,6 @@ type ChannelID struct {
 // String returns "app/name", for logs and error messages.
 func (id ChannelID) String() string { return id.App + "/" + id.Name }
 
-// Position says where in a channel's history an event stands. Offsets of one
-// epoch start at 1 and rise by one with every event. Another epoch means that
-// continuity is lost: nothing can be said about what lies between a position
-// of the one and a position of the other.
-//
-// The zero Position stands before every event of every epoch.
-type Position struct {
-	Epoch  string
-	Offset uint64
-}
-
-// IsZero reports whether p is the zero Position.
-func (p Position) IsZero() bool { return p == Position{} }
-
 // Event is one event as it was published. An Event that has been handed out is
 // shared by every subscriber and must not be changed, its Data included.
 type Event struct {
@@ -59,8 +45,33 @@ type Event struct {
 	SocketID string
 	// Time is when the broker took the event in.
 	Time time.Time
+	// Exclude is the socket ID of the connection that must not get the event;
+	// empty for none. It travels with the event to all who hand it out, and is not
+	// shown to those who read a channel's history.
+	Exclude string
 	// Position is zero on a channel that keeps no history.
 	Position Position
+	// Prev is the position of the event before, which stands in an older epoch for
+	// the first of a new one. It is zero where the offset is one above that of the
+	// event before in the same epoch, or 1 in a channel that had none; see Follows.
+	Prev Position
+}
+
+// Follows reports whether the event is the next after a position: whether nothing
+// of its channel's history stands between them.
+func (ev *Event) Follows(last Position) bool {
+	at, prev := ev.Position, ev.Prev
+	switch {
+	case at.IsZero() || last.IsZero():
+		return false
+	case prev.IsZero():
+		return last.Epoch == at.Epoch && last.Offset+1 == at.Offset
+	case last == prev:
+		return true
+	default:
+		// The event before is of an older epoch: this one is the first of its own.
+		return prev.Epoch != at.Epoch && last == Position{Epoch: at.Epoch}
+	}
 }
 
 // Member is a user on a presence channel, or one that is online. Its Info is

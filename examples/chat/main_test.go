@@ -19,6 +19,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/carillon-rt/carillon/storage"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -220,7 +222,7 @@ func TestMessagesAreChecked(t *testing.T) {
 		assert.Equal(t, http.StatusBadRequest, status, path)
 		assert.Equal(t, field, p.Error.Field, path)
 	}
-	status, _ = ada.call("GET", messagesPath+"?before=another-epoch:7", nil, nil)
+	status, _ = ada.call("GET", messagesPath+"?before="+storage.Position{Epoch: storage.Epoch{Number: 1}, Offset: 7}.String(), nil, nil)
 	assert.Equal(t, http.StatusGone, status)
 	status, _ = s.visitor().post("hello", "1")
 	assert.Equal(t, http.StatusUnauthorized, status)

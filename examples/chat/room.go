@@ -107,8 +107,8 @@ func (rm room) read(w http.ResponseWriter, r *http.Request, _ user) {
 		}
 		limit = n
 	}
-	before, ok := parsePosition(q.Get("before"))
-	if !ok {
+	before, err := storage.ParsePosition(q.Get("before"))
+	if err != nil {
 		writeError(w, http.StatusBadRequest, "before", "is not what an earlier answer had as next")
 		return
 	}
@@ -127,26 +127,13 @@ func (rm room) read(w http.ResponseWriter, r *http.Request, _ user) {
 			return
 		}
 		if len(page.Messages) == limit {
-			page.Next = last.Epoch + ":" + strconv.FormatUint(last.Offset, 10)
+			page.Next = last.String()
 			break
 		}
 		page.Messages = append(page.Messages, ev.Data)
 		last = ev.Position
 	}
 	writeJSON(w, http.StatusOK, page)
-}
-
-// parsePosition reads "epoch:offset"; nothing at all is the zero Position.
-func parsePosition(s string) (broker.Position, bool) {
-	if s == "" {
-		return broker.Position{}, true
-	}
-	i := strings.LastIndexByte(s, ':')
-	offset, err := strconv.ParseUint(s[i+1:], 10, 64)
-	if i < 1 || err != nil || offset == 0 {
-		return broker.Position{}, false
-	}
-	return broker.Position{Epoch: s[:i], Offset: offset}, true
 }
 
 func (rm room) fail(w http.ResponseWriter, what string, err error) {

@@ -25,7 +25,7 @@ func TestAppendAllocates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 10 {
+	for range storage.FillEvents {
 		append1()
 	}
 	if n := alloctest.PerRun(100, append1); n > 0 {

@@ -15,11 +15,21 @@ func (s *Store) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Ev
 	h := s.lockHistory(ch, true)
 	// Under the lock: events must not be younger than those before them.
 	now := s.now()
-	out, err := h.append(ev, &opts, now)
+	out, prev, err := h.append(ev, &opts, now)
 	s.plan(h)
 	h.mu.Unlock()
+	if err == nil && !out.Duplicate && s.commits.wanted() {
+		told := *ev
+		told.Position, told.Prev = out.Position, prev
+		s.commits.tell(storage.Commit{Channel: ch, Latest: out.Position, Event: &told})
+	}
 	s.sweep(uint64(h.shard)+out.Position.Offset, now)
 	return out, err
+}
+
+// AppendBatch implements storage.History. It appends the events one by one.
+func (s *Store) AppendBatch(ctx context.Context, batch []storage.AppendRequest) []storage.AppendResult {
+	return storage.AppendEach(ctx, s, batch)
 }
 
 // Read implements storage.History. The page's events are the caller's, but for
@@ -28,38 +38,43 @@ func (s *Store) Read(ctx context.Context, ch storage.ChannelID, opts storage.Rea
 	if err := ctx.Err(); err != nil {
 		return storage.Page{}, err
 	}
-	h := s.lockHistory(ch, false)
+	h, latest := s.lockOrLatest(ch)
 	if h == nil {
-		if !opts.From.IsZero() {
-			return storage.Page{}, &storage.GapError{Channel: ch, From: opts.From}
+		if !opts.From.IsZero() && opts.From != latest {
+			return storage.Page{}, &storage.GapError{Channel: ch, From: opts.From, Latest: latest}
 		}
-		return storage.Page{}, nil
+		return storage.Page{Latest: latest}, nil
 	}
 	defer h.mu.Unlock()
 	return h.read(opts, s.now())
 }
 
 // Latest implements storage.History.
-func (s *Store) Latest(ctx context.Context, ch storage.ChannelID) (storage.Position, error) {
+func (s *Store) Latest(ctx context.Context, channels []storage.ChannelID) ([]storage.Position, error) {
 	if err := ctx.Err(); err != nil {
-		return storage.Position{}, err
+		return nil, err
 	}
-	h := s.lockHistory(ch, false)
-	if h == nil {
-		return storage.Position{}, nil
+	all := make([]storage.Position, len(channels))
+	for i, ch := range channels {
+		h, latest := s.lockOrLatest(ch)
+		if h != nil {
+			latest = h.position()
+			h.mu.Unlock()
+		}
+		all[i] = latest
 	}
-	defer h.mu.Unlock()
-	return h.position(h.latest), nil
+	return all, nil
 }
 
-// Delete implements storage.History.
+// Delete implements storage.History. The channel's epoch goes on.
 func (s *Store) Delete(ctx context.Context, ch storage.ChannelID) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	if h := s.lockHistory(ch, false); h != nil {
 		defer h.mu.Unlock()
-		s.remove(h)
+		h.clear(s.now())
+		s.plan(h)
 	}
 	return nil
 }
@@ -76,9 +91,49 @@ func (s *Store) lockHistory(ch storage.ChannelID, create bool) *history {
 			h, _ = s.histories.LoadOrStore(ch, newHistory(ch))
 		}
 		h.mu.Lock()
-		if !h.gone {
-			return h
+		if h.gone {
+			h.mu.Unlock()
+			continue
 		}
-		h.mu.Unlock()
+		if h.era.epoch.IsZero() {
+			// Asked now that h is in the store: see forget.
+			h.era.epoch = *s.epoch.Load()
+		}
+		return h
 	}
+}
+
+// lockOrLatest returns the channel's history with its lock held, or the latest
+// position of a channel that has none.
+func (s *Store) lockOrLatest(ch storage.ChannelID) (*history, storage.Position) {
+	for {
+		epoch := s.epoch.Load()
+		if h := s.lockHistory(ch, false); h != nil {
+			return h, storage.Position{}
+		}
+		// The same before and after: a channel that came and went in between, or
+		// has come since, has no position of an older epoch.
+		if s.epoch.Load() == epoch {
+			return nil, storage.Position{Epoch: *epoch}
+		}
+	}
+}
+
+// forget takes a channel that keeps nothing out of the store. The caller holds
+// h.mu.
+func (s *Store) forget(h *history) {
+	// First of all: what asks for the epoch once h is not found gets one that is
+	// newer than all positions of h. Channels that began before are forgotten
+	// under the same one, so it does not change often.
+	for h.latest > 0 {
+		epoch := s.epoch.Load()
+		if epoch.Compare(h.era.epoch) > 0 {
+			break
+		}
+		next := storage.NewEpoch(h.era.epoch)
+		s.epoch.CompareAndSwap(epoch, &next)
+	}
+	h.gone = true
+	s.histories.Delete(h.id)
+	s.cancel(h)
 }

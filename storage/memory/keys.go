@@ -1,6 +1,10 @@
 package memory
 
-import "time"
+import (
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
 
 // keys remembers idempotency keys in two generations. New keys go to the young
 // one; it becomes the old one when all keys of that have expired. So whole
@@ -14,9 +18,9 @@ type keys struct {
 
 // usedKey is what a key stands for.
 type usedKey struct {
-	offset uint64   // of the event that used it first
-	hash   [32]byte // of that event's request
-	until  time.Duration
+	first storage.Position // of the event that used it first
+	hash  [32]byte         // of that event's request
+	until time.Duration
 }
 
 // find returns the first use of the key, if it still counts.

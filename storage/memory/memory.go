@@ -10,13 +10,13 @@
 //
 // A Store starts no goroutine and needs no Close. What has expired is never
 // returned; the memory it takes is given back bit by bit with later appends to
-// any channel. Events without an age are kept until Delete.
+// any channel. Events without an age are kept until Delete, and the position of a
+// channel that keeps nothing for as long as WithForgetAfter says.
 package memory
 
 import (
 	"math"
-	"math/rand/v2"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/puzpuzpuz/xsync/v3"
@@ -27,6 +27,8 @@ import (
 var (
 	_ storage.History  = (*Store)(nil)
 	_ storage.Presence = (*Store)(nil)
+	_ storage.Capable  = (*Store)(nil)
+	_ storage.Watch    = (*Store)(nil)
 )
 
 // Store implements storage.History and storage.Presence. Make one with New; all
@@ -37,9 +39,14 @@ type Store struct {
 	// machine's is set.
 	start       time.Time
 	forgetAfter time.Duration
+	shared      bool
 
+	// epoch is that of channels which the store does not know. It is newer than all
+	// positions of those that it knew and has forgotten.
+	epoch     atomic.Pointer[storage.Epoch]
 	histories *xsync.MapOf[storage.ChannelID, *history]
 	sweeps    [sweepShards]sweepShard
+	commits   watchers[storage.Commit]
 
 	rosters *xsync.MapOf[storage.ChannelID, *roster]
 	nodes   *xsync.MapOf[string, *node]
@@ -59,12 +66,19 @@ const (
 )
 
 // WithForgetAfter sets how long a channel's position is remembered once its last
-// event and idempotency key have expired. An append after that starts a new
+// event and idempotency key have expired. What comes after that is of a new
 // epoch, so that subscribers are told of a gap although they may have missed
 // nothing. The default is DefaultForgetAfter; d of 0 or less forgets a channel
 // with the last thing it keeps.
 func WithForgetAfter(d time.Duration) Option {
 	return func(s *Store) { s.forgetAfter = max(d, 0) }
+}
+
+// WithShared says that several brokers of this process use the store, so that each
+// asks to be told what the others do. It is for tests of what happens between
+// brokers: one process needs one broker.
+func WithShared() Option {
+	return func(s *Store) { s.shared = true }
 }
 
 // WithLastSeenLimit sets how many users' departures are remembered for LastSeen,
@@ -83,6 +97,8 @@ func New(opts ...Option) *Store {
 		rosters:     xsync.NewMapOf[storage.ChannelID, *roster](),
 		nodes:       xsync.NewMapOf[string, *node](),
 	}
+	epoch := storage.NewEpoch(storage.Epoch{})
+	s.epoch.Store(&epoch)
 	s.seen.limit = DefaultLastSeenLimit
 	for i := range s.sweeps {
 		s.sweeps[i].next.Store(int64(never))
@@ -106,6 +122,3 @@ func after(t, d time.Duration) time.Duration {
 	}
 	return t + d
 }
-
-// newEpoch returns a name for one life of a channel.
-func newEpoch() string { return strconv.FormatUint(rand.Uint64(), 36) }

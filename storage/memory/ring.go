@@ -31,11 +31,12 @@ func (r *ring) at(i int) *entry {
 	return &r.buf[i]
 }
 
-// push makes room for a newest entry and returns it, to be filled. It never
-// takes room for more than limit; the caller has seen to it that n < limit.
-func (r *ring) push(limit int) *entry {
+// push makes room for a newest entry and returns it, to be filled. The first room
+// is for no more than usual entries, and there is never more than for limit; the
+// caller has seen to it that n < limit.
+func (r *ring) push(usual, limit int) *entry {
 	if r.n == len(r.buf) {
-		r.resize(min(max(minRing, 2*r.n), limit))
+		r.resize(min(max(min(minRing, usual), 2*r.n), limit))
 	}
 	r.n++
 	return r.at(r.n - 1)

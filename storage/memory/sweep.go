@@ -56,10 +56,8 @@ func (s *Store) plan(h *history) {
 	shard.update()
 }
 
-// remove takes h out of the store. The caller holds h.mu.
-func (s *Store) remove(h *history) {
-	h.gone = true
-	s.histories.Delete(h.id)
+// cancel takes back what plan has planned. The caller holds h.mu.
+func (s *Store) cancel(h *history) {
 	shard := &s.sweeps[h.shard]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -95,7 +93,7 @@ func (s *Store) visit(h *history, now time.Duration) {
 	switch {
 	case h.gone:
 	case h.release(now, s.forgetAfter):
-		s.remove(h)
+		s.forget(h)
 	default:
 		h.due = never
 		s.plan(h)

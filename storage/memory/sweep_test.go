@@ -84,30 +84,53 @@ func TestPositionIsRememberedUntilForgotten(t *testing.T) {
 		second := appendTo()
 		assert.Equal(t, storage.Position{Epoch: first.Epoch, Offset: 2}, second)
 
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(time.Minute + storage.FillAge)
 		pump(t, s, 2*sweepShards)
-		latest, err := s.Latest(t.Context(), room(1))
+		latest, err := storage.LatestOf(t.Context(), s, room(1))
 		require.NoError(t, err)
-		assert.Zero(t, latest)
+		assert.True(t, latest.After(second), "%v after %v", latest, second)
+		assert.Zero(t, latest.Offset)
 		third := appendTo()
-		assert.Equal(t, uint64(1), third.Offset)
-		assert.NotEqual(t, first.Epoch, third.Epoch)
+		assert.Equal(t, storage.Position{Epoch: latest.Epoch, Offset: 1}, third)
 	})
 }
 
-func TestDeleteLeavesNothing(t *testing.T) {
-	s := New()
-	for i := range 100 {
-		_, err := s.Append(t.Context(), room(i), &storage.Event{}, storage.AppendOptions{
-			Retention: storage.Retention{Events: 1, Age: time.Hour}})
-		require.NoError(t, err)
-		require.NoError(t, s.Delete(t.Context(), room(i)))
-	}
-	assert.Zero(t, s.histories.Size())
-	for i := range s.sweeps {
-		assert.Empty(t, s.sweeps[i].visits)
-		assert.Equal(t, int64(never), s.sweeps[i].next.Load())
-	}
+func TestDeleteLeavesAPositionUntilForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const rooms = 100
+		s := New()
+		for i := range rooms {
+			_, err := s.Append(t.Context(), room(i), &storage.Event{}, storage.AppendOptions{
+				Retention: storage.Retention{Events: 1}, IdempotencyKey: "k"})
+			require.NoError(t, err)
+			require.NoError(t, s.Delete(t.Context(), room(i)))
+		}
+		channels, events, keys := kept(s)
+		assert.Equal(t, []int{rooms, 0, 0}, []int{channels, events, keys})
+		time.Sleep(DefaultForgetAfter)
+		pump(t, s, rooms)
+		channels, _, _ = kept(s)
+		assert.Equal(t, 1, channels)
+	})
+}
+
+// However many channels are forgotten, those that were never known keep their
+// position for as long as a channel is remembered.
+func TestForgettingChangesTheEpochRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(WithForgetAfter(time.Hour))
+		epochs := make(map[storage.Epoch]bool)
+		for i := range 10 * 60 {
+			_, err := s.Append(t.Context(), room(i), &storage.Event{}, storage.AppendOptions{})
+			require.NoError(t, err)
+			time.Sleep(time.Minute)
+			pump(t, s, 2*sweepShards)
+			epochs[*s.epoch.Load()] = true
+		}
+		channels, _, _ := kept(s)
+		assert.LessOrEqual(t, channels, 63)
+		assert.LessOrEqual(t, len(epochs), 1+10)
+	})
 }
 
 func TestKeysAreHeldForTwoWindowsAtMost(t *testing.T) {

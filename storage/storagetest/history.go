@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -15,17 +16,18 @@ type historyTest struct {
 	testing.TB
 	ctx   context.Context
 	store storage.History
+	caps  storage.Capabilities
 	clock clock
 	app   string
 }
 
 func newHistoryTest(t testing.TB, store storage.History, c clock) *historyTest {
-	return &historyTest{TB: t, ctx: t.Context(), store: store, clock: c, app: unique("app")}
+	return &historyTest{TB: t, ctx: t.Context(), store: store, caps: storage.CapabilitiesOf(store), clock: c, app: unique("app")}
 }
 
 func historyChecks() []check[*historyTest] {
 	return []check[*historyTest]{
-		{"OffsetsAreContiguous", checkOffsets},
+		{"PositionsRise", checkPositions},
 		{"EveryFieldIsKept", checkFields},
 		{"BigPayloadIsKept", checkBigPayload},
 		{"StoreKeepsItsOwnCopy", checkOwnCopy},
@@ -38,18 +40,25 @@ func historyChecks() []check[*historyTest] {
 		{"SmallerAgeTrimsAtOnce", checkSmallerAge},
 		{"ExpiredChannelReusesNoPosition", checkExpiredChannel},
 
+		{"FillIsKeptBeyondTheRetention", checkFill},
+		{"FillEndsWhereNothingIsKept", checkFillEnds},
+
 		{"UnknownChannel", checkUnknownChannel},
+		{"PositionBeforeTheFirstEvent", checkFirstPosition},
+		{"LatestOfMany", checkLatestOfMany},
 		{"ReadForward", checkReadForward},
 		{"ReadBackward", checkReadBackward},
 		{"ReadFromPosition", checkReadFrom},
 		{"ReadPageByPage", checkReadPages},
 		{"ReadLongHistory", checkReadLong},
+		{"ReadIsBoundedInBytes", checkReadBytes},
+		{"ReadInclusive", checkReadInclusive},
 		{"ReadFromLatestIsNoGap", checkReadFromLatest},
 		{"GapWhereTrimmed", checkGapTrimmed},
 		{"GapInAnotherEpoch", checkGapEpoch},
 		{"GapBeyondLatest", checkGapFuture},
 		{"BackwardEndsWhereTrimmed", checkBackwardTrimmed},
-		{"DeleteStartsNewEpoch", checkDelete},
+		{"DeleteForgetsEvents", checkDelete},
 		{"DeleteForgetsKeys", checkDeleteKeys},
 
 		{"KeyIsUsedOnce", checkKey},
@@ -61,6 +70,16 @@ func historyChecks() []check[*historyTest] {
 		{"ConcurrentAppendsWithOneKey", checkKeyConcurrent},
 		{"ConcurrentRequestsWithOneKey", checkKeyRequestsConcurrent},
 
+		{"FloorThatIsReached", checkFloorReached},
+		{"FloorAboveLatestStartsEpoch", checkFloor},
+		{"FloorOfNewerEpoch", checkFloorEpoch},
+		{"EpochsGoOnWhereTheyEnded", checkManyEpochs},
+
+		{"BatchKeepsItsOrder", checkBatch},
+		{"BatchFailsItemByItem", checkBatchOutcomes},
+		{"ConcurrentBatches", checkConcurrentBatches},
+
+		{"WatchTellsOfAppends", checkWatch},
 		{"ChannelsAndAppsAreApart", checkHistoryIsolation},
 		{"ConcurrentAppends", checkConcurrentAppends},
 		{"ReadersSeeAppendsInOrder", checkConcurrentReaders},
@@ -100,14 +119,15 @@ func (t *historyTest) append(ch storage.ChannelID, data string, opts storage.App
 	return out
 }
 
-// fill appends events with the data "1" to "n" and returns the last position.
-func (t *historyTest) fill(ch storage.ChannelID, n int, opts storage.AppendOptions) storage.Position {
+// fill appends events with the data "1" to "n". It returns the position before
+// them and that of each, so that event i has the index i.
+func (t *historyTest) fill(ch storage.ChannelID, n int, opts storage.AppendOptions) []storage.Position {
 	t.Helper()
-	var last storage.Position
+	positions := []storage.Position{t.latest(ch)}
 	for i := 1; i <= n; i++ {
-		last = t.append(ch, strconv.Itoa(i), opts).Position
+		positions = append(positions, t.append(ch, strconv.Itoa(i), opts).Position)
 	}
-	return last
+	return positions
 }
 
 func (t *historyTest) read(ch storage.ChannelID, opts storage.ReadOptions) storage.Page {
@@ -119,8 +139,9 @@ func (t *historyTest) read(ch storage.ChannelID, opts storage.ReadOptions) stora
 
 func (t *historyTest) latest(ch storage.ChannelID) storage.Position {
 	t.Helper()
-	pos, err := t.store.Latest(t.ctx, ch)
+	pos, err := storage.LatestOf(t.ctx, t.store, ch)
 	require.NoError(t, err, "Latest of %v", ch)
+	require.False(t, pos.IsZero(), "Latest of %v has an epoch", ch)
 	return pos
 }
 
@@ -155,4 +176,22 @@ func texts(page storage.Page) []string {
 func at(p storage.Position, offset uint64) storage.Position {
 	p.Offset = offset
 	return p
+}
+
+// ahead returns a position of the same epoch that has not been given yet.
+func ahead(p storage.Position, by uint64) storage.Position { return at(p, p.Offset+by) }
+
+// last returns the last of some positions.
+func last(positions []storage.Position) storage.Position { return positions[len(positions)-1] }
+
+// follow returns an error unless each event is the next after the one before, and
+// the first is the next after a position.
+func follow(from storage.Position, events []storage.Event) error {
+	for i := range events {
+		if ev := &events[i]; !ev.Follows(from) || !ev.Position.After(from) {
+			return fmt.Errorf("the event at %v, which says that %v is before it, came next after %v", ev.Position, ev.Prev, from)
+		}
+		from = events[i].Position
+	}
+	return nil
 }

@@ -29,12 +29,16 @@ func alike(app string) []storage.ChannelID {
 
 func checkHistoryIsolation(t *historyTest) {
 	channels := alike(t.app)
-	epochs := make(map[storage.ChannelID]string)
-	for round := uint64(1); round <= 2; round++ {
+	latest := make(map[storage.ChannelID]storage.Position)
+	for _, round := range []string{"1", "2"} {
 		for _, ch := range channels {
-			pos := t.append(ch, ch.String()+strconv.FormatUint(round, 10), keep(100)).Position
-			require.Equal(t, round, pos.Offset, "offset on %v", ch)
-			epochs[ch] = pos.Epoch
+			before := t.latest(ch)
+			if round == "1" {
+				require.Zero(t, before.Offset, "Latest of %v", ch)
+			} else {
+				require.Equal(t, latest[ch], before, "Latest of %v", ch)
+			}
+			latest[ch] = t.append(ch, ch.String()+round, keep(100)).Position
 		}
 	}
 	for _, ch := range channels {
@@ -44,7 +48,7 @@ func checkHistoryIsolation(t *historyTest) {
 		require.NoError(t, t.store.Delete(t.ctx, ch))
 		require.Empty(t, t.read(ch, storage.ReadOptions{}).Events, "after Delete of %v", ch)
 		for _, other := range channels[i+1:] {
-			require.Equal(t, storage.Position{Epoch: epochs[other], Offset: 2}, t.latest(other), "Latest of %v after Delete of %v", other, ch)
+			require.Equal(t, latest[other], t.latest(other), "Latest of %v after Delete of %v", other, ch)
 			require.Len(t, t.read(other, storage.ReadOptions{}).Events, 2, "events of %v after Delete of %v", other, ch)
 		}
 	}
@@ -53,6 +57,7 @@ func checkHistoryIsolation(t *historyTest) {
 func checkConcurrentAppends(t *historyTest) {
 	const callers, each = 8, 20
 	channels := []storage.ChannelID{t.channel("room"), t.channel("other")}
+	starts := []storage.Position{t.latest(channels[0]), t.latest(channels[1])}
 	var mu sync.Mutex
 	data := make(map[storage.ChannelID]map[storage.Position]string)
 	for _, ch := range channels {
@@ -60,29 +65,29 @@ func checkConcurrentAppends(t *historyTest) {
 	}
 	require.NoError(t, together(callers, func(i int) error {
 		ch := channels[i%len(channels)]
-		var last uint64
+		var last storage.Position
 		for n := range each {
 			text := fmt.Sprintf("%d/%d", i, n)
 			out, err := t.store.Append(t.ctx, ch, event(ch, text), keep(callers*each))
 			if err != nil {
 				return err
 			}
-			if out.Position.Offset <= last {
-				return fmt.Errorf("offset %d was given after %d", out.Position.Offset, last)
+			if !out.Position.After(last) {
+				return fmt.Errorf("position %v was given after %v", out.Position, last)
 			}
-			last = out.Position.Offset
+			last = out.Position
 			mu.Lock()
 			data[ch][out.Position] = text
 			mu.Unlock()
 		}
 		return nil
 	}))
-	for _, ch := range channels {
+	for i, ch := range channels {
 		page := t.read(ch, storage.ReadOptions{})
+		require.NoError(t, follow(starts[i], page.Events))
 		require.Len(t, data[ch], callers*each/len(channels), "different positions")
 		require.Equal(t, len(data[ch]), len(page.Events), "events kept")
-		for i, ev := range page.Events {
-			require.Equal(t, at(page.Latest, uint64(i)+1), ev.Position)
+		for _, ev := range page.Events {
 			require.Equal(t, data[ch][ev.Position], string(ev.Data), "an event stands at the position that its append returned")
 		}
 	}
@@ -91,7 +96,8 @@ func checkConcurrentAppends(t *historyTest) {
 func checkConcurrentReaders(t *historyTest) {
 	const writers, readers, each = 2, 3, 50
 	ch := t.channel("room")
-	first := t.append(ch, "x", keep(1+writers*each)).Position
+	start := t.latest(ch)
+	t.append(ch, "x", keep(1+writers*each))
 	var writing atomic.Int64
 	writing.Store(writers)
 	require.NoError(t, together(writers+readers, func(i int) error {
@@ -104,7 +110,7 @@ func checkConcurrentReaders(t *historyTest) {
 			}
 			return nil
 		}
-		from := at(first, 0)
+		from, seen := start, 0
 		for done := false; !done; runtime.Gosched() {
 			// Asked before the read, which then sees all events.
 			done = writing.Load() == 0
@@ -112,18 +118,18 @@ func checkConcurrentReaders(t *historyTest) {
 			if err != nil {
 				return err
 			}
-			for _, ev := range page.Events {
-				if want := at(from, from.Offset+1); ev.Position != want {
-					return fmt.Errorf("a reader saw %v after %v", ev.Position, from)
-				}
-				from = ev.Position
+			if err := follow(from, page.Events); err != nil {
+				return err
+			}
+			if n := len(page.Events); n > 0 {
+				from, seen = page.Events[n-1].Position, seen+n
 			}
 			if page.Latest != from {
 				return fmt.Errorf("an unlimited page ends at %v and says that the latest is %v", from, page.Latest)
 			}
 		}
-		if want := at(first, 1+writers*each); from != want {
-			return fmt.Errorf("a reader ended at %v; want %v", from, want)
+		if want := 1 + writers*each; seen != want {
+			return fmt.Errorf("a reader saw %d events; want %d", seen, want)
 		}
 		return nil
 	}))
@@ -132,9 +138,10 @@ func checkConcurrentReaders(t *historyTest) {
 // checkConcurrentTrims has readers who are as fast as what is removed: they get
 // what is next, or are told that it is gone.
 func checkConcurrentTrims(t *historyTest) {
-	const readers, events, kept = 3, 200, 3
+	const readers, events, kept, unknown = 3, 200, 3, -1
 	ch := t.channel("room")
-	first := t.append(ch, "1", keep(kept)).Position
+	start := t.latest(ch)
+	t.append(ch, "1", keep(kept))
 	var written atomic.Bool
 	require.NoError(t, together(1+readers, func(i int) error {
 		if i == 0 {
@@ -146,26 +153,27 @@ func checkConcurrentTrims(t *historyTest) {
 			}
 			return nil
 		}
-		from := at(first, 0)
+		from, n := start, 0
 		for done := false; !done; runtime.Gosched() {
 			done = written.Load()
 			page, err := t.store.Read(t.ctx, ch, storage.ReadOptions{From: from})
 			var gap *storage.GapError
 			if errors.As(err, &gap) {
-				from, done = at(from, max(gap.Oldest.Offset, 1)-1), false
+				from, n, done = gap.Latest, unknown, false
 				continue
 			}
 			if err != nil {
 				return err
 			}
+			if err := follow(from, page.Events); err != nil {
+				return err
+			}
 			for _, ev := range page.Events {
-				if want := at(from, from.Offset+1); ev.Position != want {
-					return fmt.Errorf("a reader saw %v after %v, and no gap", ev.Position, from)
+				got, err := strconv.Atoi(string(ev.Data))
+				if err != nil || n != unknown && got != n+1 {
+					return fmt.Errorf("a reader saw event %q after %d, and no gap", ev.Data, n)
 				}
-				if text := string(ev.Data); text != strconv.FormatUint(ev.Position.Offset, 10) {
-					return fmt.Errorf("the event at %v is that of %s", ev.Position, text)
-				}
-				from = ev.Position
+				n, from = got, ev.Position
 			}
 		}
 		return nil
@@ -205,7 +213,7 @@ func checkConcurrentDeletes(t *historyTest) {
 				if err != nil {
 					return err
 				}
-				if err := oneEpoch(page); err != nil {
+				if err := whole(page); err != nil {
 					return err
 				}
 				mu.Lock()
@@ -224,23 +232,21 @@ func checkConcurrentDeletes(t *historyTest) {
 	given[last] = "last"
 	page := t.read(ch, storage.ReadOptions{})
 	require.Equal(t, last, page.Latest)
-	require.NoError(t, oneEpoch(page))
+	require.NoError(t, whole(page))
 	for _, ev := range page.Events {
 		require.Equal(t, given[ev.Position], string(ev.Data), "an event stands at the position that its append returned")
 	}
 }
 
-// oneEpoch returns an error unless the page is all there is of one epoch.
-func oneEpoch(page storage.Page) error {
-	if uint64(len(page.Events)) != page.Latest.Offset {
-		return fmt.Errorf("a page has %d events and says that the latest is %v", len(page.Events), page.Latest)
+// whole returns an error unless the page is a stretch of events up to the latest.
+func whole(page storage.Page) error {
+	if len(page.Events) == 0 {
+		return nil
 	}
-	for i, ev := range page.Events {
-		if want := at(page.Latest, uint64(i)+1); ev.Position != want {
-			return fmt.Errorf("a page has %v in place of %v", ev.Position, want)
-		}
+	if last := page.Events[len(page.Events)-1].Position; last != page.Latest {
+		return fmt.Errorf("a page ends at %v and says that the latest is %v", last, page.Latest)
 	}
-	return nil
+	return follow(page.Events[0].Position, page.Events[1:])
 }
 
 // doneContexts returns contexts that are done, by the error they end with.
@@ -260,15 +266,19 @@ func checkHistoryContext(t *historyTest) {
 		require.ErrorIs(t, err, want, "Append")
 		_, err = t.store.Append(ctx, fresh, event(fresh, "2"), keyed("k"))
 		require.ErrorIs(t, err, want, "Append to a new channel")
+		for _, result := range t.store.AppendBatch(ctx, []storage.AppendRequest{
+			{Channel: ch, Event: event(ch, "2"), Options: keyed("k")}, {Channel: fresh, Event: event(fresh, "2")}}) {
+			require.ErrorIs(t, result.Err, want, "AppendBatch")
+		}
 		_, err = t.store.Read(ctx, ch, storage.ReadOptions{})
 		require.ErrorIs(t, err, want, "Read")
 		require.False(t, errors.Is(err, storage.ErrGap), "the error of a context is no gap")
-		_, err = t.store.Latest(ctx, ch)
+		_, err = t.store.Latest(ctx, []storage.ChannelID{ch})
 		require.ErrorIs(t, err, want, "Latest")
 		require.ErrorIs(t, t.store.Delete(ctx, ch), want, "Delete")
 	}
 	t.requireKept(ch, "1")
 	require.Equal(t, last, t.latest(ch), "calls with a done context change nothing")
-	require.True(t, t.latest(fresh).IsZero(), "calls with a done context change nothing")
+	require.Zero(t, t.latest(fresh).Offset, "calls with a done context change nothing")
 	require.False(t, t.append(ch, "2", keyed("k")).Duplicate, "a key of a call with a done context is not used")
 }

@@ -62,7 +62,7 @@ func checkKeyOutlivesEvent(t *historyTest) {
 		opts := keep(events)
 		opts.IdempotencyKey = "k"
 		first := t.append(ch, "1", opts).Position
-		last := t.fill(ch, 3, keep(events))
+		last := last(t.fill(ch, 3, keep(events)))
 		again := t.append(ch, "1", opts)
 		require.Equal(t, storage.Appended{Position: first, Duplicate: true}, again, "retry of an event that is no longer kept")
 		require.Equal(t, last, t.latest(ch))
@@ -83,7 +83,7 @@ func checkKeyWindow(t *historyTest) {
 		second = t.append(ch, "2", opts)
 		return !second.Duplicate
 	})
-	require.Equal(t, at(first, 2), second.Position)
+	require.True(t, second.Position.After(first))
 	t.requireKept(ch, "1", "2")
 	require.Equal(t, storage.Appended{Position: second.Position, Duplicate: true}, t.append(ch, "2", keyed("k")), "the key counts anew")
 
@@ -140,7 +140,7 @@ func checkKeyRequest(t *historyTest) {
 		second = out
 		return err == nil
 	})
-	require.Equal(t, storage.Appended{Position: at(first, first.Offset+1)}, second, "the key counts anew")
+	require.True(t, second.Position.After(first), "the key counts anew")
 	t.requireReused(ch, windowed, second.Position)
 }
 

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,13 +14,14 @@ import (
 
 // historyModel is what a channel has to keep, as simply as can be said.
 type historyModel struct {
-	ch     storage.ChannelID
-	now    time.Duration
-	latest storage.Position // zero for a deleted or new channel
-	events []modelEvent     // all of the epoch that the retention has not removed
-	keep   storage.Retention
-	keys   map[string]modelKey
-	epochs map[string]bool // all there were
+	ch  storage.ChannelID
+	now time.Duration
+	// positions are those of the current epoch: the one before its first event, and
+	// of each. It is empty until the first append.
+	positions []storage.Position
+	events    []modelEvent // the last of the epoch's that the retention has not removed
+	keep      storage.Retention
+	keys      map[string]modelKey
 }
 
 type modelEvent struct {
@@ -41,7 +43,7 @@ func checkHistoryModel(t *historyTest) {
 		for _, name := range []string{"one", "two"} {
 			models = append(models, &historyModel{
 				ch:   storage.ChannelID{App: app, Name: name},
-				keys: map[string]modelKey{}, epochs: map[string]bool{},
+				keys: map[string]modelKey{},
 			})
 		}
 		channel := rapid.SampledFrom(models)
@@ -51,13 +53,13 @@ func checkHistoryModel(t *historyTest) {
 			"delete": func(rt *rapid.T) {
 				if m := channel.Draw(rt, "channel"); rapid.IntRange(0, 3).Draw(rt, "really") == 0 {
 					require.NoError(rt, t.store.Delete(t.ctx, m.ch))
-					m.latest, m.events, m.keep = storage.Position{}, nil, storage.Retention{}
+					m.events, m.keep = nil, storage.Retention{}
 					clear(m.keys)
 				}
 			},
 			"latest": func(rt *rapid.T) {
 				m := channel.Draw(rt, "channel")
-				latest, err := t.store.Latest(t.ctx, m.ch)
+				latest, err := storage.LatestOf(t.ctx, t.store, m.ch)
 				require.NoError(rt, err)
 				m.requireLatest(rt, latest)
 			},
@@ -102,13 +104,7 @@ func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
 	}
 	require.NoError(rt, err)
 	require.False(rt, out.Duplicate)
-	if m.forgettable() && out.Position.Epoch != m.latest.Epoch {
-		require.False(rt, m.epochs[out.Position.Epoch], "a new epoch is one that never was")
-		m.latest, m.events = storage.Position{Epoch: out.Position.Epoch}, nil
-		m.epochs[out.Position.Epoch] = true
-	}
-	require.Equal(rt, at(m.latest, m.latest.Offset+1), out.Position, "the next position")
-	m.latest = out.Position
+	m.place(rt, out.Position)
 	if opts.IdempotencyKey != "" {
 		m.keys[opts.IdempotencyKey] = modelKey{out.Position, opts.RequestHash, m.now + window}
 	}
@@ -116,6 +112,25 @@ func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
 	m.keep = opts.Retention
 	m.events = append(m.events, modelEvent{out.Position, data, m.now})
 	m.trim()
+}
+
+// place takes the position of an event in.
+func (m *historyModel) place(rt *rapid.T, pos storage.Position) {
+	latest := m.latest()
+	require.True(rt, pos.After(latest), "%v after %v", pos, latest)
+	if pos.Epoch != latest.Epoch {
+		require.True(rt, m.forgettable(), "a new epoch, of a channel that keeps something")
+		m.positions = []storage.Position{{Epoch: pos.Epoch}}
+	}
+	m.positions = append(m.positions, pos)
+}
+
+// latest returns the latest position, and none before the first append.
+func (m *historyModel) latest() storage.Position {
+	if len(m.positions) == 0 {
+		return storage.Position{}
+	}
+	return last(m.positions)
 }
 
 // trim removes what the retention no longer keeps.
@@ -137,18 +152,19 @@ func (m *historyModel) forgettable() bool {
 }
 
 func (m *historyModel) requireLatest(rt *rapid.T, latest storage.Position) {
-	if m.forgettable() && latest.Offset == 0 {
-		require.False(rt, m.epochs[latest.Epoch], "the epoch of a channel that was forgotten")
-		return
+	if want := m.latest(); latest != want {
+		require.True(rt, m.forgettable(), "the latest position is %v; want %v", latest, want)
+		require.True(rt, latest.After(want), "%v after %v", latest, want)
+		require.Zero(rt, latest.Offset, "the latest position of a channel that is forgotten")
 	}
-	require.Equal(rt, m.latest, latest, "the latest position")
 }
 
 func (t *historyTest) modelRead(rt *rapid.T, m *historyModel) {
 	opts := storage.ReadOptions{
-		Backward: rapid.Bool().Draw(rt, "backward"),
-		Limit:    rapid.IntRange(0, 4).Draw(rt, "limit"),
-		From:     m.drawFrom(rt),
+		Backward:  rapid.Bool().Draw(rt, "backward"),
+		Inclusive: rapid.Bool().Draw(rt, "inclusive"),
+		Limit:     rapid.IntRange(0, 4).Draw(rt, "limit"),
+		From:      m.drawFrom(rt),
 	}
 	page, err := t.store.Read(t.ctx, m.ch, opts)
 	if err != nil {
@@ -174,13 +190,16 @@ func (t *historyTest) modelRead(rt *rapid.T, m *historyModel) {
 
 // drawFrom draws a position to read from, which often is the channel's.
 func (m *historyModel) drawFrom(rt *rapid.T) storage.Position {
-	switch rapid.IntRange(0, 5).Draw(rt, "from") {
-	case 0:
+	kind := rapid.IntRange(0, 5).Draw(rt, "from")
+	switch {
+	case kind == 0 || len(m.positions) == 0:
 		return storage.Position{}
-	case 1:
-		return storage.Position{Epoch: "another", Offset: rapid.Uint64Range(0, 3).Draw(rt, "offset")}
+	case kind == 1:
+		return elsewhere(m.latest())
+	case kind == 2:
+		return ahead(m.latest(), 1)
 	default:
-		return at(m.latest, rapid.Uint64Range(0, m.latest.Offset+1).Draw(rt, "offset"))
+		return rapid.SampledFrom(m.positions).Draw(rt, "position")
 	}
 }
 
@@ -188,18 +207,18 @@ func (m *historyModel) drawFrom(rt *rapid.T) storage.Position {
 // it has to fail.
 func (m *historyModel) read(opts storage.ReadOptions) (events []modelEvent, gap bool) {
 	m.trim()
-	from := opts.From
-	if !from.IsZero() {
-		oldest := m.latest.Offset + 1 - uint64(len(m.events))
-		if from.Epoch != m.latest.Epoch || from.Offset > m.latest.Offset || !opts.Backward && from.Offset+1 < oldest {
+	if from := opts.From; !from.IsZero() {
+		i := slices.Index(m.positions, from)
+		if i < 0 || !opts.Backward && i+1 < len(m.positions)-len(m.events) {
 			return nil, true
 		}
 	}
 	for _, ev := range m.events {
+		after := ev.pos.Compare(opts.From)
 		switch {
-		case opts.Backward && (from.IsZero() || ev.pos.Offset < from.Offset):
+		case opts.Backward && (opts.From.IsZero() || after < 0 || after == 0 && opts.Inclusive):
 			events = append([]modelEvent{ev}, events...)
-		case !opts.Backward && ev.pos.Offset > from.Offset:
+		case !opts.Backward && after > 0:
 			events = append(events, ev)
 		}
 	}

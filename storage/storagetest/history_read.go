@@ -16,14 +16,50 @@ func checkUnknownChannel(t *historyTest) {
 		page := t.read(ch, storage.ReadOptions{Backward: backward, Limit: 10})
 		require.Empty(t, page.Events)
 		require.False(t, page.More, "Page.More")
-		require.True(t, page.Latest.IsZero(), "Page.Latest")
+		require.Equal(t, t.latest(ch), page.Latest, "Page.Latest")
+		t.requirePage(ch, storage.ReadOptions{From: page.Latest, Backward: backward}, nil)
 
-		gap := t.requireGap(ch, storage.ReadOptions{From: storage.Position{Epoch: "e", Offset: 1}, Backward: backward})
-		require.True(t, gap.Oldest.IsZero(), "GapError.Oldest")
-		require.True(t, gap.Latest.IsZero(), "GapError.Latest")
+		for _, from := range []storage.Position{at(elsewhere(page.Latest), 1), elsewhere(page.Latest), ahead(page.Latest, 1)} {
+			gap := t.requireGap(ch, storage.ReadOptions{From: from, Backward: backward})
+			require.True(t, gap.Oldest.IsZero(), "GapError.Oldest")
+			require.Equal(t, page.Latest, gap.Latest, "GapError.Latest")
+		}
 	}
-	require.True(t, t.latest(ch).IsZero(), "Latest")
+	require.Zero(t, t.latest(ch).Offset, "Latest")
 	require.NoError(t, t.store.Delete(t.ctx, ch), "Delete of a channel that does not exist")
+}
+
+// elsewhere returns a position whose epoch no store has.
+func elsewhere(p storage.Position) storage.Position {
+	p.Epoch.Random++
+	return p
+}
+
+func checkFirstPosition(t *historyTest) {
+	ch := t.channel("room")
+	start := t.latest(ch)
+	require.Equal(t, start, t.latest(ch), "Latest does not change by itself")
+	first := t.append(ch, "1", keep(10)).Position
+	t.append(ch, "2", keep(10))
+	require.Equal(t, start.Epoch, first.Epoch, "the first event is of the epoch that Latest named before")
+	t.requirePage(ch, storage.ReadOptions{From: start}, []string{"1", "2"})
+	require.NoError(t, follow(start, t.read(ch, storage.ReadOptions{}).Events))
+}
+
+func checkLatestOfMany(t *historyTest) {
+	var channels []storage.ChannelID
+	var want []storage.Position
+	for i := range 20 {
+		ch := t.channel("room" + strconv.Itoa(i))
+		channels, want = append(channels, ch), append(want, last(t.fill(ch, i%3, keep(1))))
+	}
+	channels, want = append(channels, channels[4]), append(want, want[4])
+	got, err := t.store.Latest(t.ctx, channels)
+	require.NoError(t, err)
+	require.Equal(t, want, got, "positions in the order of the channels asked for, one of them twice")
+	got, err = t.store.Latest(t.ctx, nil)
+	require.NoError(t, err)
+	require.Empty(t, got)
 }
 
 func checkReadForward(t *historyTest) {
@@ -37,7 +73,7 @@ func checkReadBackward(t *historyTest) {
 // checkRead reads from an end of the channel, where it must find want.
 func (t *historyTest) checkRead(backward bool, want []string) {
 	ch := t.channel("room")
-	last := t.fill(ch, len(want), keep(100))
+	positions := t.fill(ch, len(want), keep(100))
 	for limit := range len(want) + 2 {
 		page := t.read(ch, storage.ReadOptions{Backward: backward, Limit: limit})
 		n := limit
@@ -46,10 +82,11 @@ func (t *historyTest) checkRead(backward bool, want []string) {
 		}
 		require.Equal(t, want[:n], texts(page), "limit %d", limit)
 		require.Equal(t, n < len(want), page.More, "Page.More with limit %d", limit)
-		require.Equal(t, last, page.Latest, "Page.Latest")
+		require.Equal(t, last(positions), page.Latest, "Page.Latest")
 		for _, ev := range page.Events {
-			require.Equal(t, string(ev.Data), strconv.FormatUint(ev.Position.Offset, 10), "an event carries its position")
-			require.Equal(t, last.Epoch, ev.Position.Epoch)
+			i, err := strconv.Atoi(string(ev.Data))
+			require.NoError(t, err)
+			require.Equal(t, positions[i], ev.Position, "an event carries its position")
 		}
 	}
 }
@@ -57,10 +94,8 @@ func (t *historyTest) checkRead(backward bool, want []string) {
 func checkReadFrom(t *historyTest) {
 	ch := t.channel("room")
 	all := []string{"1", "2", "3", "4", "5", "6"}
-	last := t.fill(ch, len(all), keep(100))
-	for offset := range len(all) + 1 {
-		from := at(last, uint64(offset))
-		newer, older := all[offset:], all[:max(offset-1, 0)]
+	for i, from := range t.fill(ch, len(all), keep(100)) {
+		newer, older := all[i:], all[:max(i-1, 0)]
 		older = slices.Clone(older)
 		slices.Reverse(older)
 		for _, limit := range []int{0, 1, 2, 5, 6} {
@@ -132,7 +167,7 @@ func checkReadLong(t *historyTest) {
 func checkReadFromLatest(t *historyTest) {
 	for _, opts := range []storage.AppendOptions{keep(100), keep(1), keep(0)} {
 		ch := t.channel(unique("room"))
-		last := t.fill(ch, 3, opts)
+		last := last(t.fill(ch, 3, opts))
 		page := t.read(ch, storage.ReadOptions{From: last})
 		require.Empty(t, page.Events, "nothing is newer than the latest event")
 		require.False(t, page.More)
@@ -142,26 +177,27 @@ func checkReadFromLatest(t *historyTest) {
 
 func checkGapTrimmed(t *historyTest) {
 	ch := t.channel("room")
-	last := t.fill(ch, 6, keep(3))
-	t.requirePage(ch, storage.ReadOptions{From: at(last, 3)}, []string{"4", "5", "6"})
-	for _, offset := range []uint64{2, 1, 0} {
+	positions := t.fill(ch, 6, keep(3))
+	t.requirePage(ch, storage.ReadOptions{From: positions[3]}, []string{"4", "5", "6"})
+	for _, from := range positions[:3] {
 		for _, limit := range []int{0, 1} {
-			gap := t.requireGap(ch, storage.ReadOptions{From: at(last, offset), Limit: limit})
-			require.Equal(t, at(last, 4), gap.Oldest, "GapError.Oldest")
-			require.Equal(t, last, gap.Latest, "GapError.Latest")
+			gap := t.requireGap(ch, storage.ReadOptions{From: from, Limit: limit})
+			require.Equal(t, positions[4], gap.Oldest, "GapError.Oldest")
+			require.Equal(t, positions[6], gap.Latest, "GapError.Latest")
 		}
 	}
 }
 
 func checkGapEpoch(t *historyTest) {
 	ch := t.channel("room")
-	last := t.fill(ch, 3, keep(100))
+	last := last(t.fill(ch, 3, keep(100)))
+	number := last.Epoch.Number
 	for _, from := range []storage.Position{
-		{Epoch: last.Epoch + "x", Offset: 1},
-		{Epoch: last.Epoch + "x", Offset: 3},
-		{Epoch: last.Epoch + "x"},
-		{Epoch: "an epoch\x00'; --", Offset: 2},
-		{Offset: 2},
+		elsewhere(last), at(elsewhere(last), 0), at(elsewhere(last), 1),
+		{Epoch: storage.Epoch{Number: 1}, Offset: 1},
+		{Epoch: storage.Epoch{Number: number - 1, Random: last.Epoch.Random}, Offset: 1},
+		{Epoch: storage.Epoch{Number: number + 1, Random: last.Epoch.Random}},
+		{Epoch: storage.Epoch{Number: math.MaxUint64, Random: math.MaxUint64}, Offset: math.MaxUint64},
 	} {
 		for _, backward := range []bool{false, true} {
 			gap := t.requireGap(ch, storage.ReadOptions{From: from, Backward: backward})
@@ -172,8 +208,8 @@ func checkGapEpoch(t *historyTest) {
 
 func checkGapFuture(t *historyTest) {
 	ch := t.channel("room")
-	last := t.fill(ch, 3, keep(100))
-	for _, offset := range []uint64{4, 5, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64} {
+	last := last(t.fill(ch, 3, keep(100)))
+	for _, offset := range []uint64{last.Offset + 1, last.Offset + 2, math.MaxInt64, math.MaxInt64 + 1, math.MaxUint64} {
 		for _, backward := range []bool{false, true} {
 			gap := t.requireGap(ch, storage.ReadOptions{From: at(last, offset), Backward: backward})
 			require.Equal(t, last, gap.Latest, "GapError.Latest")
@@ -183,31 +219,32 @@ func checkGapFuture(t *historyTest) {
 
 func checkBackwardTrimmed(t *historyTest) {
 	ch := t.channel("room")
-	last := t.fill(ch, 6, keep(3))
-	for offset, want := range [][]string{6: {"5", "4"}, 5: {"4"}, 4: nil, 3: nil, 1: nil, 0: nil} {
-		t.requirePage(ch, storage.ReadOptions{From: at(last, uint64(offset)), Backward: true}, want)
+	positions := t.fill(ch, 6, keep(3))
+	for i, want := range [][]string{6: {"5", "4"}, 5: {"4"}, 4: nil, 3: nil, 1: nil, 0: nil} {
+		t.requirePage(ch, storage.ReadOptions{From: positions[i], Backward: true}, want)
 	}
-	t.requirePage(ch, storage.ReadOptions{From: last, Backward: true, Limit: 2}, []string{"5", "4"})
+	t.requirePage(ch, storage.ReadOptions{From: last(positions), Backward: true, Limit: 2}, []string{"5", "4"})
 }
 
 func checkDelete(t *historyTest) {
 	ch := t.channel("room")
-	last := t.fill(ch, 3, keep(100))
+	positions := t.fill(ch, 3, keep(100))
 	require.NoError(t, t.store.Delete(t.ctx, ch))
 	require.NoError(t, t.store.Delete(t.ctx, ch), "Delete of what is deleted")
 
-	require.Empty(t, t.read(ch, storage.ReadOptions{}).Events)
-	latest := t.latest(ch)
-	require.Zero(t, latest.Offset, "Latest of a deleted channel")
-	require.NotEqual(t, last.Epoch, latest.Epoch, "Latest of a deleted channel")
-	t.requireGap(ch, storage.ReadOptions{From: last})
+	requireGone := func(events ...string) {
+		t.requirePage(ch, storage.ReadOptions{}, events)
+		for _, from := range positions[:3] {
+			t.requireGap(ch, storage.ReadOptions{From: from})
+			t.requireGap(ch, storage.ReadOptions{From: from, Fill: true})
+		}
+	}
+	requireGone()
+	require.False(t, t.latest(ch).Before(positions[3]), "Latest does not go back")
 
-	first := t.append(ch, "again", keep(100)).Position
-	require.NotEqual(t, last.Epoch, first.Epoch, "an append after Delete starts a new epoch")
-	require.Equal(t, uint64(1), first.Offset)
-	t.requireKept(ch, "again")
-	t.requireGap(ch, storage.ReadOptions{From: last})
-	t.requireGap(ch, storage.ReadOptions{From: at(last, 1)})
+	next := t.append(ch, "again", keep(100)).Position
+	require.True(t, next.After(positions[3]), "%v after %v", next, positions[3])
+	requireGone("again")
 }
 
 func checkDeleteKeys(t *historyTest) {

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -13,7 +14,9 @@ type brokenHistory struct {
 	storage.History
 	before   func(ctx *context.Context, ch *storage.ChannelID, opts *storage.AppendOptions)
 	after    func(*storage.Appended)
+	reading  func(opts *storage.ReadOptions)
 	page     func(opts storage.ReadOptions, page *storage.Page, err *error)
+	batch    func(batch []storage.AppendRequest)
 	keepsAll bool
 }
 
@@ -29,11 +32,28 @@ func (b *brokenHistory) Append(ctx context.Context, ch storage.ChannelID, ev *st
 }
 
 func (b *brokenHistory) Read(ctx context.Context, ch storage.ChannelID, opts storage.ReadOptions) (storage.Page, error) {
+	if b.reading != nil {
+		b.reading(&opts)
+	}
 	page, err := b.History.Read(ctx, ch, opts)
 	if b.page != nil {
 		b.page(opts, &page, &err)
 	}
 	return page, err
+}
+
+func (b *brokenHistory) AppendBatch(ctx context.Context, batch []storage.AppendRequest) []storage.AppendResult {
+	if b.batch != nil {
+		b.batch(batch)
+	}
+	return b.History.AppendBatch(ctx, batch)
+}
+
+// Watch tells of the beginning, and of nothing after.
+func (b *brokenHistory) Watch(ctx context.Context, notify func(storage.Commit)) error {
+	notify(storage.Commit{})
+	<-ctx.Done()
+	return ctx.Err()
 }
 
 func (b *brokenHistory) Delete(ctx context.Context, ch storage.ChannelID) error {
@@ -45,8 +65,8 @@ func (b *brokenHistory) Delete(ctx context.Context, ch storage.ChannelID) error 
 
 func TestBrokenHistoryIsCaught(t *testing.T) {
 	for name, broken := range map[string]brokenHistory{
-		"OffsetsAreContiguous": {after: func(out *storage.Appended) { out.Position.Offset = min(out.Position.Offset, 5) }},
-		"ConcurrentAppends":    {after: func(out *storage.Appended) { out.Position.Offset = 1 }},
+		"PositionsRise":     {after: func(out *storage.Appended) { out.Position.Offset = min(out.Position.Offset, 5) }},
+		"ConcurrentAppends": {after: func(out *storage.Appended) { out.Position.Offset = 1 }},
 		"KeyIsUsedOnce": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
 			opts.IdempotencyKey = ""
 		}},
@@ -81,7 +101,7 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 				page.Events = page.Events[:n-1]
 			}
 		}},
-		"DeleteStartsNewEpoch": {keepsAll: true},
+		"DeleteForgetsEvents": {keepsAll: true},
 		"ReadLongHistory": {page: func(_ storage.ReadOptions, page *storage.Page, _ *error) {
 			page.Events = page.Events[:min(len(page.Events), 1000)]
 		}},
@@ -90,7 +110,32 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 				page.Events = page.Events[1:]
 			}
 		}},
-		"ConcurrentDeletes": {page: func(_ storage.ReadOptions, page *storage.Page, _ *error) { page.Latest.Offset++ }},
+		"FillIsKeptBeyondTheRetention": {reading: func(opts *storage.ReadOptions) { opts.Fill = false }},
+		"ReadIsBoundedInBytes":         {reading: func(opts *storage.ReadOptions) { opts.Bytes = 0 }},
+		"ReadInclusive":                {reading: func(opts *storage.ReadOptions) { opts.Inclusive = false }},
+		"FloorAboveLatestStartsEpoch": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.Floor = storage.Position{}
+		}},
+		"FloorOfNewerEpoch": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.Floor.Epoch = storage.Epoch{}
+		}},
+		"FloorThatIsReached": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
+			opts.Floor.Offset++
+		}},
+		"EpochsGoOnWhereTheyEnded": {page: func(_ storage.ReadOptions, page *storage.Page, _ *error) {
+			for i := range page.Events {
+				page.Events[i].Prev = storage.Position{}
+			}
+		}},
+		"BatchKeepsItsOrder": {batch: func(batch []storage.AppendRequest) { slices.Reverse(batch) }},
+		"BatchFailsItemByItem": {batch: func(batch []storage.AppendRequest) {
+			for i := range batch {
+				batch[i].Options.IdempotencyKey = ""
+			}
+		}},
+		"ConcurrentBatches":   {batch: func(batch []storage.AppendRequest) { slices.Reverse(batch) }},
+		"WatchTellsOfAppends": {},
+		"ConcurrentDeletes":   {page: func(_ storage.ReadOptions, page *storage.Page, _ *error) { page.Latest.Offset++ }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			requireCaught(t, historyChecks(), name, func(tb testing.TB, c clock) *historyTest {
