@@ -55,6 +55,7 @@ type Broker struct {
 	tracker   *presence.Tracker
 	notifiers atomic.Pointer[[]*notifier]
 	cipher    atomic.Pointer[Cipher]
+	bound     atomic.Pointer[eventBound]
 	ids       *eventIDs
 	stats     stats
 
@@ -106,6 +107,32 @@ func (b *Broker) App(id string) *App { return &App{broker: b, id: id} }
 func (b *Broker) UseCipher(c Cipher) error {
 	if !b.cipher.CompareAndSwap(nil, &c) {
 		return ErrHasCipher
+	}
+	return nil
+}
+
+// BoundEvents makes publishing an event fail with the error of check, which is for
+// those with more than free bytes of data. Protocol handlers call it when they are
+// made: they know what an event becomes when it is encoded, and what the queues of
+// their connections have room for.
+func (b *Broker) BoundEvents(free int, check func(Event) error) {
+	b.bound.Store(&eventBound{free: free, check: check})
+}
+
+type eventBound struct {
+	free  int
+	check func(Event) error
+}
+
+// fits says whether the queues of connections have room for an event with this
+// data.
+func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) error {
+	bound := b.bound.Load()
+	if bound == nil || len(data) <= bound.free {
+		return nil
+	}
+	if err := bound.check(Event{Channel: channel, Name: name, UserID: userID, Data: data, JSON: isJSON}); err != nil {
+		return b.refusal(err)
 	}
 	return nil
 }

@@ -93,8 +93,10 @@ func WithLogger(log *slog.Logger) Option {
 const DefaultMaxEventBytes = 1 << 20
 
 // WithMaxEventBytes sets how many bytes an event's data may have, whoever
-// publishes it; the default is DefaultMaxEventBytes. An event has to fit into the
-// queue of a connection, which is 4 MiB by default.
+// publishes it; the default is DefaultMaxEventBytes. What it becomes when it is
+// encoded has to fit into half of the smallest queue of a handler's transports,
+// which is 2 MiB by default: text of nothing but quotes or control characters
+// becomes up to seven times as long.
 func WithMaxEventBytes(n int) Option {
 	return func(b *Broker) error {
 		if n < 1 {

@@ -188,7 +188,10 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
 		plain:   kind.Base() == Encrypted && !req.Sealed,
 		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey, request: hash}
-	return nil
+	if p.plain {
+		return nil // it is looked at when it is sealed
+	}
+	return b.fits(req.Channel, req.Event, "", req.Data, req.JSON)
 }
 
 // limit is what rate limits are asked about.
@@ -243,7 +246,7 @@ func (p *prepared) seal() error {
 		return fmt.Errorf("seal event for channel %q: %w", p.channel.Name, err)
 	}
 	p.data = sealed
-	return nil
+	return p.broker.fits(p.channel.Name, p.name, "", p.data, p.json)
 }
 
 func (p *prepared) commit(ctx context.Context) (Published, error) {

@@ -275,6 +275,9 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if err := b.checkEvent(req.Event, req.Data, req.JSON && decides(b, hook)); err != nil {
 		return b.refusal(err)
 	}
+	if err := b.fits(ch.Name, req.Event, req.UserID, req.Data, req.JSON); err != nil {
+		return err
+	}
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
 		UserID: req.UserID, SocketID: s.id, Time: time.Now()}
 	keep := rule.retention(kind)

@@ -198,6 +198,7 @@ func asAPIError(err error) *apiError {
 		answer  *apiError
 		limited *ratelimit.LimitError
 		refused *broker.RefusedError
+		field   *broker.FieldError
 	)
 	switch {
 	case errors.As(err, &answer):
@@ -217,6 +218,8 @@ func asAPIError(err error) *apiError {
 		return &apiError{status: http.StatusUnprocessableEntity, message: err.Error()}
 	case errors.Is(err, storage.ErrKeyInFlight):
 		return &apiError{status: http.StatusConflict, message: err.Error(), retryAfter: 1}
+	case errors.As(err, &field) && field.Field == "data" && field.Limit > 0:
+		return &apiError{status: http.StatusRequestEntityTooLarge, message: err.Error()}
 	case errors.Is(err, broker.ErrInvalid):
 		return &apiError{status: http.StatusBadRequest, message: err.Error()}
 	case errors.Is(err, broker.ErrRefused):

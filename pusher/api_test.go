@@ -30,11 +30,16 @@ type apiTest struct {
 
 func newAPITest(t testing.TB, opts ...broker.Option) *apiTest {
 	t.Helper()
+	return newHandlerTest(t, opts)
+}
+
+func newHandlerTest(t testing.TB, opts []broker.Option, handlerOpts ...Option) *apiTest {
+	t.Helper()
 	b, err := broker.New(append([]broker.Option{broker.WithDrainWindow(0)}, opts...)...)
 	require.NoError(t, err)
 	apps, err := NewApps(App{ID: "1", Key: "key", Secret: "secret", EncryptionMasterKey: []byte("0123456789abcdef0123456789abcdef")})
 	require.NoError(t, err)
-	h, err := NewHandler(b, apps)
+	h, err := NewHandler(b, apps, handlerOpts...)
 	require.NoError(t, err)
 	a := &apiTest{t: t, app: apps.byID["1"], broker: b, handler: h}
 	t.Cleanup(func() {

@@ -36,6 +36,7 @@ type Handler struct {
 	callers  callers
 	feeds    *sse.Server
 	bodies   bodies
+	sizes    *sizes
 	wheel    *wheel.Wheel
 	webhooks *webhooks
 	options  options
@@ -172,6 +173,8 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 		feeds:   sse.NewServer(o.feeds...),
 		wheel:   wheel.New(wheelTick, 512),
 	}
+	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()})
+	b.BoundEvents(h.sizes.free, h.sizes.check)
 	h.webhooks = newWebhooks(h, o.httpClient)
 	b.OnShutdown(h.shutdown)
 	return h, nil

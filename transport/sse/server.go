@@ -92,6 +92,11 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
+// Queue is the queue of a new connection, in which nothing waits.
+func (s *Server) Queue() transport.Queue {
+	return transport.Queue{MessageLimit: s.queueMessages, ByteLimit: s.queueBytes}
+}
+
 // Stats are the numbers of a server since it was made. All but Connections only
 // grow.
 type Stats struct {

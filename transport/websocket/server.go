@@ -64,6 +64,11 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
+// Queue is the queue of a new connection, in which nothing waits.
+func (s *Server) Queue() transport.Queue {
+	return transport.Queue{MessageLimit: s.options.queueMessages, ByteLimit: s.options.queueBytes, Format: textFrames}
+}
+
 // Serve upgrades r to a WebSocket connection, asks open for its receiver and
 // returns; from then on the connection lives on a goroutine of its own. r and
 // its context are not kept. When the upgrade fails, Serve answers the request

@@ -1,6 +1,7 @@
 package xhr
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -17,15 +18,18 @@ var (
 
 // chunks frames a message as a chunk of its own, which all sessions share.
 var chunks = transport.NewFormat("xhr chunk", func(payload []byte) []byte {
-	text, err := json.Marshal(string(payload))
-	if err != nil {
-		// A string always marshals.
+	var chunk bytes.Buffer
+	chunk.Grow(len(payload) + len(payload)/4 + 8)
+	chunk.WriteString("a[")
+	text := json.NewEncoder(&chunk)
+	text.SetEscapeHTML(false) // what is no HTML would become up to six times as long
+	if err := text.Encode(string(payload)); err != nil {
+		// A string always encodes.
 		panic(err)
 	}
-	chunk := make([]byte, 0, len(text)+4)
-	chunk = append(chunk, "a["...)
-	chunk = append(chunk, text...)
-	return append(chunk, "]\n"...)
+	chunk.Truncate(chunk.Len() - 1) // the encoder ends a line
+	chunk.WriteString("]\n")
+	return chunk.Bytes()
 })
 
 func closeChunk(code int, reason string) []byte {

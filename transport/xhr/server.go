@@ -95,6 +95,11 @@ func NewServer(opts ...Option) *Server {
 	return s
 }
 
+// Queue is the queue of a new session, in which nothing waits.
+func (s *Server) Queue() transport.Queue {
+	return transport.Queue{MessageLimit: s.queueMessages, ByteLimit: s.queueBytes, Format: chunks}
+}
+
 // errFull refuses a session for which there is no room.
 var errFull = errors.New("server has no room for another session")
 
