@@ -87,7 +87,9 @@ type SubscribeRequest struct {
 	// authorization, or the client brought a valid signature.
 	Authorized bool
 	// Member is who the subscriber is on a presence channel; nil elsewhere.
-	// A presence channel without one takes the signed-in user.
+	// A presence channel without one takes the signed-in user. Of a user who is on
+	// the channel with another connection the Info of the first one stays until
+	// the user has left: nobody is told of another.
 	Member *presence.Member
 	// Rewind is the number of past events the subscriber will get first: the
 	// rule's, unless a hook sets another.

@@ -3,7 +3,9 @@ package broker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -70,16 +72,38 @@ func (r PublishRequest) with(opts []PublishOption) PublishRequest {
 	return r
 }
 
-// PublishMany publishes one event to several channels. Nothing is published
+// PublishMany publishes one event to several channels, once to each however often it
+// is named. Nothing is published
 // unless the event is acceptable on all of them. Rate limits take what all of
 // them cost together, or nothing: see ratelimit.LimitError. If a store fails, the
 // outcomes of the channels before come with the error.
 func (a *App) PublishMany(ctx context.Context, channels []string, event string, data []byte, opts ...PublishOption) ([]Published, error) {
-	reqs := make([]PublishRequest, len(channels))
+	reqs := make([]PublishRequest, 0, len(channels))
+	first := make(map[string]int, len(channels)) // where a channel is in reqs
+	places := make([]int, len(channels))
 	for i, channel := range channels {
-		reqs[i] = PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)
+		place, again := first[channel]
+		if !again {
+			place = len(reqs)
+			first[channel] = place
+			reqs = append(reqs, PublishRequest{Channel: channel, Event: event, Data: data}.with(opts))
+		}
+		places[i] = place
 	}
-	return a.PublishBatch(ctx, reqs)
+	published, err := a.PublishBatch(ctx, reqs)
+	var failed *BatchError
+	if errors.As(err, &failed) {
+		failed.Index = slices.Index(places, failed.Index)
+		places = places[:failed.Index]
+	}
+	if len(published) == 0 {
+		return nil, err
+	}
+	done := make([]Published, len(places))
+	for i, place := range places {
+		done[i] = published[place]
+	}
+	return done, err
 }
 
 // PublishBatch publishes several events in their order. Nothing is published

@@ -105,6 +105,27 @@ func TestPublishRefusesWhatIsNotValid(t *testing.T) {
 	assert.EqualValues(t, 6, kit.Broker.Stats().Refused)
 }
 
+func TestPublishManyTellsAChannelOnce(t *testing.T) {
+	kit := brokertest.New(t, keeping(10))
+	ann := kit.Connect(t)
+	ann.Subscribe("a")
+	ann.Subscribe("b")
+	done, err := kit.App.PublishMany(t.Context(), []string{"a", "b", "a", "a"}, "message", []byte("x"))
+	require.NoError(t, err)
+	ann.Expect("message", "a")
+	ann.Expect("message", "b")
+	ann.ExpectNothing()
+	require.Len(t, done, 4, "one for each name that was given")
+	assert.Equal(t, []broker.Published{done[0], done[1], done[0], done[0]}, done)
+	assert.EqualValues(t, 1, done[0].Position.Offset)
+
+	_, err = kit.App.PublishMany(t.Context(), []string{"a", "a", "b c"}, "message", []byte("x"))
+	var failed *broker.BatchError
+	require.ErrorAs(t, err, &failed)
+	assert.Equal(t, 2, failed.Index)
+	ann.ExpectNothing()
+}
+
 func TestIdempotencyKeyMakesARetryANoOp(t *testing.T) {
 	for _, keep := range []int{0, 10} {
 		t.Run(fmt.Sprintf("history of %d", keep), func(t *testing.T) {

@@ -53,7 +53,7 @@ type User struct {
 	// Info is a JSON value, or empty.
 	Info []byte
 	// Watchlist holds the IDs of users whose going online and offline the
-	// session is told of.
+	// session is told of, each once.
 	Watchlist []string
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/carillon-rt/carillon/presence"
@@ -19,8 +20,12 @@ func onlineIn(app string) storage.ChannelID { return storage.ChannelID{App: app}
 
 // SignIn makes the session one of the user's. The user is online from the first
 // session that signs in until the last one ends. confirm is called when it has
-// succeeded and before the session hears of the users on its watchlist. Signing
-// in again as the same user only calls confirm.
+// succeeded and before the session hears of the users on its watchlist, each of
+// whom counts once.
+//
+// Signing in again as the same user replaces what the user brought: the info is for
+// presence channels from then on, and of another watchlist the session hears as at
+// first. As another user it is refused with ErrSignedIn.
 func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	b := s.broker
 	if err := CheckUserID(u.ID); err != nil {
@@ -29,6 +34,7 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	if err := b.limited(ctx, ratelimit.Request{Action: ratelimit.SignIn, App: s.app, IP: s.ip, Session: s.id, User: u.ID}); err != nil {
 		return err
 	}
+	u.Watchlist = distinct(u.Watchlist)
 	s.op.Lock()
 	defer s.op.Unlock()
 	if s.ended {
@@ -39,7 +45,12 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 			b.stats.refused.Add(1)
 			return fmt.Errorf("%w: %q", ErrSignedIn, old.ID)
 		}
+		s.user.Store(&u)
 		confirm()
+		if !slices.Equal(u.Watchlist, old.Watchlist) {
+			b.watchers.Remove(s, s.app, old.Watchlist...)
+			s.watch(ctx, u.Watchlist)
+		}
 		return nil
 	}
 	err := b.tracker.Join(ctx, onlineIn(s.app), s.id, presence.Member{UserID: u.ID, Info: u.Info}, 0, func(first bool, _ []presence.Member) error {
@@ -54,15 +65,26 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 		return b.storeFailed("sign-in", onlineIn(s.app), err)
 	}
 	confirm()
-	if len(u.Watchlist) > 0 {
-		s.watch(ctx, u.Watchlist)
-	}
+	s.watch(ctx, u.Watchlist)
 	return nil
+}
+
+// distinct returns IDs in their order, each once.
+func distinct(userIDs []string) []string {
+	seen := make(map[string]bool, len(userIDs))
+	return slices.DeleteFunc(slices.Clone(userIDs), func(id string) bool {
+		again := seen[id]
+		seen[id] = true
+		return again
+	})
 }
 
 // watch tells the session which of the users are online, and from then on of
 // their changes.
 func (s *Session) watch(ctx context.Context, userIDs []string) {
+	if len(userIDs) == 0 {
+		return
+	}
 	b := s.broker
 	watched := make(map[string]bool, len(userIDs))
 	s.news.Lock()

@@ -86,11 +86,14 @@ func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest
 		return nil, &apiError{status: http.StatusRequestEntityTooLarge,
 			message: fmt.Sprintf("data is too large: %d bytes, the limit is %d", len(*e.data), limits.EventBytes)}
 	}
-	reqs := make([]broker.PublishRequest, len(channels))
+	reqs := make([]broker.PublishRequest, 0, len(channels))
 	data := []byte(*e.data)
 	for i, channel := range channels {
-		reqs[i] = broker.PublishRequest{Channel: channel, Event: e.name, Data: data,
-			ExcludeSocketID: e.socketID, IdempotencyKey: key, Sealed: true}
+		if slices.Contains(channels[:i], channel) {
+			continue // one event reaches a channel once
+		}
+		reqs = append(reqs, broker.PublishRequest{Channel: channel, Event: e.name, Data: data,
+			ExcludeSocketID: e.socketID, IdempotencyKey: key, Sealed: true})
 	}
 	return reqs, nil
 }

@@ -29,6 +29,24 @@ func TestPublish(t *testing.T) {
 	none(t, one)
 }
 
+// TestPublishToAChannelNamedTwice tells its subscribers once.
+func TestPublishToAChannelNamedTwice(t *testing.T) {
+	a := newAPITest(t)
+	c := a.client("a", "b")
+	a.expect(a.post("/events", `{"name":"message","data":"x","channels":["a","b","a"]}`), "{}")
+	assert.Contains(t, next(t, c), `"channel":"a"`)
+	assert.Contains(t, next(t, c), `"channel":"b"`)
+	none(t, c)
+	a.expect(a.post("/events", `{"name":"message","data":"x","channels":["b","b"],"info":"subscription_count"}`),
+		`{"channels":{"b":{"subscription_count":1}}}`)
+	next(t, c)
+	none(t, c)
+	// Two events of a batch are two.
+	a.expect(a.post("/batch_events", `{"batch":[{"name":"m","data":"x","channel":"a"},{"name":"m","data":"x","channel":"a"}]}`), "{}")
+	next(t, c)
+	next(t, c)
+}
+
 func TestPublishExcludesASocket(t *testing.T) {
 	a := newAPITest(t)
 	sender := memory.Connect(a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))

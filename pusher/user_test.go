@@ -57,6 +57,78 @@ func TestSignInFailures(t *testing.T) {
 	})
 }
 
+// TestSigningInAgainAsTheSameUser takes what the user brings the second time: it is
+// what the success confirms.
+func TestSigningInAgainAsTheSameUser(t *testing.T) {
+	kit := brokertest.New(t)
+	ann, bob, eve := kit.Connect(t), kit.Connect(t), kit.Connect(t)
+	eve.SignIn("eve")
+	signIn := func(user string) {
+		t.Helper()
+		ann.Write(fmt.Sprintf(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, pusher.UncheckedUserAuth(kit.Config, ann.SocketID(), user), user))
+		assert.Equal(t, fmt.Sprintf(`{"user_data":%q}`, user), ann.Expect("pusher:signin_success", "").Data)
+	}
+	expectNews := func(want string) {
+		t.Helper()
+		assert.Equal(t, want, ann.Expect("pusher_internal:watchlist_events", "").Data)
+	}
+	signIn(`{"id":"ann","watchlist":["bob","eve"]}`)
+	expectNews(`{"events":[{"name":"online","user_ids":["eve"]},{"name":"offline","user_ids":["bob"]}]}`)
+	signIn(`{"id":"ann","watchlist":["bob","eve"]}`)
+	ann.ExpectNothing() // it knows all that
+
+	signIn(`{"id":"ann","user_info":{"n":2},"watchlist":["bob","kim"]}`)
+	expectNews(`{"events":[{"name":"offline","user_ids":["bob","kim"]}]}`)
+	eve.Close()
+	ann.ExpectNothing() // it watches eve no more
+	bob.SignIn("bob")
+	expectNews(`{"events":[{"name":"online","user_ids":["bob"]}]}`)
+	assert.Equal(t, `{"presence":{"count":1,"ids":["ann"],"hash":{"ann":{"n":2}}}}`, ann.Subscribe("presence-room").Data)
+
+	signIn(`{"id":"ann"}`)
+	bob.Close()
+	ann.ExpectNothing()
+	online, err := kit.App.IsOnline(t.Context(), "ann")
+	require.NoError(t, err)
+	assert.True(t, online)
+	ann.Close()
+	online, err = kit.App.IsOnline(t.Context(), "ann")
+	require.NoError(t, err)
+	assert.False(t, online)
+}
+
+func TestAUserIsOnAWatchlistOnce(t *testing.T) {
+	kit := brokertest.New(t)
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.SignIn("ann", "bob", "eve", "bob", "eve")
+	assert.Equal(t, `{"events":[{"name":"offline","user_ids":["bob","eve"]}]}`, ann.Expect("pusher_internal:watchlist_events", "").Data)
+	bob.SignIn("bob")
+	assert.Equal(t, `{"events":[{"name":"online","user_ids":["bob"]}]}`, ann.Expect("pusher_internal:watchlist_events", "").Data)
+	ann.ExpectNothing()
+}
+
+// TestTheFirstConnectionSaysWhoAMemberIs for as long as the user is there, as on the
+// hosted service.
+func TestTheFirstConnectionSaysWhoAMemberIs(t *testing.T) {
+	kit := brokertest.New(t)
+	first, second, other := kit.Connect(t), kit.Connect(t), kit.Connect(t)
+	other.SubscribeAs("presence-room", "bob", "")
+	first.SubscribeAs("presence-room", "ann", `{"tab":1}`)
+	assert.Equal(t, `{"user_id":"ann","user_info":{"tab":1}}`, other.Expect("pusher_internal:member_added", "presence-room").Data)
+	const members = `{"presence":{"count":2,"ids":["bob","ann"],"hash":{"bob":null,"ann":{"tab":1}}}}`
+	assert.Equal(t, members, second.SubscribeAs("presence-room", "ann", `{"tab":2}`).Data)
+	first.Unsubscribe("presence-room")
+	other.ExpectNothing()
+	other.Unsubscribe("presence-room")
+	assert.Contains(t, other.SubscribeAs("presence-room", "bob", "").Data, `"ann":{"tab":1}`)
+	second.Expect("pusher_internal:member_removed", "presence-room")
+	second.Expect("pusher_internal:member_added", "presence-room")
+	second.Unsubscribe("presence-room")
+	other.Expect("pusher_internal:member_removed", "presence-room")
+	second.SubscribeAs("presence-room", "ann", `{"tab":2}`)
+	assert.Equal(t, `{"user_id":"ann","user_info":{"tab":2}}`, other.Expect("pusher_internal:member_added", "presence-room").Data)
+}
+
 func TestWatchlistLimit(t *testing.T) {
 	kit := brokertest.New(t)
 	kit.Config.Limits.Watchlist = 1
