@@ -101,23 +101,6 @@ func TestWhatTheStoreHadTakenGoesOutInItsPlace(t *testing.T) {
 	ann.ExpectNothing()
 }
 
-func TestOnlyTheLatestFailuresAreRemembered(t *testing.T) {
-	store, kit := failing(t, 1000)
-	ann := kit.Connect(t)
-	ann.Subscribe("room")
-	store.appendErr = assert.AnError
-	for i := range 100 {
-		_, err := kit.App.Publish(t.Context(), "room", "message", fmt.Append(nil, i))
-		require.Error(t, err)
-	}
-	store.appendErr = nil
-	publish(t, kit.App, "room", 100, 100)
-	for i := 36; i <= 100; i++ {
-		assert.Equal(t, fmt.Sprint(i), ann.Expect("message", "room").Data)
-	}
-	ann.ExpectNothing()
-}
-
 // flaky is a store that fails now and then: before an append, or after it.
 type flaky struct {
 	*memory.Store

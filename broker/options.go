@@ -125,8 +125,10 @@ func WithDrainWindow(d time.Duration) Option {
 	}
 }
 
-// WithNode names this process among those that share a presence store. The
-// default is a random name.
+// WithNode names the node under which the connections of members are kept in the
+// presence store. The default is a random name. Processes that share a store must
+// not share a name. They count the same members, but do not tell each other of
+// changes; and as no lease is renewed, members of a process that crashed stay.
 func WithNode(name string) Option {
 	return func(b *Broker) error {
 		if name == "" {
