@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
@@ -44,6 +45,7 @@ type Broker struct {
 	presenceStore storage.Presence
 	log           *slog.Logger
 	maxEventBytes int
+	storeTimeout  time.Duration
 	drainWindow   *time.Duration
 	node          string
 
@@ -72,6 +74,7 @@ func New(opts ...Option) (*Broker, error) {
 	b := &Broker{
 		log:           slog.Default(),
 		maxEventBytes: DefaultMaxEventBytes,
+		storeTimeout:  DefaultStoreTimeout,
 		node:          strconv.FormatUint(rand.Uint64(), 36),
 		channels:      newRegistry(),
 		sessions:      xsync.NewMapOf[string, *Session](),
@@ -92,6 +95,8 @@ func New(opts ...Option) (*Broker, error) {
 			b.presenceStore = store
 		}
 	}
+	b.history = &historyCalls{b.newStoreCalls(b.history), b.history}
+	b.presenceStore = &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
 	b.tracker = presence.NewTracker(b.presenceStore, b.node)
 	b.lifecycle.init()
 	return b, nil
@@ -105,6 +110,7 @@ func (b *Broker) App(id string) *App { return &App{broker: b, id: id} }
 // handlers call it when they are made. A broker has one cipher: it returns
 // ErrHasCipher, and changes nothing, where there is one already.
 func (b *Broker) UseCipher(c Cipher) error {
+	c = &cipherCalls{b, c}
 	if !b.cipher.CompareAndSwap(nil, &c) {
 		return ErrHasCipher
 	}
@@ -136,6 +142,9 @@ func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) er
 	}
 	return nil
 }
+
+// StoreTimeout returns how long a call of a store may take; see WithStoreTimeout.
+func (b *Broker) StoreTimeout() time.Duration { return b.storeTimeout }
 
 // Logger returns where the broker logs.
 func (b *Broker) Logger() *slog.Logger { return b.log }

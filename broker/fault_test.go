@@ -158,41 +158,31 @@ func TestAnAppendThatHangsHoldsUpOnlyItsChannel(t *testing.T) {
 	})
 }
 
-func TestAStoreThatPanicsDoesNotKeepASessionFromEnding(t *testing.T) {
-	store := &faulty{Store: memory.New(), leave: func() { panic("store of the test") }}
-	kit := brokertest.New(t, broker.WithPresence(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
-	ann := kit.Connect(t)
-	ann.SubscribeAs("presence-a", "ann", "")
-	ann.SubscribeAs("presence-b", "ann", "")
-	ann.SignIn("ann")
-	ann.Close()
-	stats := kit.Broker.Stats()
-	assert.Zero(t, stats.Sessions)
-	assert.Zero(t, stats.Channels)
-	assert.EqualValues(t, 3, stats.HookPanics)
-}
-
-func TestAStoreThatPanicsLeavesNoSubscription(t *testing.T) {
-	store := &faulty{Store: memory.New(), read: func() { panic("store of the test") }}
+func TestAStoreThatFailsLeavesNoSubscription(t *testing.T) {
+	store := &faulty{Store: memory.New()}
 	kit := brokertest.New(t, keeping(10), broker.WithHistory(store), broker.WithPresence(store), broker.WithLogger(slog.New(slog.DiscardHandler)))
 	session := kit.Broker.Session(kit.Connect(t).SocketID())
-	subscribe := func(channel string) {
-		_ = session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
-			Member: &broker.Member{UserID: "ann"}, Rewind: 1})
+	for name, fail := range map[string]func(){
+		"panics": func() { store.read = func() { panic("store of the test") } },
+		"fails":  func() { store.read, store.readErr = nil, assert.AnError },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fail()
+			for _, channel := range []string{"cache-room", "presence-cache-room"} {
+				assert.Error(t, session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
+					Member: &broker.Member{UserID: "ann"}}))
+			}
+			for _, err := range kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1)) {
+				assert.Error(t, err)
+			}
+			stats := kit.Broker.Stats()
+			assert.Zero(t, stats.Channels)
+			assert.Zero(t, stats.LocalSubscriptions)
+			members, err := kit.App.Members(t.Context(), "presence-cache-room")
+			require.NoError(t, err)
+			assert.Empty(t, members)
+		})
 	}
-	assert.Panics(t, func() { subscribe("cache-room") })
-	assert.Panics(t, func() { subscribe("presence-cache-room") })
-	assert.Panics(t, func() { kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1)) })
-	store.read, store.readErr = nil, assert.AnError
-	for _, err := range kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1)) {
-		assert.ErrorIs(t, err, assert.AnError)
-	}
-	stats := kit.Broker.Stats()
-	assert.Zero(t, stats.Channels)
-	assert.Zero(t, stats.LocalSubscriptions)
-	members, err := kit.App.Members(t.Context(), "presence-cache-room")
-	require.NoError(t, err)
-	assert.Empty(t, members)
 }
 
 func TestRewindAfterADeletionIsInOrder(t *testing.T) {

@@ -245,6 +245,29 @@ func TestAPanicOfADecidingHookRefuses(t *testing.T) {
 	assert.EqualValues(t, 5, stats.Refused)
 }
 
+// brokenCipher is a cipher with a mistake.
+type brokenCipher struct{}
+
+func (brokenCipher) Seal(string, string, []byte) ([]byte, error) { panic("cipher of the test") }
+func (brokenCipher) Open(string, string, []byte) ([]byte, error) { panic("cipher of the test") }
+
+func TestACipherThatPanicsFails(t *testing.T) {
+	b, err := broker.New(broker.WithLogger(slog.New(slog.DiscardHandler)))
+	require.NoError(t, err)
+	require.NoError(t, b.UseCipher(brokenCipher{}))
+	app := b.App("1")
+	events := app.Subscribe(t.Context(), "private-encrypted-room")
+	_, err = app.Publish(t.Context(), "private-encrypted-room", "message", []byte("plain"))
+	require.ErrorIs(t, err, broker.ErrRefused)
+	_, err = app.PublishBatch(t.Context(), []broker.PublishRequest{{Channel: "private-encrypted-room", Event: "message", Data: []byte("x"), Sealed: true}})
+	require.NoError(t, err)
+	for _, err := range events {
+		require.ErrorIs(t, err, broker.ErrRefused)
+	}
+	assert.EqualValues(t, 2, b.Stats().HookPanics)
+	require.NoError(t, b.Shutdown(t.Context()))
+}
+
 func TestSlowHooksAreDroppedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -282,6 +305,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"max event bytes is not positive":    broker.WithMaxEventBytes(0),
 		"drain window is negative":           broker.WithDrainWindow(-1),
 		"node is empty":                      broker.WithNode(""),
+		"store timeout \"0s\" is not":        broker.WithStoreTimeout(0),
 	} {
 		_, err := broker.New(opt)
 		require.ErrorIs(t, err, broker.ErrInvalid, text)

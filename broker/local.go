@@ -124,19 +124,14 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 	if o.after != nil {
 		read = storage.ReadOptions{From: *o.after}
 	}
-	done := false
-	defer func() { // also if the store panics
-		if !done {
-			q.end(err)
-		}
-	}()
 	page, err := b.history.Read(ctx, ch, read)
-	done = err == nil || isGap(err)
 	if isGap(err) {
 		return err, nil
 	}
 	if err != nil {
-		return nil, b.storeFailed("history read", ch, err)
+		err = b.storeFailed("history read", ch, err)
+		q.end(err)
+		return nil, err
 	}
 	if read.Backward {
 		slices.Reverse(page.Events)

@@ -75,6 +75,20 @@ func WithPresence(p storage.Presence) Option {
 	}
 }
 
+// WithStoreTimeout sets how long one call of a store may take; the default is
+// DefaultStoreTimeout. What takes longer fails with a *StoreTimeoutError and is left
+// behind, even by a store that does not heed its context. storage/memory, which
+// waits for nothing, has no time-out. Package pusher gives look-ups of apps as long.
+func WithStoreTimeout(d time.Duration) Option {
+	return func(b *Broker) error {
+		if d <= 0 {
+			return &FieldError{Field: "store timeout", Value: d.String(), Problem: "is not positive"}
+		}
+		b.storeTimeout = d
+		return nil
+	}
+}
+
 // WithLogger sets where the broker logs what goes wrong. The default is
 // slog.Default.
 func WithLogger(log *slog.Logger) Option {

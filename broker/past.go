@@ -134,25 +134,19 @@ func (s *Session) resumable(ctx context.Context, ch storage.ChannelID, after *Po
 
 // catchUp reads the past events and makes the subscription live, or undoes it.
 func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, success *transport.Message, req SubscribeRequest) error {
-	read := false
-	defer func() { // also if the store panics
-		if !read {
-			s.drop(ctx, sub, 0)
-		}
-	}()
 	room := s.pastRoom()
 	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After, room)
-	if err != nil {
-		return err
-	}
 	messages, all := room.encode(s.protocol, past)
-	if !all && req.After != nil {
-		return tooMuchMissed(ch, uint64(len(past)), room)
+	if err == nil && !all && req.After != nil {
+		err = tooMuchMissed(ch, uint64(len(past)), room)
+	}
+	if err != nil {
+		s.dropAlone(ctx, sub)
+		return err
 	}
 	if !all {
 		s.broker.stats.rewindsCut.Add(1)
 	}
-	read = true
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
 	flush(sub.finish(success, req.After, past, messages, missed))
 	if missed {

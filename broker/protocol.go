@@ -50,3 +50,21 @@ type Cipher interface {
 	// Open reverses Seal.
 	Open(app, channel string, sealed []byte) ([]byte, error)
 }
+
+// cipherCalls is a cipher whose panics are errors.
+type cipherCalls struct {
+	broker *Broker
+	cipher Cipher
+}
+
+// Seal implements Cipher.
+func (c *cipherCalls) Seal(app, channel string, data []byte) (sealed []byte, err error) {
+	defer c.broker.caught("cipher", &err)
+	return c.cipher.Seal(app, channel, data)
+}
+
+// Open implements Cipher.
+func (c *cipherCalls) Open(app, channel string, sealed []byte) (data []byte, err error) {
+	defer c.broker.caught("cipher", &err)
+	return c.cipher.Open(app, channel, sealed)
+}

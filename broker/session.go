@@ -25,6 +25,7 @@ type Session struct {
 	conn     transport.Conn
 	protocol Protocol
 	ctx      context.Context
+	gone     context.CancelFunc // ends ctx
 
 	counts          bool
 	maxMembers      int
@@ -103,6 +104,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	if b.notifiers.Load() != nil {
 		s.ctx = context.WithoutCancel(ctx)
 	}
+	s.ctx, s.gone = context.WithCancel(s.ctx)
 	for {
 		s.id = newSocketID()
 		if _, taken := b.sessions.LoadOrStore(s.id, s); !taken {
@@ -110,6 +112,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 		}
 	}
 	if !b.sessionStarted() {
+		s.gone()
 		b.sessions.Delete(s.id)
 		b.quotas.give(s.app)
 		return nil, ErrShutdown
@@ -138,8 +141,13 @@ func (s *Session) Conn() transport.Conn { return s.conn }
 func (s *Session) User() *User { return s.user.Load() }
 
 // Context carries the values of the context that the session was made with, for
-// hooks. It does not end.
+// hooks. It ends with the connection: see Gone and End.
 func (s *Session) Context() context.Context { return s.ctx }
+
+// Gone ends the session's context. Its protocol calls it when the connection is
+// gone and End has to wait, since something that the client has asked for is still
+// being done: what that waits for is given up.
+func (s *Session) Gone() { s.gone() }
 
 // Send queues a message for the client. A client whose queue is full is cut off,
 // and gets nothing more.
@@ -193,8 +201,10 @@ func (s *Session) Close(reason CloseReason) {
 }
 
 // End takes the session out of everything: its protocol calls it once, when the
-// connection is gone.
+// connection is gone. It waits no longer for a store than one call of it may take:
+// the presence of who has left is then told of later.
 func (s *Session) End(code int) {
+	s.gone()
 	s.op.Lock()
 	if s.ended {
 		s.op.Unlock()
@@ -204,19 +214,35 @@ func (s *Session) End(code int) {
 	subs := s.subs
 	s.subs = nil
 	b := s.broker
+	// At once: a store that hangs must not keep the client from coming back.
+	b.sessions.Delete(s.id)
+	b.quotas.give(s.app)
+	ctx := s.ctx
+	if s.leaves(subs) {
+		var cancel context.CancelFunc
+		ctx, cancel = s.leaving(ctx)
+		defer cancel()
+	}
 	for _, sub := range subs {
-		// A store that panics must not keep the rest from being taken away.
-		b.guard("end of a subscription", func() { s.drop(s.ctx, sub, sub.channel.rule.LeaveGrace) })
+		s.drop(ctx, sub, sub.channel.rule.LeaveGrace)
 		if s.counts {
 			sub.channel.countChanged()
 		}
 	}
-	b.guard("sign-out", s.signOut)
+	s.signOut(ctx)
 	s.op.Unlock()
-	b.sessions.Delete(s.id)
-	b.quotas.give(s.app)
 	inform(b, func(h *Hooks) func(SessionChange) { return h.Disconnected }, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
 	b.sessionEnded()
+}
+
+// leaves reports whether the session is a member of any channel, or a user.
+func (s *Session) leaves(subs map[string]*subscription) bool {
+	for _, sub := range subs {
+		if sub.isMember() {
+			return true
+		}
+	}
+	return s.User() != nil
 }
 
 // Subscribed reports whether the session is subscribed to the channel.

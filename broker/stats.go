@@ -26,11 +26,12 @@ type Stats struct {
 	// because they were not valid.
 	Refused int64
 	// HooksDropped is how many calls of informing hooks were dropped, because
-	// the hooks were too slow; HookPanics is how many hooks and functions of
-	// rate limits panicked, and stores when a session ended.
+	// the hooks were too slow; HookPanics is how many hooks, ciphers and functions
+	// of rate limits panicked.
 	HooksDropped, HookPanics int64
-	// StoreErrors is how many operations of a store failed.
-	StoreErrors int64
+	// StoreErrors is how many operations failed for their store; StorePanics is how
+	// many calls of a store panicked, StoreTimeouts how many took too long.
+	StoreErrors, StorePanics, StoreTimeouts int64
 }
 
 // counter stands alone on its cache line.
@@ -45,7 +46,8 @@ type stats struct {
 	slowSessions, slowLocal     counter
 	refused, rewindsCut         counter
 	hooksDropped, hookPanics    counter
-	storeErrors                 counter
+	storeErrors, storePanics    counter
+	storeTimeouts               counter
 }
 
 // Stats returns the broker's counts. It is safe for concurrent use; counts that
@@ -66,5 +68,7 @@ func (b *Broker) Stats() Stats {
 		HooksDropped:       s.hooksDropped.Load(),
 		HookPanics:         s.hookPanics.Load(),
 		StoreErrors:        s.storeErrors.Load(),
+		StorePanics:        s.storePanics.Load(),
+		StoreTimeouts:      s.storeTimeouts.Load(),
 	}
 }

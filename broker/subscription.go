@@ -322,26 +322,45 @@ func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
 		return false
 	}
 	delete(s.subs, channel)
-	s.drop(ctx, sub, 0)
+	s.dropAlone(ctx, sub)
 	if s.counts {
 		sub.channel.countChanged()
 	}
 	return true
 }
 
+// leaving is a context for taking the session out of something, which happens
+// although its connection is gone. All that is done with it takes no longer than
+// one call of a store.
+func (s *Session) leaving(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), s.broker.storeTimeout)
+}
+
+// dropAlone is drop for one subscription, with any context.
+func (s *Session) dropAlone(ctx context.Context, sub *subscription) {
+	if sub.isMember() {
+		var cancel context.CancelFunc
+		ctx, cancel = s.leaving(ctx)
+		defer cancel()
+	}
+	s.drop(ctx, sub, 0)
+}
+
+func (s *subscription) isMember() bool { return s.extras != nil && s.userID != "" }
+
 // drop takes the subscription from its channel, and the member with it when the
 // grace has passed. The member goes first, so that hooks hear of it before the
-// channel is vacated.
+// channel is vacated. ctx is from leaving.
 func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
 	defer sub.channel.detach(sub)
-	if sub.extras != nil && sub.userID != "" {
+	if sub.isMember() {
 		s.leave(ctx, sub.channel.id, sub.userID, grace)
 	}
 }
 
 func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string, grace time.Duration) {
 	b := s.broker
-	b.tracker.Leave(context.WithoutCancel(ctx), ch, userID, s.id, grace, func(d presence.Departure, err error) {
+	b.tracker.Leave(ctx, ch, userID, s.id, grace, func(d presence.Departure, err error) {
 		if err != nil {
 			_ = b.storeFailed("presence leave", ch, err)
 			return

@@ -137,8 +137,8 @@ func (s *Session) hear(userID string, online bool) {
 	}
 }
 
-// signOut undoes SignIn. The caller holds s.op.
-func (s *Session) signOut() {
+// signOut undoes SignIn. The caller holds s.op, and has ctx from leaving.
+func (s *Session) signOut(ctx context.Context) {
 	u := s.User()
 	if u == nil {
 		return
@@ -146,7 +146,7 @@ func (s *Session) signOut() {
 	b := s.broker
 	b.watchers.Remove(s, s.app, u.Watchlist...)
 	b.signedIn.Remove(s, s.app, u.ID)
-	b.tracker.Leave(context.WithoutCancel(s.ctx), onlineIn(s.app), u.ID, s.id, 0, func(d presence.Departure, err error) {
+	b.tracker.Leave(ctx, onlineIn(s.app), u.ID, s.id, 0, func(d presence.Departure, err error) {
 		if err != nil {
 			_ = b.storeFailed("sign-out", onlineIn(s.app), err)
 		} else if d.Last {

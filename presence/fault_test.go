@@ -224,6 +224,43 @@ func TestAJoinThatFailedHalfwayIsUndone(t *testing.T) {
 	})
 }
 
+// halfLeft is a store whose leaves fail although they have happened.
+type halfLeft struct {
+	storage.Presence
+	broken atomic.Bool
+}
+
+func (h *halfLeft) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	d, err := h.Presence.Leave(ctx, ch, conn)
+	if h.broken.Load() {
+		return storage.Departure{}, errors.New("halfway")
+	}
+	return d, err
+}
+
+func TestALeaveThatFailedHalfwayIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &halfLeft{Presence: memory.New()}
+		tracker := presence.NewTracker(store, "node")
+		var j journal
+		j.join(t, tracker, "1", "ann")
+		j.join(t, tracker, "2", "bob")
+		j.join(t, tracker, "3", "bob")
+		j.join(t, tracker, "4", "cleo")
+		j.join(t, tracker, "5", "cleo")
+		store.broken.Store(true)
+		tracker.Leave(t.Context(), room, "ann", "1", 0, j.left)
+		tracker.Leave(t.Context(), room, "bob", "2", 0, j.left)
+		tracker.Leave(t.Context(), room, "cleo", "4", 0, j.left)
+		store.broken.Store(false)
+		tracker.Leave(t.Context(), room, "cleo", "5", 0, j.left)
+		before := len(j.all())
+		time.Sleep(2 * presence.RetryLeave)
+		assert.Equal(t, []string{"-ann"}, j.all()[before:], "bob is still there, and of cleo all were told")
+		tracker.Close(t.Context())
+	})
+}
+
 func TestErrorsOfTheStoreAreReported(t *testing.T) {
 	broken, worse := errors.New("broken"), errors.New("worse")
 	store := &failing{Presence: memory.New()}

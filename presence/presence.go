@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/contain"
 	"github.com/carillon-rt/carillon/internal/keylock"
 	"github.com/carillon-rt/carillon/storage"
 )
@@ -42,6 +43,7 @@ type Tracker struct {
 
 	mu      sync.Mutex
 	pending map[pendingKey]*pendingLeave // guarded by mu
+	failed  int                          // guarded by mu: how many of pending have failed before
 	closed  bool                         // guarded by mu
 	leaving sync.WaitGroup
 }
@@ -53,6 +55,9 @@ type pendingLeave struct {
 	userID string
 	left   func(Departure, error)
 	failed bool // has been told of an error already
+	// userGone says that left was called for another connection since, with the
+	// user's departure; guarded by the channel's order.
+	userGone bool
 	// unwanted says that the connection's join has failed.
 	unwanted bool
 	timer    *time.Timer
@@ -124,22 +129,27 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 		err = joined(first, members)
 	}
 	if err != nil {
-		return errors.Join(err, t.undo(ctx, ch, c, m.UserID))
+		return t.undo(ctx, ch, c, m.UserID, err)
 	}
 	return nil
 }
 
-// undo takes away a connection whose join has failed: the store may have it all
-// the same. Nobody has heard of it. The caller holds the order of the channel.
-func (t *Tracker) undo(ctx context.Context, ch storage.ChannelID, c storage.Connection, userID string) error {
+// undo takes away a connection whose join has failed with err: the store may have
+// it all the same. Nobody has heard of it. The caller holds the order of the
+// channel, and hangs no longer where the store hangs already.
+func (t *Tracker) undo(ctx context.Context, ch storage.ChannelID, c storage.Connection, userID string, err error) error {
+	later := &pendingLeave{pendingKey: pendingKey{ch, c.ID}, userID: userID,
+		left: func(Departure, error) {}, failed: true, unwanted: true}
+	if errors.Is(err, contain.ErrUnfinished) && t.leaveLater(later, 0) {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RetryLeave)
 	defer cancel()
-	_, err := t.store.Leave(ctx, ch, c)
-	if err != nil {
-		t.leaveLater(&pendingLeave{pendingKey: pendingKey{ch, c.ID}, userID: userID,
-			left: func(Departure, error) {}, failed: true, unwanted: true}, RetryLeave)
+	_, undone := t.store.Leave(ctx, ch, c)
+	if undone != nil {
+		t.leaveLater(later, RetryLeave)
 	}
-	return err
+	return errors.Join(err, undone)
 }
 
 // isUnwanted reports whether a connection is there only because the store failed.
@@ -157,14 +167,21 @@ func (t *Tracker) isUnwanted(key pendingKey) bool {
 // the connection itself joins again in the meantime, nor by a second Leave with
 // a grace. After an error of the store the member is still there: the tracker tries
 // again every RetryLeave until Close, and left is called once more with what comes
-// of it.
+// of it. If ctx ends while other changes of the channel are in the way, Leave
+// returns, and left is called when its turn has come.
 func (t *Tracker) Leave(ctx context.Context, ch storage.ChannelID, userID, conn string, grace time.Duration, left func(Departure, error)) {
 	p := &pendingLeave{pendingKey: pendingKey{ch, conn}, userID: userID, left: left}
 	if grace > 0 && t.leaveLater(p, grace) {
 		return
 	}
-	// Whatever becomes of ctx: who leaves must be told of, in turn.
-	order, _ := t.lock(context.Background(), ch, userID)
+	order, err := t.lock(ctx, ch, userID)
+	if err != nil {
+		// Whatever becomes of ctx: who leaves must be told of, in turn.
+		if t.leaveLater(p, 0) {
+			return
+		}
+		order, _ = t.lock(context.Background(), ch, userID)
+	}
 	defer order.Unlock()
 	t.leaveNow(ctx, p)
 }
@@ -172,13 +189,44 @@ func (t *Tracker) Leave(ctx context.Context, ch storage.ChannelID, userID, conn 
 // leaveNow asks the store. The caller holds the order of the channel.
 func (t *Tracker) leaveNow(ctx context.Context, p *pendingLeave) {
 	d, err := t.store.Leave(ctx, p.channel, storage.Connection{Node: t.node, ID: p.conn})
+	if err == nil && p.failed && !p.unwanted && d.Member.UserID == "" {
+		d, err = t.leftBefore(ctx, p)
+	}
 	if err == nil {
+		if d.Last {
+			t.userLeft(p.channel, p.userID)
+		}
 		p.left(d, nil)
 		return
 	}
 	again := &pendingLeave{pendingKey: p.pendingKey, userID: p.userID, left: p.left, failed: true, unwanted: p.unwanted}
 	if !t.leaveLater(again, RetryLeave) || !p.failed {
 		p.left(d, err)
+	}
+}
+
+// leftBefore is the departure of a connection that the store has taken away already,
+// with an answer that was an error, or came too late.
+func (t *Tracker) leftBefore(ctx context.Context, p *pendingLeave) (Departure, error) {
+	is, err := t.store.IsMember(ctx, p.channel, p.userID)
+	if err != nil || is || p.userGone {
+		return Departure{}, err
+	}
+	return Departure{Channel: p.channel, Member: Member{UserID: p.userID}, Last: true, Time: time.Now()}, nil
+}
+
+// userLeft notes with the user's other connections that the user has been told to
+// be gone.
+func (t *Tracker) userLeft(ch storage.ChannelID, userID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.failed == 0 {
+		return
+	}
+	for _, p := range t.pending {
+		if p.channel == ch && p.userID == userID {
+			p.userGone = true
+		}
 	}
 }
 
@@ -192,6 +240,9 @@ func (t *Tracker) leaveLater(p *pendingLeave, after time.Duration) bool {
 		return true
 	}
 	t.pending[p.pendingKey] = p
+	if p.failed {
+		t.failed++
+	}
 	t.leaving.Add(1)
 	p.timer = time.AfterFunc(after, func() { t.leave(context.Background(), p) })
 	return true
@@ -217,8 +268,16 @@ func (t *Tracker) take(p *pendingLeave) bool {
 	if t.pending[p.pendingKey] != p {
 		return false
 	}
-	delete(t.pending, p.pendingKey)
+	t.forget(p)
 	return true
+}
+
+// forget takes p out of what is pending. The caller holds mu.
+func (t *Tracker) forget(p *pendingLeave) {
+	delete(t.pending, p.pendingKey)
+	if p.failed {
+		t.failed--
+	}
 }
 
 // cancel keeps a connection that was to leave later.
@@ -226,7 +285,7 @@ func (t *Tracker) cancel(key pendingKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p := t.pending[key]; p != nil {
-		delete(t.pending, key)
+		t.forget(p)
 		p.timer.Stop()
 		t.leaving.Done()
 	}

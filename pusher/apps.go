@@ -161,7 +161,8 @@ func WebhookEvents() []string {
 
 // Apps finds apps. Both methods return ErrUnknownApp, wrapped or not, for an app
 // that does not exist; any other error is taken for a failure of the lookup.
-// They are called for every connection and request, from many goroutines.
+// They are called for every connection and request, from many goroutines; one that
+// panics, or takes longer than broker.WithStoreTimeout allows, has failed.
 type Apps interface {
 	AppByKey(ctx context.Context, key string) (*App, error)
 	AppByID(ctx context.Context, id string) (*App, error)

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -250,6 +251,9 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	// Nobody reads, and nobody else could tell that the client has gone meanwhile.
+	stop := context.AfterFunc(r.Context(), session.Gone)
+	defer stop()
 	r.tellPositions(conn)
 	for _, channel := range r.channels {
 		if err := r.subscribe(conn, session, channel); err != nil {

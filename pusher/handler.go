@@ -160,6 +160,9 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 			err = opt(&o)
 		}
 	}
+	if err == nil {
+		apps = contained(apps, b.StoreTimeout(), b.Logger())
+	}
 	if err == nil && b.UseCipher(&cipher{apps: apps}) != nil {
 		err = ErrSecondHandler
 	}

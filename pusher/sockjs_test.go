@@ -199,14 +199,15 @@ func TestSockJSOrigins(t *testing.T) {
 	}
 }
 
-func TestAHookThatPanicsEndsTheSockJSSession(t *testing.T) {
+func TestALookupThatPanicsEndsTheSockJSSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := broker.New()
 		require.NoError(t, err)
 		s := &sockJSSite{t: t, b: b, h: newHandler(t, b, panickingApps{})}
 		s.poll("one")
 		s.send("one", call)
-		assert.Contains(t, s.poll("one"), "c[1011,")
+		assert.Contains(t, s.poll("one"), "c[4100,")
+		assert.EqualValues(t, 1, s.h.Stats().LookupPanics)
 		assert.Zero(t, s.h.Stats().XHR.Sessions)
 		require.NoError(t, s.b.Shutdown(t.Context()))
 	})

@@ -20,11 +20,18 @@ type Stats struct {
 	// BodyTimeout.
 	LateBodies int64
 	Webhooks   WebhookStats
+	// LookupPanics is how many look-ups of apps panicked, LookupTimeouts how many
+	// took longer than broker.WithStoreTimeout allows.
+	LookupPanics, LookupTimeouts int64
 }
 
 // Stats returns the handler's counts. They are read one after another, so that
 // those of a busy handler may not add up exactly. It is safe for concurrent use.
 func (h *Handler) Stats() Stats {
-	return Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
+	s := Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
 		Feeds: h.feeds.Stats(), LateBodies: h.bodies.late.Load(), Webhooks: h.webhooks.stats()}
+	if l, ok := h.apps.(*lookups); ok {
+		s.LookupPanics, s.LookupTimeouts = l.stats()
+	}
+	return s
 }

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"log/slog"
 	"math"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/carillon-rt/carillon/internal/contain"
 )
 
 // ErrLimited is wrapped by every LimitError.
@@ -89,7 +92,8 @@ type Rule struct {
 // Rules are the limits of a broker. They are safe for concurrent use.
 type Rules struct {
 	limiter  Limiter
-	memory   *Memory // limiter, if it is one: its buckets are found without making a string
+	calls    *contain.Calls // of limiter
+	memory   *Memory        // limiter, if it is one: its buckets are found without making a string
 	byAction [actions][]*rule
 	errors   atomic.Int64
 	onError  atomic.Pointer[func(rule string, err error)]
@@ -108,7 +112,7 @@ func New(limiter Limiter, rules ...Rule) (*Rules, error) {
 	if limiter == nil {
 		limiter = NewMemory()
 	}
-	r := &Rules{limiter: limiter}
+	r := &Rules{limiter: limiter, calls: contain.New(LimiterTimeout)}
 	r.memory, _ = limiter.(*Memory)
 	names := make(map[string]bool)
 	for i, in := range rules {
@@ -150,9 +154,9 @@ func (r *Rule) check(i int) error {
 // first refusal as a *LimitError. What the rules before that one have taken stays
 // taken, so the rule that refuses most belongs first.
 //
-// If the limiter fails, the rule counts as passed: an outage of the store does
-// not stop the broker. Errors counts such failures, OnError hears of them. If
-// ctx ended, Check returns an error that wraps ctx's.
+// If the limiter fails, panics or takes longer than LimiterTimeout, the rule counts
+// as passed: an outage of the store does not stop the broker. Errors counts such
+// failures, OnError hears of them; where it panicked is logged. If ctx ended, Check returns an error that wraps ctx's.
 func (r *Rules) Check(ctx context.Context, req Request) error {
 	if req.Action >= actions {
 		return nil
@@ -234,7 +238,7 @@ func (r *Rules) take(ctx context.Context, rule *rule, key []byte, now int64, cos
 		d = r.memory.take(maphash.Bytes(r.memory.seed, key), now, rule.Limit, cost)
 	} else {
 		var err error
-		if d, err = r.limiter.Take(ctx, string(key), rule.Limit, cost); err != nil {
+		if d, err = r.ask(ctx, rule, string(key), cost); err != nil {
 			if ended := ctx.Err(); ended != nil {
 				return fmt.Errorf("rate limit rule %q: %w", rule.Name, ended)
 			}
@@ -247,6 +251,22 @@ func (r *Rules) take(ctx context.Context, rule *rule, key []byte, now int64, cos
 		return &LimitError{Rule: rule.Name, Action: rule.Action, Limit: rule.Limit, Cost: cost, RetryAfter: d.RetryAfter}
 	}
 	return nil
+}
+
+// LimiterTimeout is how long a Limiter may take to decide; one that takes longer
+// has failed.
+const LimiterTimeout = 2 * time.Second
+
+// ask asks a limiter that may hang or panic.
+func (r *Rules) ask(ctx context.Context, rule *rule, key string, cost int) (Decision, error) {
+	d, err := contain.Call(ctx, r.calls, func(ctx context.Context) (Decision, error) {
+		return r.limiter.Take(ctx, key, rule.Limit, cost)
+	})
+	var panicked *contain.PanicError
+	if errors.As(err, &panicked) {
+		slog.Default().Error("limiter panicked", "rule", rule.Name, "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	return d, err
 }
 
 func (r *Rules) failed(rule string, err error) {

@@ -322,6 +322,30 @@ func TestLimiterFails(t *testing.T) {
 	assert.Equal(t, 4, calls)
 }
 
+func TestALimiterThatPanicsOrHangsFails(t *testing.T) {
+	for name, take := range map[string]func(release chan struct{}){
+		"panics": func(chan struct{}) { panic("limiter of the test") },
+		"hangs":  func(release chan struct{}) { <-release },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				defer close(release)
+				r := mustNew(t, limiterFunc(func(context.Context, string, Limit, int) (Decision, error) {
+					take(release)
+					return Decision{}, nil
+				}), PublishesPerApp(1, 1))
+				start := time.Now()
+				assert.NoError(t, r.Check(t.Context(), Request{Action: Publish}))
+				assert.LessOrEqual(t, time.Since(start), LimiterTimeout)
+				assert.EqualValues(t, 1, r.Errors())
+				assert.NoError(t, r.CheckAll(t.Context(), []Request{{Action: Publish}}))
+				assert.EqualValues(t, 2, r.Errors())
+			})
+		})
+	}
+}
+
 func TestContextEnds(t *testing.T) {
 	r := mustNew(t, limiterFunc(func(ctx context.Context, _ string, _ Limit, _ int) (Decision, error) {
 		<-ctx.Done()

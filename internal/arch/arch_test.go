@@ -64,7 +64,7 @@ var rules = []rule{
 	{from: "broker", allowed: []string{"storage", "storage/memory", "presence", "ratelimit", "transport", "internal"}, banned: []string{"net/http", "github.com/coder/websocket"}},
 	{from: "brokertest", allowed: []string{"broker", "pusher", "transport/memory"}},
 	{from: "presence", allowed: []string{"storage", "internal"}},
-	{from: "ratelimit", allowed: []string{}},
+	{from: "ratelimit", allowed: []string{"internal"}},
 	{from: "storage/storagetest", allowed: []string{"storage"}},
 	{from: "storage/memory", allowed: []string{"storage", "internal"}},
 	{from: "storage", allowed: []string{}, banned: []string{"net/http"}},

@@ -51,6 +51,8 @@ var limits = map[string][]string{
 	"webhook events waiting for a URL": {"pusher.maxEndpointEvents _", "pusher.maxEndpointBytes bytes",
 		"pusher.retryTime time"},
 	"calls waiting for a set of hooks":                {"broker.maxNotices _", "pusher.maxHeld _"},
+	"call of a store, look-up of an app":              {"broker.DefaultStoreTimeout time", "none"},
+	"call of a `ratelimit.Limiter`":                   {"ratelimit.LimiterTimeout time"},
 	"history, rewind":                                 {"none", "broker.DefaultCacheTTL time"},
 	"rates by IP, user, session, channel, event, app": {"none"},
 	"silence before a ping, and for the answer":       {"pusher.DefaultActivityTimeout time", "pusher.PongTimeout time"},

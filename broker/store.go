@@ -1,0 +1,181 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillon-rt/carillon/internal/contain"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/memory"
+)
+
+// DefaultStoreTimeout is how long a call of a store may take where
+// WithStoreTimeout does not say.
+const DefaultStoreTimeout = 10 * time.Second
+
+// StoreTimeoutError says that a store has not answered in time. What it was asked
+// for may happen all the same; the error of an append wraps
+// storage.ErrOutcomeUnknown as well.
+type StoreTimeoutError struct {
+	// Operation is what was asked for, such as "history append".
+	Operation string
+	// Limit is the broker's, see WithStoreTimeout.
+	Limit time.Duration
+}
+
+// Error implements error.
+func (e *StoreTimeoutError) Error() string {
+	return fmt.Sprintf("%s: no answer from the store within %v", e.Operation, e.Limit)
+}
+
+// Unwrap makes the tracker of presence see that the call goes on.
+func (e *StoreTimeoutError) Unwrap() error { return contain.ErrUnfinished }
+
+// storeCalls are the calls of one store. It is here that a store which panics,
+// hangs or ignores its context is kept from taking along who calls it.
+type storeCalls struct {
+	broker *Broker
+	// calls is nil for a store that waits for nothing. It is called on the
+	// goroutine of who wants something of it, and costs nothing.
+	calls *contain.Calls
+}
+
+func (b *Broker) newStoreCalls(store any) storeCalls {
+	if _, ok := store.(*memory.Store); ok {
+		return storeCalls{broker: b}
+	}
+	return storeCalls{broker: b, calls: contain.New(b.storeTimeout)}
+}
+
+// operation is what a store is asked for.
+type operation string
+
+const (
+	opAppend operation = "history append"
+	opRead   operation = "history read"
+	opLatest operation = "history position"
+	opDelete operation = "history delete"
+
+	opJoin     operation = "presence join"
+	opLeave    operation = "presence leave"
+	opMembers  operation = "presence members"
+	opCount    operation = "presence count"
+	opIsMember operation = "presence look-up"
+	opRenew    operation = "presence renewal"
+	opExpire   operation = "presence expiry"
+	opLastSeen operation = "last seen"
+)
+
+// callStore makes one call of a store that may block.
+func callStore[T any](ctx context.Context, s *storeCalls, op operation, f func(context.Context) (T, error)) (T, error) {
+	out, err := contain.Call(ctx, s.calls, f)
+	if err != nil {
+		err = s.failed(op, err)
+	}
+	return out, err
+}
+
+// recovered, when deferred, turns a panic of a store that does not block into an
+// error.
+func (s *storeCalls) recovered(op operation, err *error) {
+	if p := recover(); p != nil {
+		*err = s.failed(op, contain.Panic(p))
+	}
+}
+
+// failed counts what should not happen, and says what callers can tell apart.
+func (s *storeCalls) failed(op operation, err error) error {
+	b := s.broker
+	var panicked *contain.PanicError
+	if errors.As(err, &panicked) {
+		b.stats.storePanics.Add(1)
+		b.log.Error("store panicked", "operation", string(op), "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	unknown := op == opAppend && errors.Is(err, contain.ErrUnfinished)
+	var late *contain.TimeoutError
+	if errors.As(err, &late) {
+		b.stats.storeTimeouts.Add(1)
+		err = &StoreTimeoutError{Operation: string(op), Limit: late.Limit}
+	}
+	if unknown {
+		return fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, err)
+	}
+	return err
+}
+
+// historyCalls is a history whose calls are contained.
+type historyCalls struct {
+	storeCalls
+	store storage.History
+}
+
+// Capabilities implements storage.Capable.
+func (h *historyCalls) Capabilities() storage.Capabilities { return storage.CapabilitiesOf(h.store) }
+
+// Append implements storage.History.
+func (h *historyCalls) Append(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (out storage.Appended, err error) {
+	if h.calls != nil {
+		return callStore(ctx, &h.storeCalls, opAppend, func(ctx context.Context) (storage.Appended, error) {
+			return h.store.Append(ctx, ch, ev, opts)
+		})
+	}
+	defer h.recovered(opAppend, &err)
+	return h.store.Append(ctx, ch, ev, opts)
+}
+
+// Read implements storage.History.
+func (h *historyCalls) Read(ctx context.Context, ch ChannelID, opts storage.ReadOptions) (page storage.Page, err error) {
+	if h.calls != nil {
+		return callStore(ctx, &h.storeCalls, opRead, func(ctx context.Context) (storage.Page, error) {
+			return h.store.Read(ctx, ch, opts)
+		})
+	}
+	defer h.recovered(opRead, &err)
+	return h.store.Read(ctx, ch, opts)
+}
+
+// AppendBatch implements storage.History.
+func (h *historyCalls) AppendBatch(ctx context.Context, batch []storage.AppendRequest) (results []storage.AppendResult) {
+	var err error
+	defer func() {
+		if err != nil {
+			results = make([]storage.AppendResult, len(batch))
+			for i := range results {
+				results[i].Err = err
+			}
+		}
+	}()
+	if h.calls != nil {
+		results, err = callStore(ctx, &h.storeCalls, opAppend, func(ctx context.Context) ([]storage.AppendResult, error) {
+			return h.store.AppendBatch(ctx, batch), nil
+		})
+		return results
+	}
+	defer h.recovered(opAppend, &err)
+	return h.store.AppendBatch(ctx, batch)
+}
+
+// Latest implements storage.History.
+func (h *historyCalls) Latest(ctx context.Context, channels []ChannelID) (latest []Position, err error) {
+	if h.calls != nil {
+		return callStore(ctx, &h.storeCalls, opLatest, func(ctx context.Context) ([]Position, error) {
+			return h.store.Latest(ctx, channels)
+		})
+	}
+	defer h.recovered(opLatest, &err)
+	return h.store.Latest(ctx, channels)
+}
+
+// Delete implements storage.History.
+func (h *historyCalls) Delete(ctx context.Context, ch ChannelID) (err error) {
+	if h.calls != nil {
+		_, err := callStore(ctx, &h.storeCalls, opDelete, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, h.store.Delete(ctx, ch)
+		})
+		return err
+	}
+	defer h.recovered(opDelete, &err)
+	return h.store.Delete(ctx, ch)
+}
