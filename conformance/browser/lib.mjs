@@ -3,7 +3,7 @@
 import { createServer } from 'node:http';
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer as createTCPServer } from 'node:net';
+import { connect as connectTCP, createServer as createTCPServer } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -132,5 +132,59 @@ http {
     setTimeout(() => this.process.kill('SIGTERM'), 500).unref();
     await this.exited;
     rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Cutter is a proxy that cuts connections which have been used before, by FIN or by
+ * reset, when the server has answered and before the browser has seen a byte of it:
+ * the browser sends such a request again, and the page hears of nothing.
+ */
+export class Cutter {
+  /** It cuts every so manieth request of these that it may. */
+  static async start(upstream, { reset, every = 3, requests = /^POST \S*\/xhr/ }) {
+    const cutter = new Cutter();
+    Object.assign(cutter, { sockets: new Set(), cuts: {} });
+    let cuttable = 0;
+    cutter.tcp = createTCPServer((client) => {
+      const server = connectTCP(upstream, '127.0.0.1');
+      let used = 0;
+      let cut;
+      for (const socket of [client, server]) {
+        cutter.sockets.add(socket);
+        socket.on('error', () => {});
+        socket.on('close', () => {
+          cutter.sockets.delete(socket);
+          client.destroy();
+          server.destroy();
+        });
+      }
+      client.on('data', (data) => {
+        const head = data.toString('latin1').split('\r\n', 1)[0];
+        if (/^(GET|POST|OPTIONS) /.test(head)) {
+          cut = used++ > 0 && requests.test(head) && ++cuttable % every === 0 && head.match(/xhr\w*/)[0];
+        }
+        server.write(data);
+      });
+      server.on('data', (data) => {
+        if (!cut) {
+          client.write(data);
+          return;
+        }
+        cutter.cuts[cut] = (cutter.cuts[cut] ?? 0) + 1;
+        if (reset) client.resetAndDestroy();
+        else client.end(() => client.destroy());
+        server.destroy();
+      });
+    });
+    cutter.tcp.listen(0, '127.0.0.1');
+    await once(cutter.tcp, 'listening');
+    cutter.port = cutter.tcp.address().port;
+    return cutter;
+  }
+
+  stop() {
+    this.tcp.close();
+    for (const socket of this.sockets) socket.destroy();
   }
 }

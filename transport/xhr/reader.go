@@ -21,11 +21,14 @@ const keepSpare = 64 << 10
 
 // reader is a request that receives.
 type reader struct {
-	control *http.ResponseController
-	wake    chan struct{} // has room for one
-	over    bool          // guarded by session.mu: another request has taken its place, or the session ended
-	writing bool          // guarded by session.mu: its client is being written to
-	taken   int           // how many messages that is
+	control  *http.ResponseController
+	mode     Mode
+	wake     chan struct{} // has room for one
+	over     bool          // guarded by session.mu: another request has taken its place, or the session ended
+	again    bool          // guarded by session.mu: it is to be sent what was sent before
+	repeated bool          // guarded by session.mu: the one that has taken its place is the same, sent again
+	writing  bool          // guarded by session.mu: its client is being written to
+	taken    int           // how many messages that is
 }
 
 func (r *reader) signal() {
@@ -37,17 +40,34 @@ func (r *reader) signal() {
 
 // attach makes a request the one that receives, and sends away one that did so
 // far: its client has given it up. It returns nil if the session has ended.
-func (c *session) attach(w http.ResponseWriter) *reader {
-	now := &reader{control: http.NewResponseController(w), wake: make(chan struct{}, 1)}
+func (c *session) attach(w http.ResponseWriter, m mark, mode Mode) *reader {
+	now := &reader{control: http.NewResponseController(w), mode: mode, wake: make(chan struct{}, 1)}
 	now.signal()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ended {
 		return nil
 	}
+	again := m.repeats(c.answer.mark)
+	if again {
+		c.server.counters.repeated.Add(1)
+		if c.answer.forgotten {
+			c.failed = errForgotten
+		} else {
+			c.failed, c.unsure = nil, 0
+		}
+	}
+	if c.failed != nil {
+		// What was sent before may not have arrived: nothing can be made good.
+		go c.end(transport.StatusAbnormal, nil)
+		return nil
+	}
 	if c.reader != nil {
-		c.reader.over = true
+		c.reader.over, c.reader.repeated = true, again
 		c.reader.signal()
+	}
+	if now.again = again; !again {
+		c.answer = answer{mark: m, forgotten: m.hash == 0}
 	}
 	c.reader, c.beat = now, false
 	c.lastReceived.Store(time.Now().UnixNano())
@@ -73,7 +93,7 @@ func (c *session) detach(r *reader) {
 }
 
 // serve writes to one response until that is complete.
-func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader, mode Mode) {
+func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader) {
 	defer c.detach(r)
 	defer func() { _ = r.control.SetWriteDeadline(time.Time{}) }()
 	written := 0
@@ -86,26 +106,18 @@ func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader, m
 		}
 		var last, over bool
 		buf = buf[:0]
-		if mode == sockJSStreaming && written == 0 {
+		if r.mode == sockJSStreaming && written == 0 {
 			buf = append(buf, prelude...)
 		}
 		buf, last, over = c.take(r, buf, written)
 		if len(buf) > 0 {
-			if err := c.write(w, r, buf, mode); err != nil {
-				// What was taken may not have arrived: nothing can be made good.
-				c.server.counters.writeErrors.Add(1)
-				c.server.counters.dropped.Add(int64(r.taken))
-				c.end(transport.StatusAbnormal, err)
-				return
-			}
-			if last {
-				c.end(transport.StatusAbnormal, nil)
-			}
-			if last || mode.polls() {
+			err := c.write(w, r, buf)
+			c.wrote(r, last, err)
+			if err != nil || last || r.mode.polls() {
 				return
 			}
 			written += length(buf)
-			if mode == sockJSStreaming && written > restart {
+			if r.mode == sockJSStreaming && written > restart {
 				return // its client waits for the end, and then comes back
 			}
 			if cap(buf) > keepSpare {
@@ -119,8 +131,8 @@ func (c *session) serve(ctx context.Context, w http.ResponseWriter, r *reader, m
 }
 
 // write writes to r's client what take has put into buf.
-func (c *session) write(w http.ResponseWriter, r *reader, buf []byte, mode Mode) error {
-	if mode.polls() {
+func (c *session) write(w http.ResponseWriter, r *reader, buf []byte) error {
+	if r.mode.polls() {
 		// A response that is cut short is one that its client can tell.
 		w.Header().Set("Content-Length", strconv.Itoa(len(buf)))
 	}
@@ -128,16 +140,40 @@ func (c *session) write(w http.ResponseWriter, r *reader, buf []byte, mode Mode)
 	if err == nil {
 		err = r.control.Flush()
 	}
-	if mode.polls() && errors.Is(err, http.ErrNotSupported) {
+	if r.mode.polls() && errors.Is(err, http.ErrNotSupported) {
 		err = nil // the end of the response flushes it
 	}
-	c.mu.Lock()
-	r.writing = false
-	c.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil
+}
+
+// wrote notes how the write of what take returned has ended; last is as take said.
+func (c *session) wrote(r *reader, last bool, err error) {
+	c.mu.Lock()
+	r.writing = false
+	switch {
+	case r.repeated:
+		// The request that has taken its place is sent the same.
+		last, err = false, nil
+	case err == nil:
+	case c.ended:
+		c.server.counters.writeErrors.Add(1)
+		c.server.counters.dropped.Add(int64(r.taken))
+	default:
+		c.failed, c.unsure = err, r.taken
+		if c.reader == r && !c.answer.forgotten {
+			// The same request may come again. It does so at once, if at all.
+			c.reader, err = nil, nil
+			c.server.wheel.Schedule(&c.timer, closeGap)
+			last = false
+		}
+	}
+	c.mu.Unlock()
+	if last || err != nil {
+		c.end(transport.StatusAbnormal, err)
+	}
 }
 
 // take appends to buf what is to be written next to a response of which so much
@@ -149,12 +185,22 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 	if r.over {
 		return buf[:0], false, true
 	}
+	r.taken = 0
+	if r.again {
+		r.again = false
+		buf = c.repeat(buf)
+		if c.answer.last || r.mode.polls() && !c.answer.empty() {
+			r.taken, r.writing = len(c.answer.messages), true
+			_ = r.control.SetWriteDeadline(time.Now().Add(c.server.writeTimeout))
+			return buf, c.answer.last, false
+		}
+		written += length(buf)
+	}
 	if !c.opened {
-		c.opened = true
+		c.opened, c.answer.open = true, true
 		buf = append(buf, openChunk...)
 		written += len(openChunk)
 	}
-	r.taken = 0
 	for _, m := range c.queue {
 		if written > restart {
 			break
@@ -165,18 +211,23 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 		c.bytes -= len(chunk)
 		r.taken++
 	}
+	c.answer.keep(c.queue[:r.taken], r.mode, written)
 	clear(c.queue[:r.taken])
 	if c.queue = c.queue[r.taken:]; len(c.queue) == 0 {
 		c.queue = nil
 	}
 	full := written > restart
 	if c.closing && len(c.queue) == 0 && !full {
-		last = true
+		last, c.answer.last = true, true
 		buf = append(buf, closeChunk(c.code, c.reason)...)
 	} else if c.beat {
 		c.beat = false
+		if !r.mode.polls() {
+			c.answer.forget()
+		}
 		c.server.wheel.Schedule(&c.timer, c.server.heartbeat)
 		if len(buf) == 0 && !full {
+			c.answer.beat = true
 			buf = append(buf, heartbeatChunk...)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"sync"
 	"time"
@@ -75,6 +76,8 @@ type Server struct {
 	empty    chan struct{}       // guarded by mu; closed when closed is set and the last session has ended
 	serving  sync.WaitGroup      // requests that receive; added to under mu, unless closed is set
 
+	seed maphash.Seed // of what requests are known by
+
 	counters counters
 }
 
@@ -88,6 +91,7 @@ func NewServer(opts ...Option) *Server {
 		wheel:    wheel.New(250*time.Millisecond, 512),
 		sessions: make(map[string]*session),
 		empty:    make(chan struct{}),
+		seed:     maphash.MakeSeed(),
 	}
 	for _, opt := range opts {
 		opt(s)
@@ -133,7 +137,8 @@ func (s *Server) remove(c *session) {
 
 // ServeReceive answers a request that receives for the session with this ID,
 // which the client chose; a session that does not exist is made with open. It
-// returns when the response is complete.
+// returns when the response is complete. A request that a browser sends again, since
+// its connection has died before the answer came, gets the same answer again.
 func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string, mode Mode, open transport.Open) {
 	if s.prepare(w, r, http.MethodPost, "*") {
 		s.receive(w, r, id, mode, open)
@@ -158,7 +163,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, id string, mode
 	if made {
 		c.open(open)
 	}
-	reader := c.attach(w)
+	reader := c.attach(w, s.mark(r, nil), mode)
 	if reader == nil {
 		sessionEnded(w)
 		return
@@ -167,7 +172,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, id string, mode
 	h.Set("Content-Type", "application/javascript; charset=UTF-8")
 	h.Set("Cache-Control", noCache)
 	h.Set("X-Accel-Buffering", "no")
-	c.serve(r.Context(), w, reader, mode)
+	c.serve(r.Context(), w, reader)
 }
 
 // noCache also keeps proxies from compressing, for which they would wait.
@@ -178,7 +183,7 @@ func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", ht
 // ServeSend hands the messages in the request's body, a JSON array of strings, to
 // the session with this ID, and answers 204. A session that does not exist gets
 // a 404. Since the client does not look at answers, a body that was not
-// understood ends the session.
+// understood ends the session. What a browser sends again arrives once.
 func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
 	if s.prepare(w, r, http.MethodPost, "*") {
 		s.send(w, r, id)
@@ -207,7 +212,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, id string) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !c.receive(messages) {
+	if !c.receive(messages, s.mark(r, body)) {
 		sessionEnded(w)
 		return
 	}

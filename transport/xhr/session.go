@@ -29,6 +29,7 @@ type session struct {
 	receiving sync.Mutex
 	receiver  transport.Receiver // guarded by receiving
 	closed    bool               // guarded by receiving: the receiver has been told
+	sends     sends              // guarded by receiving
 
 	mu      sync.Mutex
 	queue   []*transport.Message // guarded by mu
@@ -45,6 +46,9 @@ type session struct {
 	endErr  error                // guarded by mu
 	cause   error                // guarded by mu: why Close was called, if not by the protocol
 	reader  *reader              // guarded by mu: the request that receives
+	answer  answer               // guarded by mu: what that, or the one before, was sent
+	failed  error                // guarded by mu: why that may not have arrived
+	unsure  int                  // guarded by mu: how many messages may not have
 }
 
 func newSession(s *Server, id string, mode Mode, r *http.Request) *session {
@@ -147,7 +151,7 @@ func (c *session) due() {
 		c.beat = true
 		c.reader.signal()
 	default:
-		if !c.closing {
+		if !c.closing && c.failed == nil {
 			c.server.counters.expired.Add(1)
 		}
 		// The receiver may take its time.
@@ -166,9 +170,15 @@ func (c *session) end(code int, err error) {
 	if c.closing {
 		code = c.code
 	}
+	if c.failed != nil {
+		err = c.failed
+		c.server.counters.writeErrors.Add(1)
+		c.server.counters.dropped.Add(int64(c.unsure))
+	}
 	if c.cause != nil {
 		err = c.cause
 	}
+	c.answer.forget()
 	c.ended, c.endCode, c.endErr = true, code, err
 	c.server.counters.dropped.Add(int64(len(c.queue)))
 	c.queue, c.bytes = nil, 0
@@ -206,9 +216,9 @@ func (c *session) settle() {
 	c.server.remove(c)
 }
 
-// receive hands messages to the receiver. It reports whether the session was
-// there to take them.
-func (c *session) receive(messages []string) bool {
+// receive hands messages to the receiver, unless a request with this mark has
+// brought them before. It reports whether the session was there to take them.
+func (c *session) receive(messages []string, m mark) bool {
 	c.receiving.Lock()
 	defer c.settle()
 	defer c.receiving.Unlock()
@@ -217,6 +227,10 @@ func (c *session) receive(messages []string) bool {
 	}
 	if !c.heard() {
 		return false
+	}
+	if c.sends.seen(m) {
+		c.server.counters.repeated.Add(1)
+		return true
 	}
 	for _, m := range messages {
 		c.mu.Lock()

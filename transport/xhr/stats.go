@@ -19,6 +19,9 @@ type Stats struct {
 	// WriteErrors are sessions that ended because their client did not take in
 	// what was written.
 	WriteErrors int64
+	// Repeated are requests that a browser sent again because their connection
+	// died: they got the same answer, and what they sent had arrived.
+	Repeated int64
 	// ReadTimeouts are requests whose body did not come in time, Oversized those
 	// whose body was over the limit, and Invalid those whose body was not a JSON
 	// array of strings.
@@ -33,13 +36,13 @@ func (s *Server) Stats() Stats {
 	n := &s.counters
 	return Stats{
 		Sessions: sessions, Refused: n.refused.Load(), Expired: n.expired.Load(), Slow: n.slow.Load(),
-		Dropped: n.dropped.Load(), WriteErrors: n.writeErrors.Load(), ReadTimeouts: n.readTimeouts.Load(),
+		Dropped: n.dropped.Load(), WriteErrors: n.writeErrors.Load(), Repeated: n.repeated.Load(), ReadTimeouts: n.readTimeouts.Load(),
 		Oversized: n.oversized.Load(), Invalid: n.invalids.Load(),
 	}
 }
 
 // counters are what Stats reports.
 type counters struct {
-	refused, expired, slow, dropped                atomic.Int64
+	refused, expired, slow, dropped, repeated      atomic.Int64
 	writeErrors, readTimeouts, oversized, invalids atomic.Int64
 }
