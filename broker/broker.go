@@ -43,6 +43,7 @@ type Broker struct {
 	limits        *ratelimit.Rules
 	history       storage.History
 	presenceStore storage.Presence
+	presenceWaits bool // presenceStore may
 	log           *slog.Logger
 	maxEventBytes int
 	storeTimeout  time.Duration
@@ -96,7 +97,8 @@ func New(opts ...Option) (*Broker, error) {
 		}
 	}
 	b.history = &historyCalls{b.newStoreCalls(b.history), b.history}
-	b.presenceStore = &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
+	members := &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
+	b.presenceStore, b.presenceWaits = members, members.calls != nil
 	b.tracker = presence.NewTracker(b.presenceStore, b.node)
 	b.lifecycle.init()
 	return b, nil

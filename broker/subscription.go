@@ -331,9 +331,13 @@ func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
 
 // leaving is a context for taking the session out of something, which happens
 // although its connection is gone. All that is done with it takes no longer than
-// one call of a store.
+// one call of a store that may wait.
 func (s *Session) leaving(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), s.broker.storeTimeout)
+	ctx = context.WithoutCancel(ctx)
+	if !s.broker.presenceWaits {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.broker.storeTimeout)
 }
 
 // dropAlone is drop for one subscription, with any context.
