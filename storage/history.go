@@ -53,7 +53,8 @@ type History interface {
 	// AppendEach.
 	AppendBatch(ctx context.Context, batch []AppendRequest) []AppendResult
 
-	// Read returns up to opts.Limit events next to opts.From.
+	// Read returns up to opts.Limit events next to opts.From. Nothing stands between
+	// that and the first of a page, whatever the event says of the one before it.
 	//
 	// It fails with an error that wraps ErrGap if the store cannot continue from
 	// opts.From: if that is after the latest position, or after the one at which

@@ -180,7 +180,7 @@ func (h *history) read(opts storage.ReadOptions, now time.Duration) (storage.Pag
 			return storage.Page{}, h.gap(opts.From, first)
 		case !opts.Backward:
 			first = from + 1
-		case opts.Inclusive || from == 0:
+		case opts.Inclusive || opts.From.Offset == 0: // where no event is
 			last = from
 		default:
 			last = from - 1

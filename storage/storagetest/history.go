@@ -184,6 +184,15 @@ func ahead(p storage.Position, by uint64) storage.Position { return at(p, p.Offs
 // last returns the last of some positions.
 func last(positions []storage.Position) storage.Position { return positions[len(positions)-1] }
 
+// followPage is follow for a page that was read from a position which may be the
+// beginning of an older epoch than that of the channel's first event.
+func followPage(from storage.Position, page []storage.Event) error {
+	if len(page) > 0 && from.Offset == 0 && page[0].Position.Epoch.Compare(from.Epoch) > 0 {
+		return follow(page[0].Position, page[1:])
+	}
+	return follow(from, page)
+}
+
 // follow returns an error unless each event is the next after the one before, and
 // the first is the next after a position.
 func follow(from storage.Position, events []storage.Event) error {

@@ -54,7 +54,7 @@ func checkFloor(t *historyTest) {
 		for i, from := range positions {
 			page := t.read(ch, storage.ReadOptions{From: from})
 			require.Equal(t, all[i:], texts(page), "a position from before the end of its epoch continues")
-			require.NoError(t, follow(from, page.Events))
+			require.NoError(t, followPage(from, page.Events))
 		}
 		t.requirePage(ch, storage.ReadOptions{From: at(first, 0)}, []string{"4", "5"})
 		t.requirePage(ch, storage.ReadOptions{From: first}, []string{"5"})
@@ -64,7 +64,7 @@ func checkFloor(t *historyTest) {
 		}
 		if events > 0 {
 			t.requirePage(ch, storage.ReadOptions{From: first, Backward: true}, []string{"3", "2", "1"})
-			t.requirePage(ch, storage.ReadOptions{From: at(first, 0), Backward: true, Limit: 1}, []string{"2", "1"})
+			t.requirePage(ch, storage.ReadOptions{From: at(first, 0), Backward: true, Limit: 1}, []string{"3", "2", "1"})
 		}
 	}
 }
@@ -102,7 +102,7 @@ func checkManyEpochs(t *historyTest) {
 		page := t.read(ch, storage.ReadOptions{From: from})
 		require.Len(t, page.Events, len(all)-i)
 		require.Equal(t, all[i:], append([]string{}, texts(page)...))
-		require.NoError(t, follow(from, page.Events))
+		require.NoError(t, followPage(from, page.Events))
 		t.requireGap(ch, storage.ReadOptions{From: ahead(from, 3)})
 	}
 	t.append(ch, "trims", keep(2))

@@ -26,9 +26,13 @@
 // The subtests named Model compare the store with a simple model over random
 // calls. The flags of pgregory.net/rapid, such as -rapid.checks, say how many.
 //
-// The package tests correctness, durability across a crash apart: only the
-// adapter's author knows how to crash it. BenchmarkHistory and BenchmarkPresence
-// measure what brokers do most.
+// More is tested where a store promises more with its storage.Capabilities, or
+// implements more, and where the author says how to restart it, to crash it and to
+// restore an older copy: WithRestart, WithCrash, WithRestore. BenchmarkHistory and
+// BenchmarkPresence measure what brokers do most.
+//
+// Faults and Engine are for tests of what is built on a store: the one makes any
+// store fail as told, the other does what engines do on bad days.
 package storagetest
 
 import (
@@ -83,7 +87,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts ...Option) {
 func RunHistory(t *testing.T, open func(t *testing.T) storage.History, opts ...Option) {
 	t.Helper()
 	cfg := newConfig(opts)
-	for _, check := range historyChecks() {
+	for _, check := range append(historyChecks(), restartChecks(cfg.hooks)...) {
 		t.Run(check.name, func(t *testing.T) {
 			cfg.wrap(t, func(t *testing.T) { check.run(newHistoryTest(t, open(t), cfg.clock)) })
 		})
@@ -108,6 +112,13 @@ type Option func(*config)
 type config struct {
 	clock clock
 	wrap  func(t *testing.T, f func(t *testing.T))
+	hooks hooks
+}
+
+// hooks do to a store what its suite cannot.
+type hooks struct {
+	restart, crash func(testing.TB, Store) Store
+	restore        func(testing.TB, Store, func()) Store
 }
 
 func newConfig(opts []Option) config {
@@ -131,6 +142,28 @@ func WithSynctest() Option {
 // clock must stand still, or run no faster than real time.
 func WithAdvance(advance func(d time.Duration)) Option {
 	return func(c *config) { c.clock = clock{advance: advance, tick: 10 * time.Second} }
+}
+
+// WithRestart tests what a store that is closed and opened again goes on with.
+// restart closes the store in order, opens what it has kept, and returns that.
+func WithRestart(restart func(t testing.TB, store Store) Store) Option {
+	return func(c *config) { c.hooks.restart = restart }
+}
+
+// WithCrash tests what a store keeps whose process is killed; its Capabilities
+// then should say Durable. crash ends the store without a farewell while it is in
+// use, as far as that can be done, opens what it has kept, and returns that. Calls
+// of the old store that are under way must end; those that come later must fail,
+// or do nothing to what the new one keeps.
+func WithCrash(crash func(t testing.TB, store Store) Store) Option {
+	return func(c *config) { c.hooks.crash = crash }
+}
+
+// WithRestore tests what a store says once it has lost what it had acknowledged, as
+// after a failover or from a backup. restore copies what the store keeps, calls
+// meanwhile, ends the store, opens the copy in its place, and returns that.
+func WithRestore(restore func(t testing.TB, store Store, meanwhile func()) Store) Option {
+	return func(c *config) { c.hooks.restore = restore }
 }
 
 // check tests one promise; F is the fixture it needs.
