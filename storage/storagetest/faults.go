@@ -1,0 +1,240 @@
+package storagetest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Op is what is asked of a store.
+type Op int
+
+// What is asked of a History, and what a Watch tells.
+const (
+	OpAppend Op = iota + 1 // one event, of a batch as well
+	OpRead
+	OpLatest
+	OpDelete
+	OpNotify
+)
+
+// Call is one call of a store that may be made to fail.
+type Call struct {
+	Op Op
+	// Channel is the first one of several.
+	Channel storage.ChannelID
+	// Event is that of an append, or the one notified of, if any. It is not to be
+	// changed.
+	Event *storage.Event
+	// N counts the calls of the same Op, from 1.
+	N int
+}
+
+// Fault says what happens to a call. The zero Fault lets it pass.
+type Fault struct {
+	// Wait is how long the call takes to reach the store.
+	Wait time.Duration
+	// Err is returned without asking the store, unless Taken or Late says otherwise.
+	Err error
+	// Taken has the store do what it was asked before Err is returned.
+	Taken bool
+	// Late has the store do what it was asked so long after Err was returned.
+	Late time.Duration
+	// Hold is how long the answer, or Err, takes to come back. What it says may be
+	// old by then.
+	Hold time.Duration
+	// Hang holds the answer until the caller's context is done, whose error is then
+	// returned. The store is asked only with Taken.
+	Hang bool
+	// Drop has a notification get lost, and Repeat has it come so many times more.
+	Drop   bool
+	Repeat int
+}
+
+// Faults is a History that fails as told, over one that works. All methods are safe
+// for concurrent use. It implements storage.Watch where that one does; it has that
+// one's capabilities.
+type Faults struct {
+	history storage.History
+	decide  func(Call) Fault
+
+	mu    sync.Mutex
+	calls map[Op]int // guarded by mu
+
+	late sync.WaitGroup
+}
+
+// NewFaults returns a History that asks decide about every call. decide may be
+// called at the same time by several.
+func NewFaults(h storage.History, decide func(Call) Fault) *Faults {
+	return &Faults{history: h, decide: decide, calls: make(map[Op]int)}
+}
+
+// Close waits for what is still to happen late. No call may follow.
+func (f *Faults) Close() { f.late.Wait() }
+
+// Capabilities implements storage.Capable.
+func (f *Faults) Capabilities() storage.Capabilities { return storage.CapabilitiesOf(f.history) }
+
+func (f *Faults) fault(c Call) Fault {
+	f.mu.Lock()
+	f.calls[c.Op]++
+	c.N = f.calls[c.Op]
+	f.mu.Unlock()
+	return f.decide(c)
+}
+
+// do makes a call fail as told. call asks the store, and may be told to do so with
+// a context that never ends.
+func (f *Faults) do(ctx context.Context, fault Fault, call func(context.Context) error) error {
+	if err := pause(ctx, fault.Wait); err != nil {
+		return err
+	}
+	var err error
+	if fault.Err == nil && !fault.Hang || fault.Taken {
+		err = call(ctx)
+	}
+	if fault.Late > 0 && !fault.Taken && (fault.Err != nil || fault.Hang) {
+		f.late.Go(func() {
+			time.Sleep(fault.Late)
+			_ = call(context.WithoutCancel(ctx))
+		})
+	}
+	if fault.Hang {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if err := pause(ctx, fault.Hold); err != nil {
+		return err
+	}
+	if fault.Err != nil {
+		return fault.Err
+	}
+	return err
+}
+
+// pause waits for d, or until ctx is done.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Append implements storage.History.
+func (f *Faults) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	return f.append(ctx, f.fault(Call{Op: OpAppend, Channel: ch, Event: ev}), ch, ev, opts)
+}
+
+func (f *Faults) append(ctx context.Context, fault Fault, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	own := *ev // which may be read late
+	var out storage.Appended
+	err := f.do(ctx, fault, func(ctx context.Context) (err error) {
+		got, err := f.history.Append(ctx, ch, &own, opts)
+		if err == nil {
+			out = got
+		}
+		return err
+	})
+	if err != nil {
+		return storage.Appended{}, err
+	}
+	return out, nil
+}
+
+// AppendBatch implements storage.History. Each event of a batch meets its own
+// fault, in the order of the batch; those in between that meet none go to the store
+// as one.
+func (f *Faults) AppendBatch(ctx context.Context, batch []storage.AppendRequest) []storage.AppendResult {
+	results := make([]storage.AppendResult, 0, len(batch))
+	var clean []storage.AppendRequest
+	for _, r := range batch {
+		fault := f.fault(Call{Op: OpAppend, Channel: r.Channel, Event: r.Event})
+		if fault == (Fault{}) {
+			clean = append(clean, r)
+			continue
+		}
+		results, clean = append(results, f.history.AppendBatch(ctx, clean)...), nil
+		out, err := f.append(ctx, fault, r.Channel, r.Event, r.Options)
+		results = append(results, storage.AppendResult{Appended: out, Err: err})
+	}
+	return append(results, f.history.AppendBatch(ctx, clean)...)
+}
+
+// Read implements storage.History.
+func (f *Faults) Read(ctx context.Context, ch storage.ChannelID, opts storage.ReadOptions) (page storage.Page, err error) {
+	err = f.do(ctx, f.fault(Call{Op: OpRead, Channel: ch}), func(ctx context.Context) (err error) {
+		page, err = f.history.Read(ctx, ch, opts)
+		return err
+	})
+	if err != nil {
+		return storage.Page{}, err
+	}
+	return page, nil
+}
+
+// Latest implements storage.History.
+func (f *Faults) Latest(ctx context.Context, channels []storage.ChannelID) (latest []storage.Position, err error) {
+	call := Call{Op: OpLatest}
+	if len(channels) > 0 {
+		call.Channel = channels[0]
+	}
+	err = f.do(ctx, f.fault(call), func(ctx context.Context) (err error) {
+		latest, err = f.history.Latest(ctx, channels)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return latest, nil
+}
+
+// Delete implements storage.History.
+func (f *Faults) Delete(ctx context.Context, ch storage.ChannelID) error {
+	return f.do(ctx, f.fault(Call{Op: OpDelete, Channel: ch}), func(ctx context.Context) error {
+		return f.history.Delete(ctx, ch)
+	})
+}
+
+// Watch implements storage.Watch. A notification with Wait or Hold comes so much
+// later, and others overtake it. Over a History that cannot be watched it tells of
+// the beginning only.
+func (f *Faults) Watch(ctx context.Context, notify func(storage.Commit)) error {
+	var pending sync.WaitGroup
+	defer pending.Wait()
+	faulty := func(c storage.Commit) {
+		fault := f.fault(Call{Op: OpNotify, Channel: c.Channel, Event: c.Event})
+		if fault.Drop {
+			return
+		}
+		tell := func() {
+			for range 1 + fault.Repeat {
+				notify(c)
+			}
+		}
+		if late := fault.Wait + fault.Hold; late > 0 {
+			pending.Go(func() {
+				if pause(ctx, late) == nil {
+					tell()
+				}
+			})
+			return
+		}
+		tell()
+	}
+	if w, ok := f.history.(storage.Watch); ok {
+		return w.Watch(ctx, faulty)
+	}
+	faulty(storage.Commit{})
+	<-ctx.Done()
+	return ctx.Err()
+}
