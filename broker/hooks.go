@@ -61,7 +61,7 @@ type Hooks struct {
 	ClientEventSent func(app string, ev Event)
 }
 
-// ConnectRequest is a client that wants to connect.
+// ConnectRequest is a client that wants to connect. Hooks cannot change App.
 type ConnectRequest struct {
 	// App is the ID of the app.
 	App string
@@ -89,7 +89,8 @@ type SubscribeRequest struct {
 	// Member is who the subscriber is on a presence channel; nil elsewhere.
 	// A presence channel without one takes the signed-in user. Of a user who is on
 	// the channel with another connection the Info of the first one stays until
-	// the user has left: nobody is told of another.
+	// the user has left: nobody is told of another. What hooks put here is checked as
+	// what clients bring: the ID, and that the Info is JSON and within the limit.
 	Member *presence.Member
 	// Rewind is the number of past events the subscriber will get first: the
 	// rule's, unless a hook sets another.

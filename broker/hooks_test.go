@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,73 @@ func TestConnectHookRefuses(t *testing.T) {
 	assert.Contains(t, c.Expect("pusher:error", "").Raw, "not from there")
 	assert.Equal(t, 4009, c.CloseCode())
 	kit.Connect(t)
+}
+
+// TestHooksCannotChangeWhatTheProtocolHasMadeOut: the app's limits and keys are
+// those of the app that was dialled.
+func TestHooksCannotChangeWhatTheProtocolHasMadeOut(t *testing.T) {
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+		Connect: func(_ context.Context, r *broker.ConnectRequest) error {
+			r.App = "another"
+			return nil
+		},
+		Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
+			r.Channel, r.Session, r.Kind = "another", nil, broker.Public
+			return nil
+		},
+		ClientEvent: func(_ context.Context, r *broker.ClientEventRequest) error {
+			r.Channel, r.Session = "another", nil
+			return nil
+		},
+		Publish: func(_ context.Context, r *broker.PublishRequest) error {
+			r.App = "another"
+			return nil
+		},
+	}))
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	assert.Equal(t, brokertest.AppID, kit.Broker.Session(ann.SocketID()).App())
+	ann.Subscribe("private-room")
+	bob.Subscribe("private-room")
+	ann.Trigger("private-room", "client-x", "1")
+	bob.Expect("client-x", "private-room")
+	_, err := kit.App.Publish(t.Context(), "private-room", "message", []byte("2"))
+	require.NoError(t, err)
+	ann.Expect("message", "private-room")
+}
+
+// TestAHooksMemberIsChecked as a client's is: what is no JSON would break the list of
+// every member.
+func TestAHooksMemberIsChecked(t *testing.T) {
+	var info []byte
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
+		Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
+			r.Member.Info = info
+			return nil
+		},
+	}))
+	kit.Config.Limits.UserInfoBytes = 20
+	for text, problem := range map[string]string{
+		`name`:                              "is not valid JSON",
+		`{"name":"Ann"}}`:                   "is not valid JSON",
+		`{"name":"Ann",}`:                   "is not valid JSON",
+		"\"\xff\"":                          "is not valid UTF-8",
+		`"` + strings.Repeat("x", 19) + `"`: "is too large, in bytes: 21, the limit is 20",
+	} {
+		info = []byte(text)
+		ann := kit.Connect(t)
+		ann.Write(subscribeFrame(t, ann, "presence-room", "ann"))
+		assert.Contains(t, ann.Expect("pusher:subscription_error", "presence-room").Data, "user_info "+problem)
+		err := kit.Broker.Session(ann.SocketID()).SignIn(t.Context(), broker.User{ID: "ann", Info: info}, func() { t.Error("signed in") })
+		require.ErrorIs(t, err, broker.ErrInvalid)
+		assert.ErrorContains(t, err, problem)
+	}
+	members, err := kit.App.Members(t.Context(), "presence-room")
+	require.NoError(t, err)
+	assert.Empty(t, members)
+	for _, text := range []string{"", "null", `{"name":"Ann"}`, `"` + strings.Repeat("x", 18) + `"`} {
+		info = []byte(text)
+		kit.Connect(t).SubscribeAs("presence-room", "ann", "")
+	}
 }
 
 func TestAuthorizeHookMayAllowWithoutASignature(t *testing.T) {

@@ -40,8 +40,11 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 			break
 		}
 	}
-	if rewind == 0 && len(events) > 0 && time.Since(events[0].Time) >= rule.cacheTTL() {
-		events = nil
+	if kind.Cache() {
+		old := func(ev Event) bool { return time.Since(ev.Time) >= rule.cacheTTL() }
+		if i := slices.IndexFunc(events, old); i >= 0 {
+			events = events[:i]
+		}
 	}
 	slices.Reverse(events)
 	return events, nil

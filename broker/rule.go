@@ -32,8 +32,8 @@ type Rule struct {
 	// that half of the queue has room for, by default 8192 and 2 MiB at most, but one
 	// unless the queue is nearly full. See Stats.RewindsCut.
 	Rewind int
-	// CacheTTL is how long the last event of a cache channel is delivered to
-	// new subscribers; 0 means 30 minutes.
+	// CacheTTL is how long the last event of a cache channel, and with a Rewind each
+	// of those before, is delivered to new subscribers; 0 means 30 minutes.
 	CacheTTL time.Duration
 	// LeaveGrace is how long a member of a presence channel stays after the
 	// last connection has gone; who returns within it has never left. Off by

@@ -29,6 +29,7 @@ type Session struct {
 
 	counts          bool
 	maxMembers      int
+	maxInfoBytes    int
 	clientEventRate ratelimit.Limit
 	clientEvents    ratelimit.Bucket
 
@@ -72,6 +73,9 @@ type ConnectOptions struct {
 	MaxConnections int
 	// MaxMembers bounds the members of presence channels; 0 sets no bound.
 	MaxMembers int
+	// MaxUserInfoBytes bounds the info of members and of the user, in bytes; 0 sets
+	// no bound.
+	MaxUserInfoBytes int
 	// ClientEventsPerSecond bounds the events that the session may send to
 	// others; 0 sets no bound.
 	ClientEventsPerSecond int
@@ -85,20 +89,21 @@ type ConnectOptions struct {
 // ErrRefused or ratelimit.ErrLimited. A session that was made has to be ended
 // with End.
 func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, error) {
-	limit := ratelimit.Request{Action: ratelimit.Connect, App: opts.App, IP: opts.IP}
+	app := opts.App
+	limit := ratelimit.Request{Action: ratelimit.Connect, App: app, IP: opts.IP}
 	if err := b.limited(ctx, limit); err != nil {
 		return nil, err
 	}
 	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *ConnectRequest) error { return h.Connect }, &opts.ConnectRequest); err != nil {
 		return nil, err
 	}
-	if err := b.quotas.take(opts.App, opts.MaxConnections); err != nil {
+	if err := b.quotas.take(app, opts.MaxConnections); err != nil {
 		b.stats.refused.Add(1)
 		return nil, err
 	}
 	s := &Session{
-		broker: b, app: opts.App, ip: opts.IP, conn: opts.Conn, protocol: opts.Protocol, ctx: context.Background(),
-		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers,
+		broker: b, app: app, ip: opts.IP, conn: opts.Conn, protocol: opts.Protocol, ctx: context.Background(),
+		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes,
 		clientEventRate: ratelimit.Limit{Rate: float64(opts.ClientEventsPerSecond), Burst: opts.ClientEventsPerSecond},
 	}
 	if b.notifiers.Load() != nil {

@@ -98,6 +98,48 @@ func TestCacheChannelDeliversItsLastEventOrAMiss(t *testing.T) {
 	})
 }
 
+// TestARewindOfACacheChannelKeepsToItsTTL, of which nothing that is older is for new
+// subscribers. The history has it all the same.
+func TestARewindOfACacheChannelKeepsToItsTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", CacheTTL: time.Minute,
+			History: broker.Retention{Events: 10}, Rewind: 3}))
+		subscribe := func(channel string, want ...string) {
+			t.Helper()
+			c := kit.Connect(t)
+			c.Subscribe(channel)
+			for _, data := range want {
+				if data == "" {
+					c.Expect("pusher:cache_miss", channel)
+				} else {
+					assert.Equal(t, data, c.Expect("message", channel).Data)
+				}
+			}
+			c.ExpectNothing()
+		}
+		for _, channel := range []string{"cache-price", "room"} {
+			publish(t, kit.App, channel, 1, 2)
+		}
+		time.Sleep(30 * time.Second)
+		publish(t, kit.App, "cache-price", 3, 3)
+		subscribe("cache-price", "1", "2", "3")
+		time.Sleep(30 * time.Second)
+		subscribe("cache-price", "3")
+		subscribe("room", "1", "2")
+		time.Sleep(30 * time.Second)
+		subscribe("cache-price", "")
+		_, _, ok, err := kit.App.Cached(t.Context(), "cache-price")
+		require.NoError(t, err)
+		assert.False(t, ok)
+		n := 0
+		for _, err := range kit.App.History(t.Context(), "cache-price") {
+			require.NoError(t, err)
+			n++
+		}
+		assert.Equal(t, 3, n)
+	})
+}
+
 func TestClientEventsAreNeverTheEventOfACacheChannel(t *testing.T) {
 	kit := brokertest.New(t, keeping(5))
 	ann, bob := kit.Connect(t), kit.Connect(t)

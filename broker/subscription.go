@@ -255,7 +255,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
 	if req.Member == nil {
 		return b.refusal(&FieldError{Field: "channel_data", Problem: "is missing: a presence channel needs it unless the connection is signed in"})
 	}
-	if err := CheckUserID(req.Member.UserID); err != nil {
+	if err := s.checkUser(req.Member.UserID, req.Member.Info); err != nil {
 		return b.refusal(err)
 	}
 	return nil

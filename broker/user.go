@@ -2,10 +2,12 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -28,7 +30,7 @@ func onlineIn(app string) storage.ChannelID { return storage.ChannelID{App: app}
 // first. As another user it is refused with ErrSignedIn.
 func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	b := s.broker
-	if err := CheckUserID(u.ID); err != nil {
+	if err := s.checkUser(u.ID, u.Info); err != nil {
 		return b.refusal(err)
 	}
 	if err := b.limited(ctx, ratelimit.Request{Action: ratelimit.SignIn, App: s.app, IP: s.ip, Session: s.id, User: u.ID}); err != nil {
@@ -66,6 +68,23 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	}
 	confirm()
 	s.watch(ctx, u.Watchlist)
+	return nil
+}
+
+// checkUser checks who the session wants to be, whoever says so: others get the info
+// as it is, within JSON.
+func (s *Session) checkUser(id string, info []byte) error {
+	if err := CheckUserID(id); err != nil {
+		return err
+	}
+	switch {
+	case s.maxInfoBytes > 0 && len(info) > s.maxInfoBytes:
+		return &FieldError{Field: "user_info", Problem: "is too large, in bytes", Limit: s.maxInfoBytes, Got: len(info)}
+	case !utf8.Valid(info):
+		return &FieldError{Field: "user_info", Problem: "is not valid UTF-8"}
+	case len(info) > 0 && !json.Valid(info):
+		return &FieldError{Field: "user_info", Problem: "is not valid JSON"}
+	}
 	return nil
 }
 

@@ -115,6 +115,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 		ConnectRequest: broker.ConnectRequest{App: app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure},
 		Conn: conn, Protocol: protocol7, Welcome: h.welcome, MaxConnections: app.MaxConnections, MaxMembers: limits.PresenceMembers,
+		MaxUserInfoBytes:      limits.UserInfoBytes,
 		ClientEventsPerSecond: limits.ClientEventsPerSecond, SubscriptionCounts: app.SubscriptionCounts,
 	})
 	if err != nil {
