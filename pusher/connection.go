@@ -207,6 +207,9 @@ func (c *connection) Closed(code int, err error) {
 	c.session.End(code)
 }
 
+// Gone implements transport.Watcher.
+func (c *connection) Gone() { c.session.Gone() }
+
 // checkIdle runs when the client may have been silent for too long.
 func (c *connection) checkIdle() {
 	timeout := c.handler.options.activityTimeout
@@ -214,6 +217,7 @@ func (c *connection) checkIdle() {
 	if pinged := c.pinged.Load(); pinged != 0 {
 		if last.UnixNano() < pinged {
 			c.conn.Close(4201, "pong reply not received in time")
+			c.session.Gone()
 			return
 		}
 		c.pinged.Store(0)

@@ -44,3 +44,10 @@ func DeliverClosed(r Receiver, code int, err error) (panicked error) {
 	r.Closed(code, err)
 	return nil
 }
+
+// DeliverGone calls r.Gone if r is a Watcher. r may be nil.
+func DeliverGone(r Receiver) {
+	if w, ok := r.(Watcher); ok {
+		w.Gone()
+	}
+}

@@ -97,6 +97,18 @@ type Receiver interface {
 	Closed(code int, err error)
 }
 
+// Watcher is what a Receiver may be besides, to hear at once that its connection is
+// gone: Closed cannot be called while Receive runs, and that may be waiting for
+// something on the client's behalf.
+type Watcher interface {
+	Receiver
+
+	// Gone is called at most once, before Closed, when the transport finds that
+	// the connection is gone otherwise than by Close, be it while Receive runs.
+	// It must not block.
+	Gone()
+}
+
 // Open is how a transport asks a protocol for the receiver of a new
 // connection, once for each. Open may already send on conn, and close it; the
 // receiver is not called before Open has returned it.

@@ -139,7 +139,11 @@ func (c *conn) end(code int, reason string, byServer bool) {
 	}
 	c.closed, c.code, c.reason, c.byServer = true, code, reason, byServer
 	c.wake()
+	gone := c.opened && !byServer
 	c.mu.Unlock()
+	if gone {
+		transport.DeliverGone(c.receiver)
+	}
 	c.deliver()
 }
 

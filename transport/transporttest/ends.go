@@ -170,6 +170,34 @@ func checkClientVanishes(s *suite) {
 	p.endedWith(transport.StatusAbnormal)
 }
 
+// checkGone sees that a receiver which is busy hears of the end, once the transport
+// can know: at the latest when it has nobody to write to.
+func checkGone(s *suite) {
+	entered, gone := make(chan struct{}), make(chan struct{})
+	p := s.connect(func(_ transport.Conn, r *receiver) {
+		r.receive = func(transport.Conn, []byte) {
+			close(entered)
+			<-gone
+		}
+		r.gone = func() { close(gone) }
+	})
+	var said sync.WaitGroup
+	said.Go(func() { _ = p.client.Send([]byte("anything")) })
+	<-entered
+	p.client.Close(transport.StatusAbnormal, "")
+	for deadline := time.Now().Add(patience); ; {
+		_ = p.conn.Send(message("anybody?"))
+		select {
+		case <-gone:
+			said.Wait()
+			p.endedWith(transport.StatusAbnormal)
+			return
+		case <-time.After(time.Millisecond):
+			require.True(s, time.Now().Before(deadline), "Gone was not called")
+		}
+	}
+}
+
 func checkBothClose(s *suite) {
 	var peers []*peer
 	for range 20 {

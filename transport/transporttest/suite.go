@@ -45,6 +45,8 @@ type receiver struct {
 	receive func(conn transport.Conn, data []byte)
 	// end, if set, is called last when the connection is gone.
 	end func()
+	// gone, if set, is called as soon as the connection is gone.
+	gone func()
 }
 
 type ending struct {
@@ -61,6 +63,14 @@ func (r *receiver) Receive(data []byte) {
 	}
 	r.received <- string(data)
 	r.busy.Store(false)
+}
+
+// Gone implements transport.Watcher.
+func (r *receiver) Gone() {
+	assert.False(r.t, r.over.Load(), "Gone was called after Closed")
+	if r.gone != nil {
+		r.gone()
+	}
 }
 
 // Closed implements transport.Receiver.

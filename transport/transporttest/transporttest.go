@@ -118,6 +118,7 @@ func checks() []check {
 		{"ReceiverPanicsAtTheEnd", defaults, checkPanicAtTheEnd, false},
 		{"ClientCloses", defaults, checkClientCloses, false},
 		{"ClientVanishes", defaults, checkClientVanishes, false},
+		{"ClientVanishesDuringReceive", hasty, checkGone, true},
 		{"BothClose", defaults, checkBothClose, false},
 		{"SendAfterClose", defaults, checkSendAfterClose, false},
 

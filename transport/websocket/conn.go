@@ -49,7 +49,7 @@ type conn struct {
 	waiter  chan struct{} // closed when the close frame is sent, or gone set
 
 	// Not guarded.
-	receiver transport.Receiver
+	receiver transport.Receiver // set with mu held; of others, cut reads it
 	nc       net.Conn
 	secure   bool
 	// answered says that coder/websocket has answered a close frame.
@@ -211,7 +211,9 @@ func (c *conn) cut(err error) {
 	c.gone = true
 	c.err = err
 	c.wakeReader()
+	receiver := c.receiver
 	c.mu.Unlock()
+	transport.DeliverGone(receiver)
 	nc := c.nc
 	if secure, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		// TLS would say goodbye first, and wait for a full socket to take it.

@@ -97,8 +97,11 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 			c.abandon()
 		}
 	}()
-	c.receiver = open(c)
+	receiver := open(c)
 	opened = true
+	c.mu.Lock()
+	c.receiver = receiver
+	c.mu.Unlock()
 	c.greet(answer)
 	go c.again()
 	return nil

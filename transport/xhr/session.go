@@ -43,6 +43,7 @@ type session struct {
 	slow    bool                 // guarded by mu: the queue was full once
 	ended   bool                 // guarded by mu
 	endCode int                  // guarded by mu: what the receiver is to be told
+	watcher transport.Receiver   // guarded by mu: the receiver, once open has returned it
 	endErr  error                // guarded by mu
 	cause   error                // guarded by mu: why Close was called, if not by the protocol
 	reader  *reader              // guarded by mu: the request that receives
@@ -68,6 +69,9 @@ func (c *session) open(open transport.Open) {
 		c.settle()
 	}()
 	c.receiver = open(c)
+	c.mu.Lock()
+	c.watcher = c.receiver
+	c.mu.Unlock()
 }
 
 // Send implements transport.Conn.
@@ -190,7 +194,12 @@ func (c *session) end(code int, err error) {
 			_ = r.control.SetWriteDeadline(time.Now())
 		}
 	}
+	watcher := c.watcher
+	if c.closing {
+		watcher = nil // it is no news
+	}
 	c.mu.Unlock()
+	transport.DeliverGone(watcher)
 	c.server.wheel.Cancel(&c.timer)
 	c.settle()
 }
