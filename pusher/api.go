@@ -98,7 +98,7 @@ func (h *Handler) admit(r *http.Request, id, rest string) (*apiRequest, func() (
 	if plain, err := url.PathUnescape(id); err == nil {
 		id = plain
 	}
-	app, err := h.apps.AppByID(r.Context(), id)
+	app, err := h.appByID(r.Context(), id)
 	if errors.Is(err, ErrUnknownApp) {
 		return nil, nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app %q does not exist", id)}
 	} else if err != nil {
@@ -189,7 +189,7 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.status)
-	_, _ = io.WriteString(w, e.message)
+	_, _ = io.WriteString(w, clip(e.message))
 }
 
 // asAPIError decides what the backend is told of an error.

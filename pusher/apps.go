@@ -32,9 +32,25 @@ type App struct {
 	MaxConnections int
 	// AllowedOrigins says which pages may connect: patterns of origins, such as
 	// "https://*.example.com" or "http://localhost:*", or "*" for all. A * stands for
-	// any text without a slash. Empty allows pages of the host they connect to.
-	// Clients that send no origin, which are no browsers, are always allowed.
+	// any text, and at the end of a host without a port for any port as well. Case
+	// does not matter, nor does a port that is the scheme's own; ws and wss are http
+	// and https. "null" and "file://", which apps that load their pages from files
+	// send, are allowed by name only. Clients that send no origin, which are no
+	// browsers, are always allowed.
+	//
+	// Empty, it allows pages of the host they connect to, whatever that is called.
+	// Somebody who makes a name of their own point to your server (DNS rebinding)
+	// then has pages of that name connect, and so reach a server that only their
+	// visitors can: list the origins, or set Hosts.
 	AllowedOrigins []string
+	// Hosts are the names under which clients reach the server, such as
+	// "rt.example.com", with the port where it is not 80 or 443, and a * for any.
+	// Pages of them may connect besides those of AllowedOrigins, and instead of pages
+	// of whatever host the client names. Set it where AllowedOrigins is set and there
+	// are clients that give the server's own address for their origin, as React
+	// Native does on Android, or that use SockJS, which works out of a frame of the
+	// server's own.
+	Hosts []string
 	// AuthorizationTimeout closes connections that have neither signed in nor
 	// subscribed to a channel that needs authorization by then (4009); 0 never
 	// does.
@@ -171,6 +187,24 @@ type Apps interface {
 // ErrUnknownApp says that there is no such app.
 var ErrUnknownApp = errors.New("app does not exist")
 
+// maxAppName bounds the ID and the key of an app, in bytes: what is longer is not
+// looked up.
+const maxAppName = 200
+
+func (h *Handler) appByKey(ctx context.Context, key string) (*App, error) {
+	if len(key) > maxAppName {
+		return nil, ErrUnknownApp
+	}
+	return h.apps.AppByKey(ctx, key)
+}
+
+func (h *Handler) appByID(ctx context.Context, id string) (*App, error) {
+	if len(id) > maxAppName {
+		return nil, ErrUnknownApp
+	}
+	return h.apps.AppByID(ctx, id)
+}
+
 // StaticApps is a fixed list of apps.
 type StaticApps struct {
 	byKey, byID map[string]*App
@@ -221,6 +255,9 @@ func (a *App) check(path string) error {
 		if f.value == "" {
 			return invalid(f.name, "", "is empty")
 		}
+		if len(f.value) > maxAppName && f.name != "Secret" {
+			return &broker.FieldError{Field: path + f.name, Problem: "is too long, in bytes", Limit: maxAppName, Got: len(f.value)}
+		}
 	}
 	switch n := len(a.EncryptionMasterKey); {
 	case !pathSafe(a.ID):
@@ -237,10 +274,13 @@ func (a *App) check(path string) error {
 		return &broker.FieldError{Field: path + "Limits.EventNameChars", Problem: "is too large", Limit: broker.MaxEventName, Got: a.Limits.EventNameChars}
 	}
 	for i, origin := range a.AllowedOrigins {
-		// An origin has no path: a pattern with one would match none.
-		_, host, ok := strings.Cut(origin, "://")
-		if origin != "*" && (!ok || host == "" || strings.ContainsAny(host, "/?#")) {
-			return invalid(fmt.Sprintf("AllowedOrigins[%d]", i), origin, `is neither "*" nor scheme://host[:port]`)
+		if problem := checkOrigin(origin); problem != "" {
+			return invalid(fmt.Sprintf("AllowedOrigins[%d]", i), origin, problem)
+		}
+	}
+	for i, host := range a.Hosts {
+		if problem := checkHost(host); problem != "" {
+			return invalid(fmt.Sprintf("Hosts[%d]", i), host, problem)
 		}
 	}
 	for i, hook := range a.Webhooks {

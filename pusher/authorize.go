@@ -221,7 +221,7 @@ func authFailure(err error) (status int, body any) {
 	status, text := http.StatusForbidden, "forbidden"
 	if errors.As(err, &answer) || errors.As(err, &refused) || errors.Is(err, broker.ErrInvalid) {
 		e := asAPIError(err)
-		status, text = e.status, e.message
+		status, text = e.status, clip(e.message)
 	}
 	return status, struct {
 		Error string `json:"error"`

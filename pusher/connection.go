@@ -43,7 +43,7 @@ func (h *Handler) Open(ctx context.Context, d Dial) transport.Open {
 	return func(conn transport.Conn) transport.Receiver {
 		c, err := h.connect(ctx, conn, d)
 		if err != nil {
-			h.log.Debug("connection refused", "key", d.Key, "ip", d.IP, "origin", d.Origin, "host", d.Host, "code", err.code, "error", err.message)
+			h.log.Debug("connection refused", "key", clip(d.Key), "ip", d.IP, "origin", clip(d.Origin), "host", d.Host, "code", err.code, "error", clip(err.message))
 			reject(conn, err)
 			return rejected{}
 		}
@@ -90,7 +90,7 @@ type connection struct {
 
 // connect checks what the client dialled and makes a session of it.
 func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*connection, *closeError) {
-	app, err := h.apps.AppByKey(ctx, d.Key)
+	app, err := h.appByKey(ctx, d.Key)
 	switch {
 	case errors.Is(err, ErrUnknownApp):
 		return nil, &closeError{4001, fmt.Sprintf("app key %q does not exist", d.Key)}
@@ -107,8 +107,8 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	if app.RequireTLS && !d.Secure {
 		return nil, &closeError{4000, "app accepts encrypted connections only: use wss"}
 	}
-	if origin, ok := d.allowed(app.AllowedOrigins); !ok {
-		return nil, &closeError{4009, fmt.Sprintf("origin %q is not allowed", origin)}
+	if err := d.checkOrigins(app); err != nil {
+		return nil, &closeError{4009, err.Error()}
 	}
 	limits := app.Limits.withDefaults()
 	session, err := h.broker.Connect(ctx, broker.ConnectOptions{

@@ -23,7 +23,7 @@ func ExampleNewApps() {
 		pusher.App{ID: "2", Key: "chat-key", Secret: "chat-secret", AllowedOrigins: []string{"chat.example.com"}},
 	)
 	fmt.Println(err)
-	// Output: pusher: apps[1].AllowedOrigins[0] "chat.example.com" is neither "*" nor scheme://host[:port]
+	// Output: pusher: apps[1].AllowedOrigins[0] "chat.example.com" is neither "*", "null", "file://" nor scheme://host[:port]
 }
 
 // A webhook tells a backend what happens on channels. Receivers check it as those

@@ -2,7 +2,6 @@ package pusher
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/carillon-rt/carillon/transport/xhr"
 )
@@ -20,13 +19,11 @@ const (
 )
 
 func parseXHRRoute(path string) (route xhrRoute, ok bool) {
-	parts := strings.Split(path, "/")
-	if len(parts) < 5 {
-		return xhrRoute{}, false
-	}
-	parts = parts[len(parts)-5:]
-	key, number, session, action := parts[1], parts[2], parts[3], parts[4]
-	if parts[0] != "app" || key == "" || !sessionNamed(number, session) {
+	rest, action, _ := cutLast(path)
+	rest, session, _ := cutLast(rest)
+	rest, number, _ := cutLast(rest)
+	rest, key, ok := cutLast(rest)
+	if _, app, _ := cutLast(rest); !ok || app != "app" || key == "" || !sessionNamed(number, session) {
 		return xhrRoute{}, false
 	}
 	switch action {

@@ -163,7 +163,7 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 }
 
 func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) (*feedRequest, error) {
-	app, err := h.apps.AppByKey(r.Context(), key)
+	app, err := h.appByKey(r.Context(), key)
 	if errors.Is(err, ErrUnknownApp) {
 		return nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app key %q does not exist", key)}
 	} else if err != nil {
@@ -178,8 +178,9 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 		return nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
 	case app.RequireTLS && !d.Secure:
 		return nil, &apiError{status: http.StatusForbidden, message: "app accepts encrypted connections only: use https"}
-	case !originAllowed(d.Origin, d.Host, app.AllowedOrigins):
-		return nil, &apiError{status: http.StatusForbidden, message: fmt.Sprintf("origin %q is not allowed", d.Origin)}
+	}
+	if err := d.checkOrigins(app); err != nil {
+		return nil, &apiError{status: http.StatusForbidden, message: err.Error()}
 	}
 	if d.Origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", d.Origin)

@@ -53,6 +53,7 @@ const (
 type options struct {
 	activityTimeout time.Duration
 	trustedProxies  []netip.Prefix
+	trustUnix       bool
 	httpClient      *http.Client
 	webSocket       []websocket.Option
 	xhr             []xhr.Option
@@ -75,9 +76,12 @@ func WithActivityTimeout(d time.Duration) Option {
 	}
 }
 
-// WithTrustedProxies names the reverse proxies whose X-Forwarded-For and
-// X-Forwarded-Proto headers say where a client is and whether its connection is
-// encrypted. Without it these headers are ignored. An address may come with a port.
+// WithTrustedProxies names the reverse proxies that are believed when they say
+// where a client is, which host it asked for and whether its connection is
+// encrypted: in X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Port and
+// X-Forwarded-Proto, or, where none of these came, in Forwarded (RFC 7239).
+// Without it these headers are ignored. An address may come with a port, and https
+// may be called wss. A proxy has to set, or take away, those that clients send.
 func WithTrustedProxies(proxies ...netip.Prefix) Option {
 	return func(o *options) error {
 		for i, p := range proxies {
@@ -86,6 +90,15 @@ func WithTrustedProxies(proxies ...netip.Prefix) Option {
 			}
 			o.trustedProxies = append(o.trustedProxies, p)
 		}
+		return nil
+	}
+}
+
+// WithTrustedUnixSocket believes, as WithTrustedProxies does, every proxy that
+// connects over a Unix socket, where there is no address to name it by.
+func WithTrustedUnixSocket() Option {
+	return func(o *options) error {
+		o.trustUnix = true
 		return nil
 	}
 }
@@ -193,7 +206,7 @@ func (h *Handler) shutdown(ctx context.Context) error {
 
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := r.URL.EscapedPath()
+	path := mergeSlashes(r.URL.EscapedPath())
 	if key, ok := feedRoute(path); ok && !isUpgrade(r) {
 		h.serveFeed(w, r, key)
 		return

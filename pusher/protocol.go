@@ -2,6 +2,7 @@ package pusher
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -154,21 +155,32 @@ func connectionEstablished(socketID string, activityTimeout time.Duration) *tran
 	return message("pusher:connection_established", "", append(data, '}'))
 }
 
+// maxErrorText is how much of an error's text is told, in bytes: it may quote what
+// a client has sent, and that may be long.
+const maxErrorText = 1000
+
+func clip(text string) string {
+	if len(text) <= maxErrorText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxErrorText], "") + "…"
+}
+
 // errorMessage is the one message whose data is an object. A code of 0 is null.
 func errorMessage(code int, text string) *transport.Message {
-	dst := append(begin(len(text)+32, "pusher:error", ""), `{"code":`...)
+	dst := append(begin(min(len(text), maxErrorText)+32, "pusher:error", ""), `{"code":`...)
 	if code == 0 {
 		dst = append(dst, "null"...)
 	} else {
 		dst = strconv.AppendInt(dst, int64(code), 10)
 	}
-	dst = appendString(append(dst, `,"message":`...), text)
+	dst = appendString(append(dst, `,"message":`...), clip(text))
 	return transport.NewMessage(append(dst, "}}"...))
 }
 
 func subscriptionError(channel, kind, text string, status int) *transport.Message {
 	data := appendString([]byte(`{"type":`), kind)
-	data = appendString(append(data, `,"error":`...), text)
+	data = appendString(append(data, `,"error":`...), clip(text))
 	data = strconv.AppendInt(append(data, `,"status":`...), int64(status), 10)
 	return message("pusher:subscription_error", channel, append(data, '}'))
 }

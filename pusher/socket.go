@@ -33,7 +33,8 @@ func (h *Handler) dial(r *http.Request, key string) Dial {
 
 // caller is what r says of its client, but for what it connects to.
 func (h *Handler) caller(r *http.Request) Dial {
-	return Dial{Origin: r.Header.Get("Origin"), Host: r.Host, IP: h.options.clientIP(r), Secure: h.options.secure(r)}
+	c := h.options.client(r)
+	return Dial{Origin: r.Header.Get("Origin"), Host: c.host, IP: c.ip, Secure: c.secure}
 }
 
 // call sets what d connects to, and how.

@@ -165,22 +165,25 @@ func TestSockJSOrigins(t *testing.T) {
 	for name, c := range map[string]struct {
 		origin, frame string
 		allowed       []string
+		hosts         []string
 		code          string
 	}{
-		"own page":                    {own, "", nil, ""},
-		"another page":                {page, "", nil, "4009"},
-		"a page that is allowed":      {page, "", []string{page}, ""},
-		"in a frame":                  {own, page, []string{page}, ""},
-		"in a frame of an old client": {"", page, []string{page}, ""},
-		"evil in a frame":             {own, evil, []string{page}, "4009"},
-		"evil in a frame, own only":   {own, evil, nil, "4009"},
-		"evil without a frame":        {evil, page, []string{page}, "4009"},
-		"evil says it is its own":     {evil, own, nil, "4009"},
-		"opaque":                      {own, "null", []string{page}, "4009"},
+		"own page":                    {own, "", nil, nil, ""},
+		"another page":                {page, "", nil, nil, "4009"},
+		"a page that is allowed":      {page, "", []string{page}, nil, ""},
+		"in a frame":                  {own, page, []string{page}, []string{"example.com"}, ""},
+		"in a frame that is allowed":  {own, page, []string{page, own}, nil, ""},
+		"in a frame of any name":      {own, page, []string{page}, nil, "4009"},
+		"in a frame of an old client": {"", page, []string{page}, nil, ""},
+		"evil in a frame":             {own, evil, []string{page}, []string{"example.com"}, "4009"},
+		"evil in a frame, own only":   {own, evil, nil, nil, "4009"},
+		"evil without a frame":        {evil, page, []string{page}, nil, "4009"},
+		"evil says it is its own":     {evil, own, nil, nil, "4009"},
+		"opaque":                      {own, "null", []string{page}, []string{"example.com"}, "4009"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSockJSSite(t, pusher.App{AllowedOrigins: c.allowed})
+				s := newSockJSSite(t, pusher.App{AllowedOrigins: c.allowed, Hosts: c.hosts})
 				path := "/pusher/000/one/xhr"
 				if c.frame != "" {
 					path += "?" + xhr.FrameOrigin + "=" + c.frame

@@ -53,7 +53,7 @@ for (const [name, script] of [
   describe(name, () => {
     let server, ann, bob;
     before(async () => {
-      server = await Server.start(['-origins', site.url.replace(/\/$/, '')]);
+      server = await Server.start(['-origins', site.url.replace(/\/$/, ''), '-hosts', '127.0.0.1:*']);
       [ann, bob] = [await open(script), await open(script)];
     });
     after(async () => {

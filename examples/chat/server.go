@@ -65,7 +65,7 @@ func (c *chat) routes(page fs.FS) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/realtime/", c.realtime)
 	mux.Handle("/", secured(http.NewCrossOriginProtection().Handler(own)))
-	return mux
+	return pusher.MergeSlashes(mux)
 }
 
 // authorize lets whoever has a session into the lobby.

@@ -29,7 +29,7 @@ var mounts = map[string]func(realtime http.Handler) http.Handler{
 	"net/http": func(realtime http.Handler) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("/realtime/", realtime)
-		return mux
+		return pusher.MergeSlashes(mux) // which it would answer with redirects
 	},
 	"chi": func(realtime http.Handler) http.Handler {
 		r := chi.NewRouter()

@@ -49,6 +49,11 @@ func TestRouters(t *testing.T) {
 			sdk := pusherhttp.Client{AppID: "1", Key: "app-key", Secret: "app-secret", Host: srv.Listener.Addr().String() + "/realtime", HTTPClient: srv.Client()}
 			require.NoError(t, sdk.Trigger("room", "message", "hello"))
 			assert.JSONEq(t, `{"event":"message","channel":"room","data":"hello"}`, read())
+
+			// pusher-js with the wsPath "/realtime/".
+			doubled, _, err := websocket.Dial(ctx, srv.URL+"/realtime//app/app-key?protocol=7", nil)
+			require.NoError(t, err)
+			require.NoError(t, doubled.CloseNow())
 		})
 	}
 }

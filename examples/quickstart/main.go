@@ -80,7 +80,7 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 		return fmt.Errorf("ADDR %s: %w", addr, err)
 	}
 	srv := &http.Server{ // pages of other sites may not post
-		Handler:           http.NewCrossOriginProtection().Handler(mux),
+		Handler:           http.NewCrossOriginProtection().Handler(pusher.MergeSlashes(mux)),
 		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
 	fmt.Fprintf(out, "Carillon quickstart, a chat in two tabs: http://%s\n", listener.Addr())
 	served := make(chan error, 1)

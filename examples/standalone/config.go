@@ -33,6 +33,7 @@ type config struct {
 	rules           []broker.Rule
 	activityTimeout time.Duration
 	trustedProxies  []netip.Prefix
+	trustUnix       bool
 	limits          *ratelimit.Rules
 	// readLimit bounds what a client sends at once, in bytes.
 	readLimit int
@@ -82,6 +83,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	certFile := flags.String("tls-cert", "", "`file` with the TLS certificate")
 	keyFile := flags.String("tls-key", "", "`file` with the TLS certificate's key")
 	origins := flags.String("origins", localOrigins, "pages that may connect: a comma-separated `list` of patterns, or * for all; empty allows pages of the host they connect to")
+	hosts := flags.String("hosts", "", "names under which clients reach the server, a comma-separated `list` of host[:port]: their pages may connect as well, and SockJS needs them where -origins is set")
 	flags.StringVar(&masterKey, "encryption-master-key", masterKey, "`key` of encrypted channels, 32 bytes in base64 (also PUSHER_ENCRYPTION_MASTER_KEY_BASE64)")
 	flags.Func("webhook", "`URL` to send webhooks to; may be given several times", func(url string) error {
 		c.app.Webhooks = append(c.app.Webhooks, pusher.Webhook{URL: url})
@@ -109,7 +111,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	connections := flags.Float64("connections-per-ip", 0, "new connections a second and IP address; 0 sets no bound")
 	publishes := flags.Float64("publishes-per-second", 0, "events a second over the HTTP API; 0 sets no bound")
 	subscribes := flags.Float64("subscribes-per-second", 0, "subscriptions a second and connection; 0 sets no bound")
-	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the addresses or CIDR blocks of proxies whose X-Forwarded headers are believed")
+	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the addresses or CIDR blocks of proxies whose X-Forwarded headers are believed; unix is those that connect over a Unix socket")
 	flags.BoolVar(&c.debug, "debug", false, "log refused connections and requests too, and webhooks that will be sent again")
 	if err := flags.Parse(args); err != nil {
 		// Every parse error ends in the help; only who asks for it wants it.
@@ -128,7 +130,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	if _, _, err := net.SplitHostPort(c.metrics); err != nil && c.metrics != "" {
 		return config{}, fmt.Errorf("-metrics %q is not host:port", c.metrics)
 	}
-	c.app.AllowedOrigins = list(*origins)
+	c.app.AllowedOrigins, c.app.Hosts = list(*origins), list(*hosts)
 	if *webhookEvents+*webhookPrefix != "" || *webhookBatch {
 		if len(c.app.Webhooks) == 0 {
 			return config{}, errors.New("-webhook-events, -webhook-channels and -webhook-batch need -webhook")
@@ -197,6 +199,10 @@ func (c *config) check(masterKey, proxies string) error {
 		c.app.EncryptionMasterKey = key
 	}
 	for _, s := range list(proxies) {
+		if s == "unix" {
+			c.trustUnix = true
+			continue
+		}
 		p, err := netip.ParsePrefix(s)
 		if addr, notAddr := netip.ParseAddr(s); notAddr == nil {
 			p, err = netip.PrefixFrom(addr, addr.BitLen()), nil
@@ -216,7 +222,7 @@ func named(err error) error {
 		return err
 	}
 	for _, f := range []struct{ field, flag string }{
-		{"AllowedOrigins", "-origins"}, {"MaxConnections", "-max-connections"}, {"EncryptionMasterKey", "-encryption-master-key"},
+		{"AllowedOrigins", "-origins"}, {"Hosts", "-hosts"}, {"MaxConnections", "-max-connections"}, {"EncryptionMasterKey", "-encryption-master-key"},
 		{"AuthorizationTimeout", "-authorization-timeout"}, {"Key", "PUSHER_APP_KEY"}, {"Webhooks", "-webhook"},
 	} {
 		if strings.HasPrefix(wrong.Field, f.field) {

@@ -47,7 +47,7 @@ func TestConfigOfEveryFlag(t *testing.T) {
 		"-activity-timeout", "30s", "-authorization-timeout", "5s", "-subscription-counts", "-no-client-events",
 		"-max-connections", "9", "-client-events-per-second", "20", "-presence-members", "50", "-event-bytes", "1000",
 		"-connections-per-ip", "1", "-publishes-per-second", "2", "-subscribes-per-second", "3",
-		"-trusted-proxies", "10.0.0.0/8,::1", "-debug",
+		"-trusted-proxies", "10.0.0.0/8,unix,::1", "-debug", "-hosts", "c.example,d.example:8443",
 	}, environment, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, ":1", c.addr)
@@ -72,6 +72,8 @@ func TestConfigOfEveryFlag(t *testing.T) {
 	require.Equal(t, 9, c.app.MaxConnections)
 	require.Equal(t, pusher.Limits{ClientEventsPerSecond: 20, PresenceMembers: 50, EventBytes: 1000, RequestBytes: 1 << 20}, c.app.Limits)
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}, c.trustedProxies)
+	require.True(t, c.trustUnix)
+	require.Equal(t, []string{"c.example", "d.example:8443"}, c.app.Hosts)
 	require.NotNil(t, c.limits)
 }
 
@@ -108,6 +110,7 @@ func TestConfigErrors(t *testing.T) {
 		"-max-connections -2":                     "-2",
 		"-webhook-batch":                          "need -webhook",
 		"-origins example.com":                    "-origins: .*example.com",
+		"-hosts https://example.com":              "-hosts: .*example.com",
 		"-max-connections -1":                     "-max-connections: .*negative",
 		"-max-connections few":                    "few.*-max-connections",
 		"-event-bytes -1":                         "-event-bytes -1",

@@ -72,9 +72,14 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	handler, err := pusher.NewHandler(b, apps,
+	options := []pusher.Option{
 		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...),
-		pusher.WithWebSocket(websocket.WithReadLimit(c.readLimit)), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))))
+		pusher.WithWebSocket(websocket.WithReadLimit(c.readLimit)), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))),
+	}
+	if c.trustUnix {
+		options = append(options, pusher.WithTrustedUnixSocket())
+	}
+	handler, err := pusher.NewHandler(b, apps, options...)
 	if err != nil {
 		return err
 	}
@@ -105,7 +110,7 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 	log.Info("serving", "url", url, "app", c.app.ID, "key", c.app.Key, "origins", c.app.AllowedOrigins)
 	started(url)
 
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
+	srv := &http.Server{Handler: pusher.MergeSlashes(mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	if c.certificate != nil {
 		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.certificate}}
