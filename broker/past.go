@@ -150,6 +150,14 @@ func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule,
 	if !all {
 		s.broker.stats.rewindsCut.Add(1)
 	}
+	bytes := 0
+	for _, m := range messages {
+		bytes += len(m.Payload())
+	}
+	if req.Kind.Base() == Presence {
+		bytes += len(success.Payload())
+	}
+	s.gotPast(bytes)
 	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
 	flush(sub.finish(success, req.After, past, messages, missed))
 	if missed {

@@ -27,11 +27,14 @@ type Session struct {
 	ctx      context.Context
 	gone     context.CancelFunc // ends ctx
 
-	counts          bool
-	maxMembers      int
-	maxInfoBytes    int
-	clientEventRate ratelimit.Limit
-	clientEvents    ratelimit.Bucket
+	counts       bool
+	maxMembers   int
+	maxInfoBytes int
+	limits       SessionLimits
+	usage        usage
+	// authorized is set once the session has signed in or subscribed to a channel
+	// that needs authorization.
+	authorized atomic.Bool
 
 	user atomic.Pointer[User]
 	slow atomic.Bool
@@ -76,9 +79,8 @@ type ConnectOptions struct {
 	// MaxUserInfoBytes bounds the info of members and of the user, in bytes; 0 sets
 	// no bound.
 	MaxUserInfoBytes int
-	// ClientEventsPerSecond bounds the events that the session may send to
-	// others; 0 sets no bound.
-	ClientEventsPerSecond int
+	// Limits bound what the session may pile up.
+	Limits SessionLimits
 	// SubscriptionCounts makes the session hear of the number of subscribers of
 	// its channels.
 	SubscriptionCounts bool
@@ -103,8 +105,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	}
 	s := &Session{
 		broker: b, app: app, ip: opts.IP, conn: opts.Conn, protocol: opts.Protocol, ctx: context.Background(),
-		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes,
-		clientEventRate: ratelimit.Limit{Rate: float64(opts.ClientEventsPerSecond), Burst: opts.ClientEventsPerSecond},
+		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes, limits: opts.Limits,
 	}
 	if b.notifiers.Load() != nil {
 		s.ctx = context.WithoutCancel(ctx)
@@ -332,14 +333,16 @@ func (b *Broker) informClientEvent(app string, ev *Event) {
 }
 
 func (s *Session) takeClientEvent() error {
-	if s.clientEventRate.Burst == 0 {
+	rate := s.limits.ClientEventsPerSecond
+	if rate <= 0 {
 		return nil
 	}
-	d := s.clientEvents.Take(time.Now(), s.clientEventRate, 1)
+	limit := ratelimit.Limit{Rate: float64(rate), Burst: rate}
+	d := s.usage.clientEvents.Take(time.Now(), limit, 1)
 	if d.OK {
 		return nil
 	}
-	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: s.clientEventRate, Cost: 1, RetryAfter: d.RetryAfter}
+	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: limit, Cost: 1, RetryAfter: d.RetryAfter}
 }
 
 // limited asks the broker's rate limits.

@@ -164,7 +164,7 @@ func (s *subscription) finish(success *transport.Message, after *Position, past 
 // Subscribe subscribes the session to a channel, and sends it the protocol's
 // success message and whatever past events are due, in this order and before
 // anything else on the channel. On an error nothing has changed and nothing was
-// sent. Errors wrap ErrInvalid, ErrRefused, ErrSubscribed,
+// sent. Errors wrap ErrInvalid, ErrRefused, ErrSubscribed, ErrChannelLimit,
 // ratelimit.ErrLimited or storage.ErrMemberLimit, or storage.ErrGap if what
 // came after req.After is no longer kept; ErrClosed if the session has ended.
 //
@@ -177,6 +177,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	ch := storage.ChannelID{App: s.app, Name: req.Channel}
 	rule := b.rule(ch)
 	req.Session, req.Kind, req.Rewind = s, KindOf(req.Channel), rule.Rewind
+	if err := s.maySubscribe(time.Now(), req.Kind, req.Rewind); err != nil {
+		return b.refusal(err)
+	}
 	if err := s.authorize(ctx, &req); err != nil {
 		return err
 	}
@@ -189,6 +192,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.subs[req.Channel] != nil {
 		b.stats.refused.Add(1)
 		return ErrSubscribed
+	}
+	if err := s.hasRoom(req.Kind); err != nil {
+		return err
 	}
 	if err := s.resumable(ctx, ch, req.After); err != nil {
 		return err
@@ -207,6 +213,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		s.subs = make(map[string]*subscription, 1)
 	}
 	s.subs[req.Channel] = sub
+	if req.Kind.NeedsAuthorization() {
+		s.authorized.Store(true)
+	}
 	if s.counts {
 		sub.channel.countChanged()
 	}

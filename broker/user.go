@@ -57,6 +57,7 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	}
 	err := b.tracker.Join(ctx, onlineIn(s.app), s.id, presence.Member{UserID: u.ID, Info: u.Info}, 0, func(first bool, _ []presence.Member) error {
 		s.user.Store(&u)
+		s.authorized.Store(true)
 		b.signedIn.Add(s, s.app, u.ID)
 		if first {
 			b.userChanged(UserChange{App: s.app, UserID: u.ID, Time: time.Now()}, true)

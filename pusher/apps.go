@@ -69,70 +69,6 @@ type App struct {
 	Limits   Limits
 }
 
-// Limits bound what clients and backends of an app may send. A zero value means
-// the default.
-type Limits struct {
-	// EventBytes bounds an event's data, in bytes, from clients and over the
-	// HTTP API. Where it is raised above 32 KiB or so, what an event comes in has
-	// to be as well: RequestBytes, websocket.WithReadLimit and xhr.WithReadLimit,
-	// and above 1 MiB broker.WithMaxEventBytes.
-	EventBytes int
-	// EventNameChars bounds an event's name, in characters, up to 200.
-	EventNameChars int
-	// ChannelsPerEvent bounds the channels that one request publishes to.
-	ChannelsPerEvent int
-	// EventsPerBatch bounds the events of a batch.
-	EventsPerBatch int
-	// PresenceMembers bounds the members of a presence channel.
-	PresenceMembers int
-	// UserInfoBytes bounds a member's user_info and a user's, in bytes.
-	UserInfoBytes int
-	// Watchlist bounds the users that a user may watch.
-	Watchlist int
-	// ClientEventsPerSecond bounds what one connection sends to others; a
-	// negative value sets no bound.
-	ClientEventsPerSecond int
-	// RequestBytes bounds the body of a request to the HTTP API, in bytes. It is
-	// at least EventBytes; a batch has to fit as well.
-	RequestBytes int
-}
-
-// DefaultLimits are the limits of the hosted service.
-var DefaultLimits = Limits{
-	EventBytes:            10 << 10,
-	EventNameChars:        broker.MaxEventName,
-	ChannelsPerEvent:      100,
-	EventsPerBatch:        10,
-	PresenceMembers:       100,
-	UserInfoBytes:         1 << 10,
-	Watchlist:             100,
-	ClientEventsPerSecond: 10,
-	RequestBytes:          1 << 20,
-}
-
-func (l Limits) withDefaults() Limits {
-	for _, field := range []struct {
-		value    *int
-		fallback int
-	}{
-		{&l.EventBytes, DefaultLimits.EventBytes},
-		{&l.EventNameChars, DefaultLimits.EventNameChars},
-		{&l.ChannelsPerEvent, DefaultLimits.ChannelsPerEvent},
-		{&l.EventsPerBatch, DefaultLimits.EventsPerBatch},
-		{&l.PresenceMembers, DefaultLimits.PresenceMembers},
-		{&l.UserInfoBytes, DefaultLimits.UserInfoBytes},
-		{&l.Watchlist, DefaultLimits.Watchlist},
-		{&l.ClientEventsPerSecond, DefaultLimits.ClientEventsPerSecond},
-		{&l.RequestBytes, DefaultLimits.RequestBytes},
-	} {
-		if *field.value == 0 {
-			*field.value = field.fallback
-		}
-	}
-	l.ClientEventsPerSecond = max(l.ClientEventsPerSecond, 0)
-	return l
-}
-
 // Webhook is a URL that is told what happens on an app's channels
 // (https://pusher.com/docs/channels/server_api/webhooks/).
 //
@@ -318,23 +254,4 @@ func validHeader(name, value string) bool {
 	}
 	control := func(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 	return name != "" && strings.IndexFunc(name, token) < 0 && strings.IndexFunc(value, control) < 0
-}
-
-func (l *Limits) check(path string) error {
-	for _, f := range []struct {
-		name  string
-		value int
-	}{
-		{"EventBytes", l.EventBytes}, {"EventNameChars", l.EventNameChars}, {"ChannelsPerEvent", l.ChannelsPerEvent},
-		{"EventsPerBatch", l.EventsPerBatch}, {"PresenceMembers", l.PresenceMembers}, {"UserInfoBytes", l.UserInfoBytes},
-		{"Watchlist", l.Watchlist}, {"RequestBytes", l.RequestBytes},
-	} {
-		if f.value < 0 {
-			return &broker.FieldError{Field: path + "Limits." + f.name, Value: strconv.Itoa(f.value), Problem: "is negative"}
-		}
-	}
-	if room := l.withDefaults().RequestBytes; l.EventBytes > room {
-		return &broker.FieldError{Field: path + "Limits.EventBytes", Problem: "is more than RequestBytes", Limit: room, Got: l.EventBytes}
-	}
-	return nil
 }

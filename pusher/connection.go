@@ -77,6 +77,8 @@ type connection struct {
 	conn    transport.Conn
 	session *broker.Session
 
+	intake intake
+
 	idle wheel.Timer
 	// pinged is when the client was last asked for a sign of life, in
 	// nanoseconds; 0 if it has given one since.
@@ -115,8 +117,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 		ConnectRequest: broker.ConnectRequest{App: app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure},
 		Conn: conn, Protocol: protocol7, Welcome: h.welcome, MaxConnections: app.MaxConnections, MaxMembers: limits.PresenceMembers,
-		MaxUserInfoBytes:      limits.UserInfoBytes,
-		ClientEventsPerSecond: limits.ClientEventsPerSecond, SubscriptionCounts: app.SubscriptionCounts,
+		MaxUserInfoBytes: limits.UserInfoBytes, Limits: limits.session(), SubscriptionCounts: app.SubscriptionCounts,
 	})
 	if err != nil {
 		return nil, failure(err)
@@ -185,7 +186,7 @@ func refusalText(err error) string {
 		return refused.Message
 	}
 	for _, known := range [...]error{broker.ErrInvalid, broker.ErrRefused, ratelimit.ErrLimited, broker.ErrQuota,
-		broker.ErrNotSubscribed, broker.ErrSignedIn, storage.ErrMemberLimit, storage.ErrGap} {
+		broker.ErrNotSubscribed, broker.ErrSignedIn, broker.ErrChannelLimit, storage.ErrMemberLimit, storage.ErrGap} {
 		if errors.Is(err, known) {
 			return err.Error()
 		}
@@ -243,22 +244,21 @@ func (c *connection) fail(code int, message string) {
 	reject(c.conn, &closeError{code, message})
 }
 
-// refuse sends an error; the connection goes on. A code of 0 is none.
-func (c *connection) refuse(code int, message string) {
-	c.session.Send(errorMessage(code, message))
-}
-
 // Receive implements transport.Receiver.
 func (c *connection) Receive(data []byte) {
 	limits := c.app.Limits.withDefaults()
 	f, err := parseFrame(data, limits)
+	if limited := c.overRate(len(data), &limits); limited != nil {
+		c.tooMany(&f, limited)
+		return
+	}
 	if err != nil {
 		c.refuse(0, err.Error())
 		return
 	}
 	switch {
 	case f.event == "pusher:ping":
-		c.session.Send(pongMessage)
+		c.answer(pongMessage)
 	case f.event == "pusher:pong":
 	case f.event == "pusher:subscribe":
 		c.subscribe(f, limits)
@@ -281,7 +281,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 		c.refuse(0, err.Error())
 		return
 	default: // a channel is pending on the page until it hears of it
-		c.session.Send(subscriptionError(sub.channel, "InvalidRequest", err.Error(), 400))
+		c.refuseSubscription(sub.channel, "InvalidRequest", err.Error(), 400)
 		return
 	}
 	req := broker.SubscribeRequest{Channel: sub.channel}
@@ -292,7 +292,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 		if kind.Base() == broker.Presence && sub.channelData != "" && req.Authorized {
 			m, err := parseChannelData(sub.channelData, limits)
 			if err != nil {
-				c.session.Send(subscriptionError(sub.channel, "AuthError", err.Error(), 400))
+				c.refuseSubscription(sub.channel, "AuthError", err.Error(), 400)
 				return
 			}
 			req.Member = &m
@@ -313,7 +313,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	case errors.Is(err, broker.ErrClosed):
 	default:
 		reason, status := subscribeStatus(err)
-		c.session.Send(subscriptionError(sub.channel, reason, refusalText(err), status))
+		c.refuseSubscription(sub.channel, reason, refusalText(err), status)
 	}
 }
 
@@ -321,7 +321,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 func subscribeStatus(err error) (kind string, status int) {
 	var refused *broker.RefusedError
 	switch {
-	case errors.Is(err, storage.ErrMemberLimit):
+	case errors.Is(err, storage.ErrMemberLimit), errors.Is(err, broker.ErrChannelLimit):
 		return "LimitReached", 403
 	case errors.Is(err, ratelimit.ErrLimited):
 		return "LimitReached", 429

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -28,18 +29,20 @@ import (
 // by Unwrap: behind middleware that hides this, http.TimeoutHandler for one,
 // clients get a 501, and an error is logged.
 type Handler struct {
-	broker   *broker.Broker
-	apps     Apps
-	log      *slog.Logger
-	sockets  *websocket.Server
-	xhr      *xhr.Server
-	callers  callers
-	feeds    *sse.Server
-	bodies   bodies
-	sizes    *sizes
-	wheel    *wheel.Wheel
-	webhooks *webhooks
-	options  options
+	broker  *broker.Broker
+	apps    Apps
+	log     *slog.Logger
+	sockets *websocket.Server
+	xhr     *xhr.Server
+	callers callers
+	feeds   *sse.Server
+	bodies  bodies
+	sizes   *sizes
+	// limited and unread are what Stats counts.
+	limited, unread atomic.Int64
+	wheel           *wheel.Wheel
+	webhooks        *webhooks
+	options         options
 }
 
 // DefaultActivityTimeout is how long a connection may be silent before either

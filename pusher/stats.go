@@ -16,6 +16,10 @@ type Stats struct {
 	// connect to.
 	SockJSTimeouts int64
 	Feeds          sse.Stats
+	// MessagesLimited are messages of clients over Limits.MessagesPerSecond.
+	// AnswersDropped are errors and pongs that were left out because the client
+	// did not read those before: see Limits.UnreadAnswerBytes.
+	MessagesLimited, AnswersDropped int64
 	// LateBodies are requests to the HTTP API whose body did not come within
 	// BodyTimeout.
 	LateBodies int64
@@ -29,6 +33,7 @@ type Stats struct {
 // those of a busy handler may not add up exactly. It is safe for concurrent use.
 func (h *Handler) Stats() Stats {
 	s := Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
+		MessagesLimited: h.limited.Load(), AnswersDropped: h.unread.Load(),
 		Feeds: h.feeds.Stats(), LateBodies: h.bodies.late.Load(), Webhooks: h.webhooks.stats()}
 	if l, ok := h.apps.(*lookups); ok {
 		s.LookupPanics, s.LookupTimeouts = l.stats()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"time"
 	"unicode/utf8"
 
@@ -166,6 +167,8 @@ func (c *conn) receive() error {
 		if len(c.in) == 0 && c.br.Buffered() == 0 {
 			return errIdle
 		}
+		// Who sends without pause gets its turns between those of others.
+		runtime.Gosched()
 	}
 }
 

@@ -3,6 +3,7 @@ package xhr
 import (
 	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -241,7 +242,10 @@ func (c *session) receive(messages []string, m mark) bool {
 		c.server.counters.repeated.Add(1)
 		return true
 	}
-	for _, m := range messages {
+	for i, m := range messages {
+		if i > 0 {
+			runtime.Gosched() // who sends much at once gets its turns between those of others
+		}
 		c.mu.Lock()
 		over := c.closing || c.ended
 		c.mu.Unlock()
