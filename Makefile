@@ -43,20 +43,20 @@ test-go: debian
 conformance: debian node
 	cd conformance && npm ci --no-audit --no-fund && npm test
 
-## e2e: the chat, and pusher-js without WebSocket, in a real browser
+## e2e: the chat, and pusher-js with and without WebSocket, in real browsers
 .PHONY: e2e
 e2e: debian examples/chat/web/dist
 	cd examples/chat/web && npm run e2e
 	cd conformance/browser && npm ci --no-audit --no-fund && npm test
 
-# What the tests need besides Go and Node: a C compiler for the race detector, a
-# browser (or CHROMIUM, which says where one is), a proxy and certificates.
+# What the tests need besides Go and Node: a C compiler for the race detector,
+# browsers (or CHROMIUM and FIREFOX, which say where they are), a proxy and certificates.
 .PHONY: debian
 debian:
 	@missing=(); \
 	need() { command -v "$$1" >/dev/null || missing+=("$${@:2}"); }; \
 	need git git; need gcc gcc libc6-dev; need nginx nginx-light; need openssl openssl; \
-	need "$${CHROMIUM:-chromium}" chromium; \
+	need "$${CHROMIUM:-chromium}" chromium; need "$${FIREFOX:-firefox-esr}" firefox-esr; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit; fi; \
 	if ! command -v apt-get >/dev/null; then echo "install what the tests need: $${missing[*]}"; exit 1; fi; \
 	$(SUDO) apt-get update; \

@@ -3,12 +3,11 @@
 
 import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { Server, credentials } from '../lib/server.mjs';
+import { Server } from '../lib/server.mjs';
+import { sign } from './backend.mjs';
 import { Cutter, Site, connect, launch, openPage, transport, until } from './lib.mjs';
 
-const sign = (text) => `${credentials.key}:${createHmac('sha256', credentials.secret).update(text).digest('hex')}`;
 const events = 25;
 
 let browser, site, server;

@@ -2,22 +2,9 @@
 
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { createHash, createHmac } from 'node:crypto';
-import { Server, credentials } from '../lib/server.mjs';
+import { Server } from '../lib/server.mjs';
+import { publish } from './backend.mjs';
 import { Proxy, Site, connect, launch, openPage, transport, until } from './lib.mjs';
-
-/** publish publishes over the HTTP API. */
-async function publish(server, name, data, extra = {}) {
-  const body = JSON.stringify({ name, channel: 'room', data, ...extra });
-  const query = [
-    `auth_key=${credentials.key}`, `auth_timestamp=${Math.floor(Date.now() / 1000)}`, 'auth_version=1.0',
-    `body_md5=${createHash('md5').update(body).digest('hex')}`,
-  ].join('&');
-  const path = `/apps/${credentials.appId}/events`;
-  const signature = createHmac('sha256', credentials.secret).update(`POST\n${path}\n${query}`).digest('hex');
-  const answer = await fetch(`http://127.0.0.1:${server.port}${path}?${query}&auth_signature=${signature}`, { method: 'POST', body });
-  assert.equal(answer.status, 200, await answer.text());
-}
 
 const at = (port, more = {}) => ({ wsHost: '127.0.0.1', wsPort: port, httpHost: '127.0.0.1', httpPort: port, ...more });
 

@@ -3,11 +3,9 @@
 
 import { after, before, describe, test } from 'node:test';
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
-import { Server, credentials } from '../lib/server.mjs';
+import { Server } from '../lib/server.mjs';
+import { sign } from './backend.mjs';
 import { Proxy, Site, connect, launch, openPage, transport, until } from './lib.mjs';
-
-const sign = (text) => `${credentials.key}:${createHmac('sha256', credentials.secret).update(text).digest('hex')}`;
 
 let browser, site;
 before(async () => {

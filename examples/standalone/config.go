@@ -37,7 +37,9 @@ type config struct {
 	limits          *ratelimit.Rules
 	// readLimit bounds what a client sends at once, in bytes.
 	readLimit int
-	debug     bool
+	// compressFrom is from how many bytes on messages are compressed; 0 is never.
+	compressFrom int
+	debug        bool
 }
 
 // errUsage says that flags or environment are wrong.
@@ -112,6 +114,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	publishes := flags.Float64("publishes-per-second", 0, "events a second over the HTTP API; 0 sets no bound")
 	subscribes := flags.Float64("subscribes-per-second", 0, "subscriptions a second and connection; 0 sets no bound")
 	proxies := flags.String("trusted-proxies", "", "comma-separated `list` of the addresses or CIDR blocks of proxies whose X-Forwarded headers are believed; unix is those that connect over a Unix socket")
+	flags.IntVar(&c.compressFrom, "compress", 0, "compress WebSocket messages of at least so many `bytes` for clients that can; 0 compresses none")
 	flags.BoolVar(&c.debug, "debug", false, "log refused connections and requests too, and webhooks that will be sent again")
 	if err := flags.Parse(args); err != nil {
 		// Every parse error ends in the help; only who asks for it wants it.
@@ -149,6 +152,8 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		return config{}, fmt.Errorf("-rewind %d is more than %d: all of them wait for the connection at once", *rewind, maxRewind)
 	case *grace < 0:
 		return config{}, fmt.Errorf("-leave-grace %v is negative", *grace)
+	case c.compressFrom < 0:
+		return config{}, fmt.Errorf("-compress %d is negative", c.compressFrom)
 	case c.activityTimeout < time.Second:
 		return config{}, fmt.Errorf("-activity-timeout %v is less than 1s", c.activityTimeout)
 	// The library takes 0 for its default, which is not what a flag of 0 says.

@@ -119,6 +119,7 @@ func TestConfigErrors(t *testing.T) {
 		"-presence-members -1":                    "-presence-members -1",
 		"-client-events-per-second 0":             "-client-events-per-second 0",
 		"-authorization-timeout -1s":              "-authorization-timeout: .*negative",
+		"-compress -1":                            "-compress -1 is negative",
 		"-connections-per-ip NaN":                 "-connections-per-ip NaN",
 		"-publishes-per-second -1":                "-publishes-per-second -1",
 		"-subscribes-per-second 1e10":             `-subscribes-per-second 1e\+10`,

@@ -72,9 +72,13 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
+	ws := []websocket.Option{websocket.WithReadLimit(c.readLimit)}
+	if c.compressFrom > 0 {
+		ws = append(ws, websocket.WithCompression(c.compressFrom))
+	}
 	options := []pusher.Option{
 		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...),
-		pusher.WithWebSocket(websocket.WithReadLimit(c.readLimit)), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))),
+		pusher.WithWebSocket(ws...), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))),
 	}
 	if c.trustUnix {
 		options = append(options, pusher.WithTrustedUnixSocket())
