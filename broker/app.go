@@ -89,18 +89,25 @@ func (a *App) Channels(ctx context.Context, prefix string) ([]ChannelInfo, error
 
 // Members returns the members of a presence channel in the order they joined.
 func (a *App) Members(ctx context.Context, channel string) ([]Member, error) {
-	if err := CheckChannelName(channel); err != nil {
+	ch, err := a.presenceChannel(channel)
+	if err != nil {
 		return nil, err
 	}
-	if KindOf(channel).Base() != Presence {
-		return nil, &FieldError{Field: "channel", Value: channel, Problem: "is not a presence channel"}
-	}
-	ch := storage.ChannelID{App: a.id, Name: channel}
 	members, err := a.broker.tracker.Members(ctx, ch)
 	if err != nil {
 		return nil, a.broker.storeFailed("presence members", ch, err)
 	}
 	return members, nil
+}
+
+func (a *App) presenceChannel(name string) (ChannelID, error) {
+	if err := CheckChannelName(name); err != nil {
+		return ChannelID{}, err
+	}
+	if KindOf(name).Base() != Presence {
+		return ChannelID{}, &FieldError{Field: "channel", Value: name, Problem: "is not a presence channel"}
+	}
+	return ChannelID{App: a.id, Name: name}, nil
 }
 
 // Cached returns the event that a new subscriber of a cache channel would get,
@@ -236,6 +243,20 @@ func (a *App) LastSeen(ctx context.Context, userID string) (time.Time, error) {
 	seen, err := a.broker.tracker.LastSeen(ctx, onlineIn(a.id), userID)
 	if err != nil {
 		return time.Time{}, a.broker.storeFailed("last seen", onlineIn(a.id), err)
+	}
+	return seen, nil
+}
+
+// LastSeenOn returns when the user's last connection left a presence channel: the
+// zero time for a user who is on it now, or of whom the store does not know.
+func (a *App) LastSeenOn(ctx context.Context, channel, userID string) (time.Time, error) {
+	ch, err := a.presenceChannel(channel)
+	if err != nil {
+		return time.Time{}, err
+	}
+	seen, err := a.broker.tracker.LastSeen(ctx, ch, userID)
+	if err != nil {
+		return time.Time{}, a.broker.storeFailed("last seen", ch, err)
 	}
 	return seen, nil
 }

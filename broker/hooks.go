@@ -2,6 +2,8 @@ package broker
 
 import (
 	"context"
+	"net/textproto"
+	"strings"
 	"time"
 
 	"github.com/carillon-rt/carillon/presence"
@@ -75,6 +77,29 @@ type ConnectRequest struct {
 	Transport string
 	// Secure says that the connection is encrypted.
 	Secure bool
+	// Header holds the headers of the client's HTTP request, cookies among them: see
+	// Cookie. It is nil where there is no request, and must not be changed.
+	//
+	// A browser sends cookies with whatever page connects. Where they decide, let
+	// pages of your own origin connect only, which is the default.
+	Header textproto.MIMEHeader
+}
+
+// Cookie returns the value of the first cookie with this name that the client has
+// sent.
+func (r *ConnectRequest) Cookie(name string) (value string, ok bool) {
+	for _, line := range r.Header["Cookie"] {
+		for pair := range strings.SplitSeq(line, ";") {
+			n, value, ok := strings.Cut(strings.TrimSpace(pair), "=")
+			if ok && n == name {
+				if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+					value = value[1 : len(value)-1]
+				}
+				return value, true
+			}
+		}
+	}
+	return "", false
 }
 
 // SubscribeRequest is a session that wants to subscribe to a channel. Hooks cannot
@@ -126,6 +151,8 @@ type PublishRequest struct {
 	JSON bool
 	// ExcludeSocketID is a connection that shall not get the event.
 	ExcludeSocketID string
+	// UserID is the user in whose name the event is published; empty for none.
+	UserID string
 	// IdempotencyKey makes a retry within 5 minutes a no-op: see the option.
 	IdempotencyKey string
 	// Sealed says that Data is already encrypted for an encrypted channel.

@@ -9,7 +9,7 @@ import (
 )
 
 // requestHash says what the idempotency key of a request stands for: the event
-// that the publisher asked for, its name and data. Whom it is kept from is no part
+// that the publisher asked for, its name, data and user. Whom it is kept from is no part
 // of that, since a client that tries again may have another socket ID by then.
 //
 // It is of the request before hooks see it, who may stamp it, and before it is
@@ -22,13 +22,17 @@ func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
 		}
 	}
 	h := sha256.New()
-	frame := binary.LittleEndian.AppendUint64(nil, uint64(len(req.Event)))
+	var frame []byte
+	for _, text := range [...]string{req.Event, req.UserID} {
+		frame = binary.LittleEndian.AppendUint64(frame, uint64(len(text)))
+		frame = append(frame, text...)
+	}
 	if req.JSON {
 		frame = append(frame, 1)
 	} else {
 		frame = append(frame, 0)
 	}
-	h.Write(append(frame, req.Event...))
+	h.Write(frame)
 	h.Write(data)
 	h.Sum(hash[:0])
 	return hash

@@ -271,6 +271,35 @@ func TestOnlineUsersAndWatchlists(t *testing.T) {
 	})
 }
 
+func TestLastSeenOnAChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t)
+		bob, tab := kit.Connect(t), kit.Connect(t)
+		for _, channel := range []string{"presence-a", "presence-b"} {
+			bob.SubscribeAs(channel, "bob", "")
+			tab.SubscribeAs(channel, "bob", "")
+		}
+		seen := func(channel string) time.Time {
+			at, err := kit.App.LastSeenOn(t.Context(), channel, "bob")
+			require.NoError(t, err)
+			return at
+		}
+		bob.Unsubscribe("presence-a")
+		time.Sleep(time.Minute)
+		assert.Zero(t, seen("presence-a"), "the other tab is there")
+		tab.Unsubscribe("presence-a")
+		left := time.Now()
+		time.Sleep(time.Minute)
+		assert.Equal(t, left, seen("presence-a"))
+		assert.Zero(t, seen("presence-b"))
+		assert.Zero(t, seen("presence-c"))
+		for _, channel := range []string{"room", "presence b"} {
+			_, err := kit.App.LastSeenOn(t.Context(), channel, "bob")
+			require.ErrorIs(t, err, broker.ErrInvalid)
+		}
+	})
+}
+
 func TestServerToUserChannelIsForThatUserOnly(t *testing.T) {
 	kit := brokertest.New(t)
 	ann, eve := kit.Connect(t), kit.Connect(t)

@@ -30,11 +30,18 @@ func Exclude(socketID string) PublishOption {
 	return func(r *PublishRequest) { r.ExcludeSocketID = socketID }
 }
 
+// AsUser publishes in the name of a user: subscribers are told the user's ID, as
+// they are with events of clients on presence channels. Nobody checks that the user
+// is there, or may.
+func AsUser(userID string) PublishOption {
+	return func(r *PublishRequest) { r.UserID = userID }
+}
+
 // IdempotencyKey makes a retry of the publish to the same channel within 5
 // minutes a no-op that returns the first position. A retry after an error hands
 // the event out if the store had taken it but nobody was told. One that comes
 // while the first try is under way waits for its outcome. A key that was used on
-// the channel for an event with another name or data is refused with a
+// the channel for an event with another name, data or user is refused with a
 // *storage.KeyReusedError; what Exclude says, and what hooks change, makes no
 // other event.
 func IdempotencyKey(key string) PublishOption {
@@ -156,6 +163,7 @@ type prepared struct {
 	name    string
 	data    []byte
 	json    bool
+	userID  string
 	plain   bool // data has to be sealed
 	exclude string
 	keep    Retention
@@ -204,18 +212,23 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 	if err := b.checkEvent(req.Event, req.Data, req.JSON); err != nil {
 		return b.refusal(err)
 	}
+	if req.UserID != "" {
+		if err := CheckUserID(req.UserID); err != nil {
+			return b.refusal(err)
+		}
+	}
 	ch := storage.ChannelID{App: a.id, Name: req.Channel}
 	kind, rule := KindOf(req.Channel), b.rule(ch)
 	if rule.Publishers == OnlyClients {
 		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
 	}
 	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
-		plain:   kind.Base() == Encrypted && !req.Sealed,
+		userID: req.UserID, plain: kind.Base() == Encrypted && !req.Sealed,
 		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey, request: hash}
 	if p.plain {
 		return nil // it is looked at when it is sealed
 	}
-	return b.fits(req.Channel, req.Event, "", req.Data, req.JSON)
+	return b.fits(req.Channel, req.Event, req.UserID, req.Data, req.JSON)
 }
 
 // limit is what rate limits are asked about.
@@ -270,7 +283,7 @@ func (p *prepared) seal() error {
 		return fmt.Errorf("seal event for channel %q: %w", p.channel.Name, err)
 	}
 	p.data = sealed
-	return p.broker.fits(p.channel.Name, p.name, "", p.data, p.json)
+	return p.broker.fits(p.channel.Name, p.name, p.userID, p.data, p.json)
 }
 
 func (p *prepared) commit(ctx context.Context) (Published, error) {
@@ -285,7 +298,7 @@ func (p *prepared) commit(ctx context.Context) (Published, error) {
 	if p.exclude != "" {
 		exclude = b.Session(p.exclude)
 	}
-	ev := &Event{ID: b.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json, Time: time.Now()}
+	ev := &Event{ID: b.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json, UserID: p.userID, Time: time.Now()}
 	if kept {
 		return b.commit(ctx, p.channel, ev, exclude, storage.AppendOptions{Retention: p.keep, IdempotencyKey: p.key, RequestHash: p.request})
 	}

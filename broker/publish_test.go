@@ -126,6 +126,35 @@ func TestPublishManyTellsAChannelOnce(t *testing.T) {
 	ann.ExpectNothing()
 }
 
+func TestAServerPublishesAsAUser(t *testing.T) {
+	kit := brokertest.New(t, keeping(10))
+	ann := kit.Connect(t)
+	for _, channel := range []string{"room", "private-room", "presence-room", "private-encrypted-room"} {
+		if broker.KindOf(channel).Base() == broker.Presence {
+			ann.SubscribeAs(channel, "ann", "")
+		} else {
+			ann.Subscribe(channel)
+		}
+		publish := func(key string, opts ...broker.PublishOption) error {
+			_, err := kit.App.Publish(t.Context(), channel, "message", []byte("x"), append(opts, broker.IdempotencyKey(key))...)
+			return err
+		}
+		require.NoError(t, publish("1", broker.AsUser("bob")))
+		assert.Equal(t, "bob", ann.Expect("message", channel).UserID)
+		require.NoError(t, publish("2"))
+		assert.NotContains(t, ann.Expect("message", channel).Raw, "user_id")
+		for ev, err := range kit.App.History(t.Context(), channel, broker.Limit(1)) {
+			require.NoError(t, err)
+			assert.Equal(t, "bob", ev.UserID)
+			assert.Empty(t, ev.SocketID)
+		}
+		require.ErrorIs(t, publish("1", broker.AsUser("eve")), storage.ErrKeyReused)
+		var field *broker.FieldError
+		require.ErrorAs(t, publish("3", broker.AsUser(strings.Repeat("x", 129))), &field)
+		assert.Equal(t, "user_id", field.Field)
+	}
+}
+
 func TestIdempotencyKeyMakesARetryANoOp(t *testing.T) {
 	for _, keep := range []int{0, 10} {
 		t.Run(fmt.Sprintf("history of %d", keep), func(t *testing.T) {

@@ -40,11 +40,13 @@ type Kit struct {
 	Broker *broker.Broker
 	App    *broker.App
 	// Handler is what clients connect to. As a broker has one handler, tests that
-	// want other options than New has make broker, kit and handler themselves, and
-	// give the kit to the handler for its apps.
+	// want other options than New has make broker and handler themselves, and a kit
+	// with Attach.
 	Handler *pusher.Handler
 	// Config is the app. Tests may change it before the first Connect.
 	Config *pusher.App
+
+	attached bool // to a handler that may ping
 }
 
 // ShutdownTimeout is how long a kit's broker may take to end with its test.
@@ -77,6 +79,15 @@ func New(t testing.TB, opts ...broker.Option) *Kit {
 		}
 	})
 	return kit
+}
+
+// Attach returns a kit around a program's own broker and handler, which the program
+// shuts down, for tests that want the program as it is: its rules, hooks and options.
+// app is the one that clients connect to, with the credentials that the handler knows.
+// Clients are never silent for the handler, so that its time-outs neither ping nor close
+// them.
+func Attach(b *broker.Broker, h *pusher.Handler, app *pusher.App) *Kit {
+	return &Kit{Broker: b, App: b.App(app.ID), Handler: h, Config: app, attached: true}
 }
 
 // AppByKey implements pusher.Apps.

@@ -70,6 +70,47 @@ func TestSilentClientsStay(t *testing.T) {
 	})
 }
 
+// TestAttach is around a program that has made its broker and handler itself.
+func TestAttach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := broker.New(broker.WithDrainWindow(0), broker.WithHooks(broker.Hooks{
+			Connect: func(_ context.Context, r *broker.ConnectRequest) error {
+				if user, _ := r.Cookie("user"); user == "eve" || r.Header.Get("X-Tenant") == "" {
+					return broker.Refuse(403, "not eve")
+				}
+				return nil
+			},
+		}))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, b.Shutdown(context.Background())) }()
+		apps, err := pusher.NewApps(pusher.App{ID: "7", Key: "key-7", Secret: "secret-7"}, pusher.App{ID: "8", Key: "key-8", Secret: "secret-8"})
+		require.NoError(t, err)
+		h, err := pusher.NewHandler(b, apps, pusher.WithActivityTimeout(time.Minute))
+		require.NoError(t, err)
+		app, err := apps.AppByID(t.Context(), "8")
+		require.NoError(t, err)
+
+		kit := brokertest.Attach(b, h, app)
+		tenant := brokertest.WithHeader("X-Tenant", "blue")
+		ann, bob := kit.Connect(t, tenant), kit.Connect(t, tenant, brokertest.WithHeader("Cookie", "user=bob"))
+		ann.SubscribeAs("presence-room", "ann", "")
+		bob.SignIn("bob")
+		bob.Subscribe("presence-room")
+		ann.Expect("pusher_internal:member_added", "presence-room")
+		assert.Equal(t, 4009, kit.Dial(t, tenant, brokertest.WithHeader("Cookie", "user=eve")).CloseCode())
+		assert.Equal(t, 4009, kit.Dial(t).CloseCode())
+		time.Sleep(time.Hour) // nobody answers pings
+		synctest.Wait()
+		_, err = kit.App.Publish(t.Context(), "presence-room", "message", []byte("x"))
+		require.NoError(t, err)
+		ann.Expect("message", "presence-room")
+		bob.Expect("message", "presence-room")
+		other, err := b.App("7").Channels(t.Context(), "")
+		require.NoError(t, err)
+		assert.Empty(t, other)
+	})
+}
+
 func TestTheAppCanBeChanged(t *testing.T) {
 	kit := brokertest.New(t)
 	kit.Config.Disabled = true

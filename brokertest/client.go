@@ -3,6 +3,7 @@ package brokertest
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,16 @@ type DialOption func(*pusher.Dial)
 // WithIP gives the client an address, which is 127.0.0.1 otherwise.
 func WithIP(ip string) DialOption { return func(d *pusher.Dial) { d.IP = ip } }
 
+// WithHeader adds a header to those that a Connect hook sees, such as Cookie.
+func WithHeader(name, value string) DialOption {
+	return func(d *pusher.Dial) {
+		if d.Header == nil {
+			d.Header = http.Header{}
+		}
+		d.Header.Add(name, value)
+	}
+}
+
 // WithDial changes anything of how the client connects.
 func WithDial(change func(*pusher.Dial)) DialOption { return change }
 
@@ -66,7 +77,11 @@ func (k *Kit) Dial(t testing.TB, opts ...DialOption) *Client {
 	for _, opt := range opts {
 		opt(&d)
 	}
-	return &Client{t: t, kit: k, conn: memory.Connect(k.Handler.Open(t.Context(), d))}
+	var conn []memory.Option
+	if k.attached {
+		conn = append(conn, memory.WithSignsOfLife())
+	}
+	return &Client{t: t, kit: k, conn: memory.Connect(k.Handler.Open(t.Context(), d), conn...)}
 }
 
 // SocketID is the client's socket ID; empty for one that Dial returned.

@@ -25,6 +25,22 @@ func Example() {
 	}
 }
 
+// A program that makes its broker and handler itself is tested as it is.
+func ExampleAttach() {
+	type program struct {
+		broker  *broker.Broker
+		handler *pusher.Handler
+		app     *pusher.App
+	}
+	start := func() *program { return nil } // the program's own
+	_ = func(t *testing.T) {
+		p := start()
+		kit := brokertest.Attach(p.broker, p.handler, p.app)
+		ann := kit.Connect(t, brokertest.WithHeader("Cookie", "session=ann"))
+		ann.Subscribe("private-room")
+	}
+}
+
 // Time that passes takes none: a minute's grace is over at once.
 func ExampleNew_synctest() {
 	_ = func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,6 +33,9 @@ type Dial struct {
 	IP string
 	// Secure says that the client's connection is encrypted.
 	Secure bool
+	// Header holds the headers of the client's request, for the Connect hook; nil
+	// where there is none.
+	Header http.Header
 
 	frame string // origin of the SockJS frame through which the page connects
 }
@@ -115,7 +119,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	limits := app.Limits.withDefaults()
 	session, err := h.broker.Connect(ctx, broker.ConnectOptions{
 		ConnectRequest: broker.ConnectRequest{App: app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
-			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure},
+			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure, Header: textproto.MIMEHeader(d.Header)},
 		Conn: conn, Protocol: protocol7, Welcome: h.welcome, MaxConnections: app.MaxConnections, MaxMembers: limits.PresenceMembers,
 		MaxUserInfoBytes: limits.UserInfoBytes, Limits: limits.session(), SubscriptionCounts: app.SubscriptionCounts,
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -244,7 +245,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	d := h.dial(r.Request, r.app.Key)
 	session, err := h.broker.Connect(r.Context(), broker.ConnectOptions{
 		ConnectRequest: broker.ConnectRequest{App: r.app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
-			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure},
+			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure, Header: textproto.MIMEHeader(d.Header)},
 		Conn: conn, Protocol: feedProtocol, MaxConnections: r.app.MaxConnections,
 	})
 	if errors.Is(err, broker.ErrQuota) {

@@ -34,7 +34,7 @@ func (h *Handler) dial(r *http.Request, key string) Dial {
 // caller is what r says of its client, but for what it connects to.
 func (h *Handler) caller(r *http.Request) Dial {
 	c := h.options.client(r)
-	return Dial{Origin: r.Header.Get("Origin"), Host: c.host, IP: c.ip, Secure: c.secure}
+	return Dial{Origin: r.Header.Get("Origin"), Host: c.host, IP: c.ip, Secure: c.secure, Header: r.Header}
 }
 
 // call sets what d connects to, and how.

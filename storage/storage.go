@@ -37,8 +37,8 @@ type Event struct {
 	// JSON says that Data is a JSON value which travels as it is and not as a
 	// string; client events may carry such data.
 	JSON bool
-	// UserID is the user whose connection sent the event; empty for events
-	// that a server published.
+	// UserID is the user whose connection sent the event, or in whose name a server
+	// published it; empty for other events of servers.
 	UserID string
 	// SocketID is the connection that sent the event; empty for events that a
 	// server published.

@@ -16,6 +16,18 @@ import (
 	"github.com/carillon-rt/carillon/transport/transporttest"
 )
 
+func TestSignsOfLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var silent, alive transport.Conn
+		memory.Connect(func(c transport.Conn) transport.Receiver { silent = c; return nil })
+		memory.Connect(func(c transport.Conn) transport.Receiver { alive = c; return nil }, memory.WithSignsOfLife())
+		start := time.Now()
+		time.Sleep(time.Hour)
+		assert.Equal(t, start, silent.LastReceived())
+		assert.Equal(t, time.Now(), alive.LastReceived())
+	})
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestTransport(t *testing.T) {
