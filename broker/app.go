@@ -59,11 +59,11 @@ func (a *App) countUsers(ctx context.Context, ch storage.ChannelID, info *Channe
 	if KindOf(ch.Name).Base() != Presence {
 		return nil
 	}
-	n, err := a.broker.tracker.Count(ctx, ch)
+	n, err := a.broker.tracker.Counts(ctx, []storage.ChannelID{ch})
 	if err != nil {
 		return a.broker.storeFailed("presence count", ch, err)
 	}
-	info.UserCount = n
+	info.UserCount = n[0]
 	return nil
 }
 

@@ -55,12 +55,12 @@ func (f *faulty) Append(ctx context.Context, ch storage.ChannelID, ev *storage.E
 	return out, err
 }
 
-func (f *faulty) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
-	first, err := f.Store.Join(ctx, ch, conn, m, max)
+func (f *faulty) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
+	joined, err := f.Store.Join(ctx, ch, conn, m, opts)
 	if f.joined != nil {
 		f.joined(ch, m.UserID)
 	}
-	return first, err
+	return joined, err
 }
 
 func (f *faulty) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
@@ -84,18 +84,18 @@ func (f *faulty) Delete(ctx context.Context, ch storage.ChannelID) error {
 	return f.Store.Delete(ctx, ch)
 }
 
-func (f *faulty) IsMember(ctx context.Context, ch storage.ChannelID, userID string) (bool, error) {
+func (f *faulty) AreMembers(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]bool, error) {
 	if f.err != nil {
-		return false, f.err
+		return nil, f.err
 	}
-	return f.Store.IsMember(ctx, ch, userID)
+	return f.Store.AreMembers(ctx, ch, userIDs)
 }
 
-func (f *faulty) LastSeen(ctx context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
+func (f *faulty) LastSeen(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]time.Time, error) {
 	if f.err != nil {
-		return time.Time{}, f.err
+		return nil, f.err
 	}
-	return f.Store.LastSeen(ctx, ch, userID)
+	return f.Store.LastSeen(ctx, ch, userIDs)
 }
 
 func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {

@@ -58,14 +58,15 @@ const (
 	opLatest operation = "history position"
 	opDelete operation = "history delete"
 
-	opJoin     operation = "presence join"
-	opLeave    operation = "presence leave"
-	opMembers  operation = "presence members"
-	opCount    operation = "presence count"
-	opIsMember operation = "presence look-up"
-	opRenew    operation = "presence renewal"
-	opExpire   operation = "presence expiry"
-	opLastSeen operation = "last seen"
+	opJoin       operation = "presence join"
+	opLeave      operation = "presence leave"
+	opMembers    operation = "presence members"
+	opChanges    operation = "presence changes"
+	opCounts     operation = "presence count"
+	opAreMembers operation = "presence look-up"
+	opRenew      operation = "presence renewal"
+	opExpire     operation = "presence expiry"
+	opLastSeen   operation = "last seen"
 )
 
 // callStore makes one call of a store that may block.

@@ -20,14 +20,15 @@ func TestAStoreInMemoryIsCalledForFree(t *testing.T) {
 	ev := &Event{Name: "message", Data: []byte("x")}
 	channels := []ChannelID{ch}
 	opts := storage.AppendOptions{Retention: Retention{Events: 1}}
+	users := []string{"ann"}
 	conn, ann := storage.Connection{Node: "node", ID: "1.1"}, Member{UserID: "ann"}
 	allocs := func(h storage.History, p storage.Presence) float64 {
 		return alloctest.PerRun(100, func() {
 			_, _ = h.Append(t.Context(), ch, ev, opts)
 			_, _ = h.Read(t.Context(), ch, storage.ReadOptions{})
 			_, _ = h.Latest(t.Context(), channels)
-			_, _ = p.Join(t.Context(), ch, conn, ann, 0)
-			_, _ = p.IsMember(t.Context(), ch, "ann")
+			_, _ = p.Join(t.Context(), ch, conn, ann, storage.JoinOptions{})
+			_, _ = p.AreMembers(t.Context(), ch, users)
 			_, _ = p.Leave(t.Context(), ch, conn)
 		})
 	}

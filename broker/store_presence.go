@@ -39,14 +39,14 @@ func change[T any](ctx context.Context, p *presenceCalls, op operation, key memb
 }
 
 // Join implements storage.Presence.
-func (p *presenceCalls) Join(ctx context.Context, ch ChannelID, conn storage.Connection, m Member, max int) (first bool, err error) {
+func (p *presenceCalls) Join(ctx context.Context, ch ChannelID, conn storage.Connection, m Member, opts storage.JoinOptions) (joined storage.Joined, err error) {
 	if p.calls != nil {
-		return change(ctx, p, opJoin, memberKey{ch, conn}, func(ctx context.Context) (bool, error) {
-			return p.store.Join(ctx, ch, conn, m, max)
+		return change(ctx, p, opJoin, memberKey{ch, conn}, func(ctx context.Context) (storage.Joined, error) {
+			return p.store.Join(ctx, ch, conn, m, opts)
 		})
 	}
 	defer p.recovered(opJoin, &err)
-	return p.store.Join(ctx, ch, conn, m, max)
+	return p.store.Join(ctx, ch, conn, m, opts)
 }
 
 // Leave implements storage.Presence.
@@ -61,9 +61,9 @@ func (p *presenceCalls) Leave(ctx context.Context, ch ChannelID, conn storage.Co
 }
 
 // Members implements storage.Presence.
-func (p *presenceCalls) Members(ctx context.Context, ch ChannelID) (members []Member, err error) {
+func (p *presenceCalls) Members(ctx context.Context, ch ChannelID) (roster storage.Roster, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opMembers, func(ctx context.Context) ([]Member, error) {
+		return callStore(ctx, &p.storeCalls, opMembers, func(ctx context.Context) (storage.Roster, error) {
 			return p.store.Members(ctx, ch)
 		})
 	}
@@ -71,35 +71,45 @@ func (p *presenceCalls) Members(ctx context.Context, ch ChannelID) (members []Me
 	return p.store.Members(ctx, ch)
 }
 
-// Count implements storage.Presence.
-func (p *presenceCalls) Count(ctx context.Context, ch ChannelID) (n int, err error) {
+// Changes implements storage.Presence.
+func (p *presenceCalls) Changes(ctx context.Context, ch ChannelID, since Position) (changes []storage.PresenceChange, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opCount, func(ctx context.Context) (int, error) {
-			return p.store.Count(ctx, ch)
+		return callStore(ctx, &p.storeCalls, opChanges, func(ctx context.Context) ([]storage.PresenceChange, error) {
+			return p.store.Changes(ctx, ch, since)
 		})
 	}
-	defer p.recovered(opCount, &err)
-	return p.store.Count(ctx, ch)
+	defer p.recovered(opChanges, &err)
+	return p.store.Changes(ctx, ch, since)
 }
 
-// IsMember implements storage.Presence.
-func (p *presenceCalls) IsMember(ctx context.Context, ch ChannelID, userID string) (is bool, err error) {
+// Counts implements storage.Presence.
+func (p *presenceCalls) Counts(ctx context.Context, channels []ChannelID) (counts []storage.Count, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opIsMember, func(ctx context.Context) (bool, error) {
-			return p.store.IsMember(ctx, ch, userID)
+		return callStore(ctx, &p.storeCalls, opCounts, func(ctx context.Context) ([]storage.Count, error) {
+			return p.store.Counts(ctx, channels)
 		})
 	}
-	defer p.recovered(opIsMember, &err)
-	return p.store.IsMember(ctx, ch, userID)
+	defer p.recovered(opCounts, &err)
+	return p.store.Counts(ctx, channels)
+}
+
+// AreMembers implements storage.Presence.
+func (p *presenceCalls) AreMembers(ctx context.Context, ch ChannelID, userIDs []string) (are []bool, err error) {
+	if p.calls != nil {
+		return callStore(ctx, &p.storeCalls, opAreMembers, func(ctx context.Context) ([]bool, error) {
+			return p.store.AreMembers(ctx, ch, userIDs)
+		})
+	}
+	defer p.recovered(opAreMembers, &err)
+	return p.store.AreMembers(ctx, ch, userIDs)
 }
 
 // Renew implements storage.Presence.
-func (p *presenceCalls) Renew(ctx context.Context, node string, lease time.Duration) (err error) {
+func (p *presenceCalls) Renew(ctx context.Context, node string, lease time.Duration) (held bool, err error) {
 	if p.calls != nil {
-		_, err := callStore(ctx, &p.storeCalls, opRenew, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, p.store.Renew(ctx, node, lease)
+		return callStore(ctx, &p.storeCalls, opRenew, func(ctx context.Context) (bool, error) {
+			return p.store.Renew(ctx, node, lease)
 		})
-		return err
 	}
 	defer p.recovered(opRenew, &err)
 	return p.store.Renew(ctx, node, lease)
@@ -115,12 +125,12 @@ func (p *presenceCalls) Expire(ctx context.Context) (gone []storage.Departure, e
 }
 
 // LastSeen implements storage.Presence.
-func (p *presenceCalls) LastSeen(ctx context.Context, ch ChannelID, userID string) (seen time.Time, err error) {
+func (p *presenceCalls) LastSeen(ctx context.Context, ch ChannelID, userIDs []string) (seen []time.Time, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opLastSeen, func(ctx context.Context) (time.Time, error) {
-			return p.store.LastSeen(ctx, ch, userID)
+		return callStore(ctx, &p.storeCalls, opLastSeen, func(ctx context.Context) ([]time.Time, error) {
+			return p.store.LastSeen(ctx, ch, userIDs)
 		})
 	}
 	defer p.recovered(opLastSeen, &err)
-	return p.store.LastSeen(ctx, ch, userID)
+	return p.store.LastSeen(ctx, ch, userIDs)
 }

@@ -77,9 +77,9 @@ func (w *wild) Delete(_ context.Context, ch storage.ChannelID) error {
 	return w.Store.Delete(context.Background(), ch)
 }
 
-func (w *wild) Join(_ context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+func (w *wild) Join(_ context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
 	defer w.begin("join")()
-	return w.Store.Join(context.Background(), ch, conn, m, max)
+	return w.Store.Join(context.Background(), ch, conn, m, opts)
 }
 
 func (w *wild) Leave(_ context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
@@ -87,24 +87,24 @@ func (w *wild) Leave(_ context.Context, ch storage.ChannelID, conn storage.Conne
 	return w.Store.Leave(context.Background(), ch, conn)
 }
 
-func (w *wild) Members(_ context.Context, ch storage.ChannelID) ([]storage.Member, error) {
+func (w *wild) Members(_ context.Context, ch storage.ChannelID) (storage.Roster, error) {
 	defer w.begin("members")()
 	return w.Store.Members(context.Background(), ch)
 }
 
-func (w *wild) Count(_ context.Context, ch storage.ChannelID) (int, error) {
+func (w *wild) Counts(_ context.Context, channels []storage.ChannelID) ([]storage.Count, error) {
 	defer w.begin("count")()
-	return w.Store.Count(context.Background(), ch)
+	return w.Store.Counts(context.Background(), channels)
 }
 
-func (w *wild) IsMember(_ context.Context, ch storage.ChannelID, userID string) (bool, error) {
-	defer w.begin("is member")()
-	return w.Store.IsMember(context.Background(), ch, userID)
+func (w *wild) AreMembers(_ context.Context, ch storage.ChannelID, userIDs []string) ([]bool, error) {
+	defer w.begin("are members")()
+	return w.Store.AreMembers(context.Background(), ch, userIDs)
 }
 
-func (w *wild) LastSeen(_ context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
+func (w *wild) LastSeen(_ context.Context, ch storage.ChannelID, userIDs []string) ([]time.Time, error) {
 	defer w.begin("last seen")()
-	return w.Store.LastSeen(context.Background(), ch, userID)
+	return w.Store.LastSeen(context.Background(), ch, userIDs)
 }
 
 // wildKit starts a broker on a wild store that keeps events.
@@ -132,13 +132,13 @@ func asked(kit *brokertest.Kit, s *broker.Session) map[string]func(context.Conte
 			}
 			return nil
 		},
-		"latest":    func(ctx context.Context) error { _, err := kit.App.Latest(ctx, "room"); return err },
-		"delete":    func(ctx context.Context) error { return kit.App.DeleteHistory(ctx, "room") },
-		"join":      join("presence-a"),
-		"members":   join("presence-b"),
-		"count":     func(ctx context.Context) error { _, err := kit.App.Channel(ctx, "presence-c"); return err },
-		"is member": func(ctx context.Context) error { _, err := kit.App.IsOnline(ctx, "ann"); return err },
-		"last seen": func(ctx context.Context) error { _, err := kit.App.LastSeen(ctx, "ann"); return err },
+		"latest":      func(ctx context.Context) error { _, err := kit.App.Latest(ctx, "room"); return err },
+		"delete":      func(ctx context.Context) error { return kit.App.DeleteHistory(ctx, "room") },
+		"join":        join("presence-a"),
+		"members":     func(ctx context.Context) error { _, err := kit.App.Members(ctx, "presence-b"); return err },
+		"count":       func(ctx context.Context) error { _, err := kit.App.Channel(ctx, "presence-c"); return err },
+		"are members": func(ctx context.Context) error { _, err := kit.App.IsOnline(ctx, "ann"); return err },
+		"last seen":   func(ctx context.Context) error { _, err := kit.App.LastSeen(ctx, "ann"); return err },
 	}
 }
 
@@ -272,7 +272,7 @@ func TestASessionDoesNotOutliveItsConnectionForAStoreThatHangs(t *testing.T) {
 		kit.Config.MaxConnections = 1
 		session := kit.Broker.Session(kit.Connect(t).SocketID())
 		release := make(chan struct{})
-		for _, op := range []string{"join", "members"} {
+		for _, op := range []string{"join"} {
 			do := asked(kit, session)[op]
 			store.set(func(called string) {
 				if called == op {
@@ -292,7 +292,7 @@ func TestASessionDoesNotOutliveItsConnectionForAStoreThatHangs(t *testing.T) {
 		store.set(nil)
 		close(release)
 		synctest.Wait()
-		for _, channel := range []string{"presence-a", "presence-b"} {
+		for _, channel := range []string{"presence-a"} {
 			members, err := kit.App.Members(t.Context(), channel)
 			require.NoError(t, err)
 			assert.Empty(t, members)

@@ -20,14 +20,18 @@ import (
 // failing is a store whose calls fail where an error is set.
 type failing struct {
 	storage.Presence
-	join, leave, members, isMember error
+	join, answer, leave, areMembers error // answer comes once a join has happened
 }
 
-func (f *failing) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+func (f *failing) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
 	if f.join != nil {
-		return false, f.join
+		return storage.Joined{}, f.join
 	}
-	return f.Presence.Join(ctx, ch, conn, m, max)
+	joined, err := f.Presence.Join(ctx, ch, conn, m, opts)
+	if err == nil && f.answer != nil {
+		return storage.Joined{}, f.answer
+	}
+	return joined, err
 }
 
 func (f *failing) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
@@ -37,18 +41,11 @@ func (f *failing) Leave(ctx context.Context, ch storage.ChannelID, conn storage.
 	return f.Presence.Leave(ctx, ch, conn)
 }
 
-func (f *failing) Members(ctx context.Context, ch storage.ChannelID) ([]storage.Member, error) {
-	if f.members != nil {
-		return nil, f.members
+func (f *failing) AreMembers(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]bool, error) {
+	if f.areMembers != nil {
+		return nil, f.areMembers
 	}
-	return f.Presence.Members(ctx, ch)
-}
-
-func (f *failing) IsMember(ctx context.Context, ch storage.ChannelID, userID string) (bool, error) {
-	if f.isMember != nil {
-		return false, f.isMember
-	}
-	return f.Presence.IsMember(ctx, ch, userID)
+	return f.Presence.AreMembers(ctx, ch, userIDs)
 }
 
 // keepsAll is a store which nobody can leave while it is broken.
@@ -102,11 +99,11 @@ type hanging struct {
 	release chan struct{}
 }
 
-func (h *hanging) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
+func (h *hanging) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
 	if ch == h.channel {
 		<-h.release
 	}
-	return h.Presence.Join(ctx, ch, conn, m, max)
+	return h.Presence.Join(ctx, ch, conn, m, opts)
 }
 
 func (h *hanging) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
@@ -172,12 +169,12 @@ type halfway struct {
 	joins atomic.Bool
 }
 
-func (h *halfway) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (bool, error) {
-	first, err := h.keepsAll.Join(ctx, ch, conn, m, max)
+func (h *halfway) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
+	joined, err := h.keepsAll.Join(ctx, ch, conn, m, opts)
 	if err == nil && h.joins.Load() {
-		return false, errors.New("halfway")
+		return storage.Joined{}, errors.New("halfway")
 	}
-	return first, err
+	return joined, err
 }
 
 func TestAJoinThatFailedHalfwayIsUndone(t *testing.T) {
@@ -193,9 +190,9 @@ func TestAJoinThatFailedHalfwayIsUndone(t *testing.T) {
 			store.joins.Store(false)
 		}
 		count := func() int {
-			n, err := tracker.Count(t.Context(), room)
+			n, err := tracker.Counts(t.Context(), []storage.ChannelID{room})
 			require.NoError(t, err)
-			return n
+			return n[0]
 		}
 		fail()
 		assert.Zero(t, count())
@@ -270,11 +267,11 @@ func TestErrorsOfTheStoreAreReported(t *testing.T) {
 	}
 	store.join = broken
 	require.ErrorIs(t, join(), broken)
-	store.join, store.members = nil, broken
+	store.join, store.answer = nil, broken
 	require.ErrorIs(t, join(), broken)
-	n, err := tracker.Count(t.Context(), room)
+	n, err := tracker.Counts(t.Context(), []storage.ChannelID{room})
 	require.NoError(t, err)
-	assert.Zero(t, n, "a join that failed is undone")
+	assert.Zero(t, n[0], "a join that failed is undone")
 
 	store.leave = worse
 	err = join()
@@ -282,7 +279,7 @@ func TestErrorsOfTheStoreAreReported(t *testing.T) {
 	require.ErrorIs(t, err, worse, "that it could not be undone is reported as well")
 	tracker.Leave(t.Context(), room, "ann", "1", 0, func(_ presence.Departure, err error) { assert.ErrorIs(t, err, worse) })
 
-	store.isMember = broken
+	store.areMembers = broken
 	_, _, err = tracker.Online(t.Context(), "app", []string{"ann"})
 	require.ErrorIs(t, err, broken)
 }

@@ -116,17 +116,13 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 			return err
 		}
 	}
-	first, err := t.store.Join(ctx, ch, c, m, max)
+	out, err := t.store.Join(ctx, ch, c, m, storage.JoinOptions{MaxMembers: max, Members: ch.Name != ""})
 	if errors.Is(err, storage.ErrMemberLimit) {
 		return err
 	}
-	var members []Member
-	if err == nil && ch.Name != "" {
-		members, err = t.store.Members(ctx, ch)
-	}
 	if err == nil {
 		t.cancel(pendingKey{ch, conn})
-		err = joined(first, members)
+		err = joined(out.First, out.Members)
 	}
 	if err != nil {
 		return t.undo(ctx, ch, c, m.UserID, err)
@@ -208,8 +204,8 @@ func (t *Tracker) leaveNow(ctx context.Context, p *pendingLeave) {
 // leftBefore is the departure of a connection that the store has taken away already,
 // with an answer that was an error, or came too late.
 func (t *Tracker) leftBefore(ctx context.Context, p *pendingLeave) (Departure, error) {
-	is, err := t.store.IsMember(ctx, p.channel, p.userID)
-	if err != nil || is || p.userGone {
+	are, err := t.store.AreMembers(ctx, p.channel, []string{p.userID})
+	if err != nil || are[0] || p.userGone {
 		return Departure{}, err
 	}
 	return Departure{Channel: p.channel, Member: Member{UserID: p.userID}, Last: true, Time: time.Now()}, nil
@@ -293,23 +289,32 @@ func (t *Tracker) cancel(key pendingKey) {
 
 // Members returns the members of a channel in the order they joined.
 func (t *Tracker) Members(ctx context.Context, ch storage.ChannelID) ([]Member, error) {
-	return t.store.Members(ctx, ch)
+	roster, err := t.store.Members(ctx, ch)
+	return roster.Members, err
 }
 
-// Count returns the number of members on a channel.
-func (t *Tracker) Count(ctx context.Context, ch storage.ChannelID) (int, error) {
-	return t.store.Count(ctx, ch)
+// Counts returns the number of members on each channel, at its index.
+func (t *Tracker) Counts(ctx context.Context, channels []storage.ChannelID) ([]int, error) {
+	counts, err := t.store.Counts(ctx, channels)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]int, len(counts))
+	for i, c := range counts {
+		numbers[i] = c.Members
+	}
+	return numbers, nil
 }
 
 // Online returns those of userIDs that are online in the app, and those that
 // are not, each in the order given.
 func (t *Tracker) Online(ctx context.Context, app string, userIDs []string) (online, offline []string, err error) {
-	for _, id := range userIDs {
-		is, err := t.store.IsMember(ctx, storage.ChannelID{App: app}, id)
-		if err != nil {
-			return nil, nil, err
-		}
-		if is {
+	are, err := t.store.AreMembers(ctx, storage.ChannelID{App: app}, userIDs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, id := range userIDs {
+		if are[i] {
 			online = append(online, id)
 		} else {
 			offline = append(offline, id)
@@ -328,16 +333,20 @@ func (t *Tracker) Observe(ctx context.Context, app, userID string, seen func(onl
 		return err
 	}
 	defer order.Unlock()
-	online, err := t.store.IsMember(ctx, ch, userID)
+	online, err := t.store.AreMembers(ctx, ch, []string{userID})
 	if err == nil {
-		seen(online)
+		seen(online[0])
 	}
 	return err
 }
 
 // LastSeen returns when the user was last on the channel; see storage.Presence.
 func (t *Tracker) LastSeen(ctx context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
-	return t.store.LastSeen(ctx, ch, userID)
+	seen, err := t.store.LastSeen(ctx, ch, []string{userID})
+	if err != nil {
+		return time.Time{}, err
+	}
+	return seen[0], nil
 }
 
 // closers is how many leaves Close asks the store for at a time.

@@ -92,9 +92,9 @@ func TestJoinAndLeave(t *testing.T) {
 	join(online, "1", "ann")
 	assert.Equal(t, []string{"true ann", "false ann", "true ann bob", "true"}, got, "the users online are not listed")
 
-	n, err := tracker.Count(t.Context(), room)
+	n, err := tracker.Counts(t.Context(), []storage.ChannelID{room})
 	require.NoError(t, err)
-	assert.Equal(t, 2, n)
+	assert.Equal(t, 2, n[0])
 	err = tracker.Join(t.Context(), room, "4", presence.Member{UserID: "eve"}, 2, func(bool, []presence.Member) error { t.Error("joined"); return nil })
 	require.ErrorIs(t, err, storage.ErrMemberLimit)
 
@@ -167,9 +167,9 @@ func TestConnectionThatReturnsWithinGraceStays(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		j.join(t, tracker, "1", "ann")
 		time.Sleep(time.Minute)
-		n, err := tracker.Count(t.Context(), room)
+		n, err := tracker.Counts(t.Context(), []storage.ChannelID{room})
 		require.NoError(t, err)
-		assert.Equal(t, 1, n)
+		assert.Equal(t, 1, n[0])
 
 		// The grace is that of the latest departure, and there is one only.
 		tracker.Leave(t.Context(), room, "ann", "1", 10*time.Second, j.left)
@@ -193,9 +193,9 @@ func TestCloseCarriesOutPendingLeaves(t *testing.T) {
 		tracker.Close(t.Context())
 		assert.Zero(t, time.Since(start), "Close waits for no grace")
 		assert.Len(t, j.all(), 20)
-		n, err := tracker.Count(t.Context(), room)
+		n, err := tracker.Counts(t.Context(), []storage.ChannelID{room})
 		require.NoError(t, err)
-		assert.Zero(t, n)
+		assert.Zero(t, n[0])
 
 		j.join(t, tracker, "late", "late")
 		tracker.Leave(t.Context(), room, "late", "late", time.Hour, j.left)

@@ -32,8 +32,8 @@ func (brokenHistory) Read(context.Context, storage.ChannelID, storage.ReadOption
 
 type brokenPresence struct{ storage.Presence }
 
-func (brokenPresence) Join(context.Context, storage.ChannelID, storage.Connection, storage.Member, int) (bool, error) {
-	return false, errAway
+func (brokenPresence) Join(context.Context, storage.ChannelID, storage.Connection, storage.Member, storage.JoinOptions) (storage.Joined, error) {
+	return storage.Joined{}, errAway
 }
 
 // TestFailuresOfAStore must neither keep clients away for good, nor show them

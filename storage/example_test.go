@@ -46,7 +46,7 @@ func ExampleMemberLimitError() {
 	presence := memory.New()
 	room := storage.ChannelID{App: "app", Name: "presence-room"}
 	for _, id := range []string{"ann", "bob"} {
-		_, err := presence.Join(ctx, room, storage.Connection{Node: "node-1", ID: id}, storage.Member{UserID: id}, 1)
+		_, err := presence.Join(ctx, room, storage.Connection{Node: "node-1", ID: id}, storage.Member{UserID: id}, storage.JoinOptions{MaxMembers: 1})
 		fmt.Println(err)
 	}
 	// Output:

@@ -58,17 +58,17 @@ func ExampleStore_Join() {
 	phone := storage.Connection{Node: "node-1", ID: "1.1"}
 	laptop := storage.Connection{Node: "node-1", ID: "1.2"}
 
-	fmt.Println(store.Join(ctx, room, phone, ann, 100))
-	fmt.Println(store.Join(ctx, room, laptop, ann, 100))
-	fmt.Println(store.Count(ctx, room))
+	for _, conn := range []storage.Connection{phone, laptop} {
+		joined, err := store.Join(ctx, room, conn, ann, storage.JoinOptions{MaxMembers: 100})
+		fmt.Println(joined.First, joined.Count, err)
+	}
 	left, err := store.Leave(ctx, room, phone)
 	fmt.Println(left.Last, err)
 	left, err = store.Leave(ctx, room, laptop)
 	fmt.Println(left.Last, err)
 	// Output:
-	// true <nil>
-	// false <nil>
-	// 1 <nil>
+	// true 1 <nil>
+	// false 1 <nil>
 	// false <nil>
 	// true <nil>
 }

@@ -25,10 +25,11 @@ import (
 )
 
 var (
-	_ storage.History  = (*Store)(nil)
-	_ storage.Presence = (*Store)(nil)
-	_ storage.Capable  = (*Store)(nil)
-	_ storage.Watch    = (*Store)(nil)
+	_ storage.History       = (*Store)(nil)
+	_ storage.Watch         = (*Store)(nil)
+	_ storage.Presence      = (*Store)(nil)
+	_ storage.WatchPresence = (*Store)(nil)
+	_ storage.Capable       = (*Store)(nil)
 )
 
 // Store implements storage.History and storage.Presence. Make one with New; all
@@ -48,9 +49,12 @@ type Store struct {
 	sweeps    [sweepShards]sweepShard
 	commits   watchers[storage.Commit]
 
-	rosters *xsync.MapOf[storage.ChannelID, *roster]
-	nodes   *xsync.MapOf[string, *node]
-	seen    lastSeen
+	started  storage.Epoch // the epoch of all revisions
+	revision atomic.Uint64 // the last that was given
+	rosters  *xsync.MapOf[storage.ChannelID, *roster]
+	nodes    *xsync.MapOf[string, *node]
+	seen     lastSeen
+	changes  watchers[storage.PresenceChange]
 }
 
 // Option changes how a Store works.
@@ -97,7 +101,8 @@ func New(opts ...Option) *Store {
 		rosters:     xsync.NewMapOf[storage.ChannelID, *roster](),
 		nodes:       xsync.NewMapOf[string, *node](),
 	}
-	epoch := storage.NewEpoch(storage.Epoch{})
+	s.started = storage.NewEpoch(storage.Epoch{})
+	epoch := s.started
 	s.epoch.Store(&epoch)
 	s.seen.limit = DefaultLastSeenLimit
 	for i := range s.sweeps {

@@ -14,6 +14,10 @@ func TestStore(t *testing.T) {
 	storagetest.Run(t, func(*testing.T) storagetest.Store { return memory.New() }, storagetest.WithSynctest())
 }
 
+func TestSharedStore(t *testing.T) {
+	storagetest.Run(t, func(*testing.T) storagetest.Store { return memory.New(memory.WithShared()) }, storagetest.WithSynctest())
+}
+
 // A store that forgets channels at once has to keep the same promises.
 func TestStoreThatForgetsAtOnce(t *testing.T) {
 	storagetest.Run(t, func(*testing.T) storagetest.Store {
@@ -28,7 +32,7 @@ func TestLastSeenLimit(t *testing.T) {
 		store := memory.New(memory.WithLastSeenLimit(limit))
 		ch, conn := storage.ChannelID{App: "app", Name: "presence-room"}, storage.Connection{Node: "node", ID: "1"}
 		visit := func(userID string) {
-			_, err := store.Join(t.Context(), ch, conn, storage.Member{UserID: userID}, 0)
+			_, err := store.Join(t.Context(), ch, conn, storage.Member{UserID: userID}, storage.JoinOptions{})
 			require.NoError(t, err)
 			_, err = store.Leave(t.Context(), ch, conn)
 			require.NoError(t, err)
@@ -37,9 +41,9 @@ func TestLastSeenLimit(t *testing.T) {
 			visit(id)
 		}
 		for i, id := range []string{"ann", "bob", "eve"} {
-			seen, err := store.LastSeen(t.Context(), ch, id)
+			seen, err := store.LastSeen(t.Context(), ch, []string{id})
 			require.NoError(t, err)
-			require.Equal(t, remembered[i], !seen.IsZero(), "limit %d: %s", limit, id)
+			require.Equal(t, remembered[i], !seen[0].IsZero(), "limit %d: %s", limit, id)
 		}
 	}
 }

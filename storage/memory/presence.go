@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -9,20 +10,37 @@ import (
 )
 
 // Join implements storage.Presence. It keeps m.Info as it is.
-func (s *Store) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, max int) (first bool, err error) {
+func (s *Store) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return storage.Joined{}, err
 	}
 	r := s.lockRoster(ch, true)
-	defer s.unlockRoster(r)
-	if _, there := r.conns[conn]; there {
-		return false, nil
+	joined, err := s.join(r, conn, m, opts)
+	s.unlockRoster(r)
+	if joined.First && s.changes.wanted() {
+		s.changes.tell(storage.PresenceChange{Channel: ch, Member: m, Joined: true, Count: joined.Count,
+			Revision: joined.Revision, Prev: joined.Prev, Time: time.Now()})
 	}
-	if r.users[m.UserID] == nil && max > 0 && len(r.users) >= max {
-		return false, &storage.MemberLimitError{Channel: ch, Limit: max}
+	return joined, err
+}
+
+// join adds a connection, unless the channel is full. The caller holds r.mu.
+func (s *Store) join(r *roster, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
+	joined := storage.Joined{Prev: r.revision}
+	if _, there := r.conns[conn]; !there {
+		if limit := opts.MaxMembers; r.users[m.UserID] == nil && limit > 0 && len(r.users) >= limit {
+			return storage.Joined{}, &storage.MemberLimitError{Channel: r.id, Limit: limit}
+		}
+		s.node(conn.Node).conns.Add(1)
+		if joined.First = r.join(conn, m); joined.First {
+			s.changed(r, m, true, time.Time{})
+		}
 	}
-	s.node(conn.Node).conns.Add(1)
-	return r.join(conn, m), nil
+	joined.Count, joined.Revision = len(r.users), r.revision
+	if opts.Members && (opts.Known.IsZero() || opts.Known != joined.Prev) {
+		joined.Members = r.members()
+	}
+	return joined, nil
 }
 
 // Leave implements storage.Presence.
@@ -34,73 +52,114 @@ func (s *Store) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Co
 	if r == nil {
 		return storage.Departure{}, nil
 	}
-	defer s.unlockRoster(r)
-	m := r.conns[conn]
-	if m == nil {
-		return storage.Departure{}, nil
-	}
-	s.disconnect(r, conn, m)
-	d := storage.Departure{Channel: ch, Member: m.Member, Last: m.conns == 0, Time: time.Now()}
-	if d.Last {
-		s.depart(r, m, d.Time)
-	}
+	d := s.leave(r, conn)
+	s.unlockRoster(r)
+	s.tellDeparture(d)
 	return d, nil
 }
 
+// leave takes a connection away. The caller holds r.mu.
+func (s *Store) leave(r *roster, conn storage.Connection) storage.Departure {
+	m := r.conns[conn]
+	if m == nil {
+		return storage.Departure{}
+	}
+	s.disconnect(r, conn, m)
+	if m.conns == 0 {
+		return s.depart(r, m, time.Now())
+	}
+	return storage.Departure{Channel: r.id, Member: m.Member, Count: len(r.users), Revision: r.revision, Prev: r.revision, Time: time.Now()}
+}
+
+func (s *Store) tellDeparture(d storage.Departure) {
+	if d.Last && s.changes.wanted() {
+		s.changes.tell(d.Change())
+	}
+}
+
 // Members implements storage.Presence.
-func (s *Store) Members(ctx context.Context, ch storage.ChannelID) ([]storage.Member, error) {
+func (s *Store) Members(ctx context.Context, ch storage.ChannelID) (storage.Roster, error) {
+	if err := ctx.Err(); err != nil {
+		return storage.Roster{}, err
+	}
+	r, revision := s.lockOrRevision(ch)
+	if r == nil {
+		return storage.Roster{Revision: revision}, nil
+	}
+	defer s.unlockRoster(r)
+	return storage.Roster{Members: r.members(), Revision: r.revision}, nil
+}
+
+// Changes implements storage.Presence. Unless the store is shared it remembers no
+// change.
+func (s *Store) Changes(ctx context.Context, ch storage.ChannelID, since storage.Position) ([]storage.PresenceChange, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r := s.lockRoster(ch, false)
+	r, revision := s.lockOrRevision(ch)
 	if r == nil {
+		if since == revision {
+			return nil, nil
+		}
+		return nil, &storage.GapError{Channel: ch, From: since, Latest: revision}
+	}
+	defer s.unlockRoster(r)
+	if since == r.revision {
 		return nil, nil
 	}
-	defer s.unlockRoster(r)
-	members := make([]storage.Member, 0, len(r.users))
-	for m := r.first; m != nil; m = m.next {
-		members = append(members, m.Member)
+	for i, c := range r.log {
+		if c.Prev == since {
+			return slices.Clone(r.log[i:]), nil
+		}
 	}
-	return members, nil
+	return nil, &storage.GapError{Channel: ch, From: since, Latest: r.revision}
 }
 
-// Count implements storage.Presence.
-func (s *Store) Count(ctx context.Context, ch storage.ChannelID) (int, error) {
+// Counts implements storage.Presence.
+func (s *Store) Counts(ctx context.Context, channels []storage.ChannelID) ([]storage.Count, error) {
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return nil, err
 	}
-	r := s.lockRoster(ch, false)
-	if r == nil {
-		return 0, nil
+	counts := make([]storage.Count, len(channels))
+	for i, ch := range channels {
+		r, revision := s.lockOrRevision(ch)
+		if r == nil {
+			counts[i].Revision = revision
+			continue
+		}
+		counts[i] = storage.Count{Members: len(r.users), Revision: r.revision}
+		s.unlockRoster(r)
 	}
-	defer s.unlockRoster(r)
-	return len(r.users), nil
+	return counts, nil
 }
 
-// IsMember implements storage.Presence.
-func (s *Store) IsMember(ctx context.Context, ch storage.ChannelID, userID string) (bool, error) {
+// AreMembers implements storage.Presence.
+func (s *Store) AreMembers(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]bool, error) {
 	if err := ctx.Err(); err != nil {
-		return false, err
+		return nil, err
 	}
-	r := s.lockRoster(ch, false)
-	if r == nil {
-		return false, nil
+	are := make([]bool, len(userIDs))
+	if r := s.lockRoster(ch, false); r != nil {
+		defer s.unlockRoster(r)
+		for i, id := range userIDs {
+			are[i] = r.users[id] != nil
+		}
 	}
-	defer s.unlockRoster(r)
-	return r.users[userID] != nil, nil
+	return are, nil
 }
 
 // Renew implements storage.Presence. A node takes about 100 bytes for the life
 // of the store, so that a connection which joins after its node's lease has
 // ended expires as well.
-func (s *Store) Renew(ctx context.Context, node string, lease time.Duration) error {
+func (s *Store) Renew(ctx context.Context, node string, lease time.Duration) (held bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return false, err
 	}
-	n := s.node(node)
-	n.end.Store(int64(after(s.now(), max(lease, 0))))
+	now, n := s.now(), s.node(node)
+	held = n.leased.Load() && !n.ended(now)
+	n.end.Store(int64(after(now, max(lease, 0))))
 	n.leased.Store(true)
-	return nil
+	return held, nil
 }
 
 // Expire implements storage.Presence. Unless a node with connections has let its
@@ -125,6 +184,9 @@ func (s *Store) Expire(ctx context.Context) ([]storage.Departure, error) {
 		departures = s.expireRoster(r, ended, now, departures)
 		return true
 	})
+	for _, d := range departures {
+		s.tellDeparture(d)
+	}
 	return departures, nil
 }
 
@@ -148,8 +210,7 @@ func (s *Store) expireRoster(r *roster, ended map[string]*node, now time.Duratio
 	for m := r.first; m != nil; {
 		next := m.next
 		if m.conns == 0 {
-			s.depart(r, m, at)
-			departures = append(departures, storage.Departure{Channel: r.id, Member: m.Member, Last: true, Time: at})
+			departures = append(departures, s.depart(r, m, at))
 		}
 		m = next
 	}
@@ -157,17 +218,21 @@ func (s *Store) expireRoster(r *roster, ended map[string]*node, now time.Duratio
 }
 
 // LastSeen implements storage.Presence.
-func (s *Store) LastSeen(ctx context.Context, ch storage.ChannelID, userID string) (time.Time, error) {
+func (s *Store) LastSeen(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]time.Time, error) {
 	if err := ctx.Err(); err != nil {
-		return time.Time{}, err
+		return nil, err
 	}
-	if r := s.lockRoster(ch, false); r != nil {
+	seen := make([]time.Time, len(userIDs))
+	r := s.lockRoster(ch, false)
+	if r != nil {
 		defer s.unlockRoster(r)
-		if r.users[userID] != nil {
-			return time.Time{}, nil
+	}
+	for i, id := range userIDs {
+		if r == nil || r.users[id] == nil {
+			seen[i] = s.seen.get(seenKey{ch, id})
 		}
 	}
-	return s.seen.get(seenKey{ch, userID}), nil
+	return seen, nil
 }
 
 // disconnect takes a connection away from its member. The caller holds r.mu and
@@ -179,9 +244,33 @@ func (s *Store) disconnect(r *roster, conn storage.Connection, m *member) {
 }
 
 // depart removes a member without connections. The caller holds r.mu.
-func (s *Store) depart(r *roster, m *member, at time.Time) {
+func (s *Store) depart(r *roster, m *member, at time.Time) storage.Departure {
 	r.remove(m)
 	s.seen.record(seenKey{r.id, m.UserID}, at)
+	d := storage.Departure{Channel: r.id, Member: m.Member, Last: true, Count: len(r.users), Prev: r.revision, Time: at}
+	s.changed(r, m.Member, false, at)
+	d.Revision = r.revision
+	return d
+}
+
+// changed gives a channel that has changed its next revision. The caller holds
+// r.mu.
+func (s *Store) changed(r *roster, m storage.Member, joined bool, at time.Time) {
+	prev := r.revision
+	// Of all channels together: one that nobody is on need not be remembered for
+	// its revisions to rise.
+	r.revision = storage.Position{Epoch: s.started, Offset: s.revision.Add(1)}
+	if !s.shared {
+		return
+	}
+	if joined {
+		at = time.Now()
+	}
+	if len(r.log) == 2*storage.FillEvents {
+		r.log = slices.Clone(r.log[storage.FillEvents:])
+	}
+	r.log = append(r.log, storage.PresenceChange{Channel: r.id, Member: m, Joined: joined, Count: len(r.users),
+		Revision: r.revision, Prev: prev, Time: at})
 }
 
 // node is what is known of a node.

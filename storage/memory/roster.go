@@ -16,6 +16,8 @@ type roster struct {
 	conns map[storage.Connection]*member // guarded by mu
 	// The members in the order they joined, as a list; guarded by mu.
 	first, last *member
+	revision    storage.Position         // guarded by mu; zero in a roster that nobody has locked yet
+	log         []storage.PresenceChange // guarded by mu: the latest changes, of a shared store
 }
 
 // member is a user on a channel.
@@ -49,6 +51,15 @@ func (r *roster) join(conn storage.Connection, who storage.Member) (first bool) 
 	return first
 }
 
+// members returns the members in the order they joined. The caller holds r.mu.
+func (r *roster) members() []storage.Member {
+	members := make([]storage.Member, 0, len(r.users))
+	for m := r.first; m != nil; m = m.next {
+		members = append(members, m.Member)
+	}
+	return members
+}
+
 // remove takes a member without connections off the list. The caller holds r.mu.
 func (r *roster) remove(m *member) {
 	delete(r.users, m.UserID)
@@ -76,11 +87,28 @@ func (s *Store) lockRoster(ch storage.ChannelID, create bool) *roster {
 			r, _ = s.rosters.LoadOrStore(ch, newRoster(ch))
 		}
 		r.mu.Lock()
-		if !r.gone {
-			return r
+		if r.gone {
+			r.mu.Unlock()
+			continue
 		}
-		r.mu.Unlock()
+		if r.revision.IsZero() {
+			// Asked now that r is in the store: after all revisions that the channel
+			// had before.
+			r.revision = storage.Position{Epoch: s.started, Offset: s.revision.Load()}
+		}
+		return r
 	}
+}
+
+// lockOrRevision returns the channel's roster with its lock held, or the revision
+// of a channel that nobody is on.
+func (s *Store) lockOrRevision(ch storage.ChannelID) (*roster, storage.Position) {
+	// Asked before: whoever joins from now on has a later one.
+	revision := s.revision.Load()
+	if r := s.lockRoster(ch, false); r != nil {
+		return r, storage.Position{}
+	}
+	return nil, storage.Position{Epoch: s.started, Offset: revision}
 }
 
 // unlockRoster releases the lock, and takes a channel that nobody is on out of

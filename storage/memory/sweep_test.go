@@ -185,7 +185,7 @@ func TestEmptyChannelsHoldNoRoster(t *testing.T) {
 	s := New()
 	conn := storage.Connection{Node: "node", ID: "1"}
 	for i := range 10 {
-		_, err := s.Join(t.Context(), room(i), conn, storage.Member{UserID: "ann"}, 0)
+		_, err := s.Join(t.Context(), room(i), conn, storage.Member{UserID: "ann"}, storage.JoinOptions{})
 		require.NoError(t, err)
 		_, err = s.Leave(t.Context(), room(i), conn)
 		require.NoError(t, err)

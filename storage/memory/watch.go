@@ -60,6 +60,14 @@ func (s *Store) Watch(ctx context.Context, notify func(storage.Commit)) error {
 	return s.commits.watch(ctx, notify)
 }
 
+// WatchPresence implements storage.WatchPresence. It tells of every change once.
+func (s *Store) WatchPresence(ctx context.Context, notify func(storage.PresenceChange)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.changes.watch(ctx, notify)
+}
+
 // Capabilities implements storage.Capable.
 func (s *Store) Capabilities() storage.Capabilities {
 	return storage.Capabilities{ContiguousOffsets: true, Shared: s.shared}

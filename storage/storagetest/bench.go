@@ -75,7 +75,7 @@ func BenchmarkHistory(b *testing.B, store storage.History) {
 func BenchmarkPresence(b *testing.B, store storage.Presence) {
 	ctx, app := context.Background(), unique("app")
 	join := func(b *testing.B, ch storage.ChannelID, conn storage.Connection, userID string) {
-		if _, err := store.Join(ctx, ch, conn, storage.Member{UserID: userID}, 0); err != nil {
+		if _, err := store.Join(ctx, ch, conn, storage.Member{UserID: userID}, storage.JoinOptions{Members: true}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,12 +16,13 @@ type presenceTest struct {
 	testing.TB
 	ctx   context.Context
 	store storage.Presence
+	caps  storage.Capabilities
 	clock clock
 	app   string
 }
 
 func newPresenceTest(t testing.TB, store storage.Presence, c clock) *presenceTest {
-	return &presenceTest{TB: t, ctx: t.Context(), store: store, clock: c, app: unique("app")}
+	return &presenceTest{TB: t, ctx: t.Context(), store: store, caps: storage.CapabilitiesOf(store), clock: c, app: unique("app")}
 }
 
 func presenceChecks() []check[*presenceTest] {
@@ -40,10 +41,20 @@ func presenceChecks() []check[*presenceTest] {
 		{"ChannelsAndAppsAreApart", checkPresenceIsolation},
 		{"LastSeen", checkLastSeen},
 		{"LastSeenAfterExpiry", checkLastSeenExpired},
+		{"BatchesOfLookUps", checkLookUps},
+
+		{"EveryChangeHasARevision", checkRevisions},
+		{"JoinAnswersMembers", checkJoinMembers},
+		{"ChangesSinceARevision", checkChanges},
+		{"ExpiredChangesHaveRevisions", checkExpiredRevisions},
+		{"ConcurrentChangesHaveOneOrder", checkConcurrentRevisions},
+		{"OccupiedAndVacatedTakeTurns", checkOccupancy},
+		{"WatchTellsOfChanges", checkWatchPresence},
 
 		{"LeaseEnds", checkLeaseEnds},
 		{"LeaseIsRenewed", checkLeaseRenewed},
 		{"ShorterLeaseReplacesLonger", checkLeaseShortened},
+		{"RenewSaysWhetherTheLeaseWasHeld", checkLeaseHeld},
 		{"NodeWithoutLeaseStays", checkNoLease},
 		{"LeaseOfZeroEndsAtOnce", checkZeroLease},
 		{"LeaseCoversLaterJoins", checkLeaseLaterJoins},
@@ -78,9 +89,9 @@ func (t *presenceTest) conn(node string) storage.Connection {
 // join adds a connection of the user and requires that first is as expected.
 func (t *presenceTest) join(ch storage.ChannelID, conn storage.Connection, userID string, first bool) {
 	t.Helper()
-	got, err := t.store.Join(t.ctx, ch, conn, storage.Member{UserID: userID}, 0)
+	got, err := t.store.Join(t.ctx, ch, conn, storage.Member{UserID: userID}, storage.JoinOptions{})
 	require.NoError(t, err, "Join of %q to %v", userID, ch)
-	require.Equal(t, first, got, "first of the Join of %q to %v", userID, ch)
+	require.Equal(t, first, got.First, "First of the Join of %q to %v", userID, ch)
 }
 
 // leave takes a connection away and requires that it was one of the user.
@@ -105,9 +116,15 @@ func (t *presenceTest) leaveNothing(ch storage.ChannelID, conn storage.Connectio
 
 func (t *presenceTest) members(ch storage.ChannelID) []storage.Member {
 	t.Helper()
-	members, err := t.store.Members(t.ctx, ch)
+	return t.roster(ch).Members
+}
+
+func (t *presenceTest) roster(ch storage.ChannelID) storage.Roster {
+	t.Helper()
+	roster, err := t.store.Members(t.ctx, ch)
 	require.NoError(t, err, "Members of %v", ch)
-	return members
+	require.False(t, roster.Revision.IsZero(), "Roster.Revision")
+	return roster
 }
 
 // requireUsers requires that exactly these users are on the channel, in the order
@@ -119,31 +136,47 @@ func (t *presenceTest) requireUsers(ch storage.ChannelID, userIDs ...string) {
 		got = append(got, m.UserID)
 	}
 	require.Equal(t, userIDs, got, "members of %v in the order they joined", ch)
-	n, err := t.store.Count(t.ctx, ch)
-	require.NoError(t, err, "Count of %v", ch)
-	require.Equal(t, len(userIDs), n, "Count of %v", ch)
+	require.Equal(t, len(userIDs), t.count(ch).Members, "Counts of %v", ch)
 	for _, id := range userIDs {
-		require.True(t, t.isMember(ch, id), "IsMember of %q", id)
+		require.True(t, t.isMember(ch, id), "AreMembers of %q", id)
 	}
+}
+
+func (t *presenceTest) count(ch storage.ChannelID) storage.Count {
+	t.Helper()
+	counts, err := t.store.Counts(t.ctx, []storage.ChannelID{ch})
+	require.NoError(t, err, "Counts of %v", ch)
+	require.Len(t, counts, 1)
+	return counts[0]
 }
 
 func (t *presenceTest) isMember(ch storage.ChannelID, userID string) bool {
 	t.Helper()
-	is, err := t.store.IsMember(t.ctx, ch, userID)
-	require.NoError(t, err, "IsMember of %q on %v", userID, ch)
-	return is
+	are, err := t.store.AreMembers(t.ctx, ch, []string{userID})
+	require.NoError(t, err, "AreMembers of %q on %v", userID, ch)
+	require.Len(t, are, 1)
+	return are[0]
 }
 
 func (t *presenceTest) lastSeen(ch storage.ChannelID, userID string) time.Time {
 	t.Helper()
-	seen, err := t.store.LastSeen(t.ctx, ch, userID)
+	seen, err := t.store.LastSeen(t.ctx, ch, []string{userID})
 	require.NoError(t, err, "LastSeen of %q on %v", userID, ch)
-	return seen
+	require.Len(t, seen, 1)
+	return seen[0]
 }
 
 func (t *presenceTest) renew(node string, lease time.Duration) {
 	t.Helper()
-	require.NoError(t, t.store.Renew(t.ctx, t.node(node), lease), "Renew of %q", node)
+	t.renewHeld(node, lease)
+}
+
+// renewHeld reports whether the node held a lease before.
+func (t *presenceTest) renewHeld(node string, lease time.Duration) bool {
+	t.Helper()
+	held, err := t.store.Renew(t.ctx, t.node(node), lease)
+	require.NoError(t, err, "Renew of %q", node)
+	return held
 }
 
 // own returns the departures from channels of the check. A store that outlives

@@ -27,8 +27,8 @@ func checkConcurrentJoins(t *presenceTest) {
 	ch, conns := t.channel("presence-room"), t.conns(callers)
 	var firsts atomic.Int64
 	require.NoError(t, together(callers, func(i int) error {
-		first, err := t.store.Join(t.ctx, ch, conns[i], storage.Member{UserID: "ann"}, 1)
-		if first {
+		joined, err := t.store.Join(t.ctx, ch, conns[i], storage.Member{UserID: "ann"}, storage.JoinOptions{MaxMembers: 1})
+		if joined.First {
 			firsts.Add(1)
 		}
 		return err
@@ -66,11 +66,11 @@ func checkTurns(t *presenceTest) {
 	var firsts, lasts atomic.Int64
 	require.NoError(t, together(callers, func(i int) error {
 		for range 10 {
-			first, err := t.store.Join(t.ctx, ch, conns[i], storage.Member{UserID: "ann"}, 0)
+			joined, err := t.store.Join(t.ctx, ch, conns[i], storage.Member{UserID: "ann"}, storage.JoinOptions{})
 			if err != nil {
 				return err
 			}
-			if first {
+			if joined.First {
 				firsts.Add(1)
 			}
 			d, err := t.store.Leave(t.ctx, ch, conns[i])
@@ -96,7 +96,7 @@ func checkConcurrentLimit(t *presenceTest) {
 	ch, conns := t.channel("presence-room"), t.conns(callers)
 	var in atomic.Int64
 	require.NoError(t, together(callers, func(i int) error {
-		_, err := t.store.Join(t.ctx, ch, conns[i], storage.Member{UserID: strconv.Itoa(i)}, limit)
+		_, err := t.store.Join(t.ctx, ch, conns[i], storage.Member{UserID: strconv.Itoa(i)}, storage.JoinOptions{MaxMembers: limit})
 		if errors.Is(err, storage.ErrMemberLimit) {
 			return nil
 		}
@@ -193,21 +193,24 @@ func checkPresenceContext(t *presenceTest) {
 	t.join(ch, conn, "ann", true)
 	t.renew("a", 0)
 	for want, ctx := range doneContexts() {
-		_, err := t.store.Join(ctx, ch, t.conn("b"), storage.Member{UserID: "bob"}, 0)
+		_, err := t.store.Join(ctx, ch, t.conn("b"), storage.Member{UserID: "bob"}, storage.JoinOptions{})
 		require.ErrorIs(t, err, want, "Join")
 		_, err = t.store.Leave(ctx, ch, conn)
 		require.ErrorIs(t, err, want, "Leave")
 		_, err = t.store.Members(ctx, ch)
 		require.ErrorIs(t, err, want, "Members")
-		_, err = t.store.Count(ctx, ch)
-		require.ErrorIs(t, err, want, "Count")
-		_, err = t.store.IsMember(ctx, ch, "ann")
-		require.ErrorIs(t, err, want, "IsMember")
+		_, err = t.store.Changes(ctx, ch, storage.Position{})
+		require.ErrorIs(t, err, want, "Changes")
+		_, err = t.store.Counts(ctx, []storage.ChannelID{ch})
+		require.ErrorIs(t, err, want, "Counts")
+		_, err = t.store.AreMembers(ctx, ch, []string{"ann"})
+		require.ErrorIs(t, err, want, "AreMembers")
 		_, err = t.store.Expire(ctx)
 		require.ErrorIs(t, err, want, "Expire")
-		_, err = t.store.LastSeen(ctx, ch, "ann")
+		_, err = t.store.LastSeen(ctx, ch, []string{"ann"})
 		require.ErrorIs(t, err, want, "LastSeen")
-		require.ErrorIs(t, t.store.Renew(ctx, t.node("a"), 0), want, "Renew")
+		_, err = t.store.Renew(ctx, t.node("a"), 0)
+		require.ErrorIs(t, err, want, "Renew")
 	}
 	requireDeparted(t, t.expireUntil(0, 1), ch, "ann")
 	require.False(t, t.isMember(ch, "bob"), "calls with a done context change nothing")

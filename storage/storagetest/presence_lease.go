@@ -24,7 +24,7 @@ func checkLeaseEnds(t *presenceTest) {
 	room, online := t.channel("presence-room"), t.channel("")
 	info := []byte(`{"name":"Ann"}`)
 	one, two, three := t.conn("a"), t.conn("a"), t.conn("a")
-	_, err := t.store.Join(t.ctx, room, one, storage.Member{UserID: "ann", Info: info}, 0)
+	_, err := t.store.Join(t.ctx, room, one, storage.Member{UserID: "ann", Info: info}, storage.JoinOptions{})
 	require.NoError(t, err)
 	t.join(room, two, "ann", false)
 	t.join(room, three, "bob", true)
@@ -79,6 +79,25 @@ func checkLeaseShortened(t *presenceTest) {
 	t.renew("a", time.Hour)
 	t.renew("a", short)
 	requireDeparted(t, t.expireUntil(short, 1), ch, "ann")
+}
+
+func checkLeaseHeld(t *presenceTest) {
+	require.False(t, t.renewHeld("a", time.Hour), "the first lease")
+	require.True(t, t.renewHeld("a", short), "a lease that has not ended")
+	if t.clock.exact() {
+		t.clock.advance(short * 4 / 5)
+		require.True(t, t.renewHeld("a", short), "a lease that has not ended")
+	}
+	t.clock.until(t, 2*short, "ended: the lease", func() bool {
+		if t.clock.exact() {
+			return !t.renewHeld("a", time.Hour)
+		}
+		// Each look renews it.
+		time.Sleep(2 * short)
+		return !t.renewHeld("a", short)
+	})
+	require.True(t, t.renewHeld("a", 0), "the lease after one that had ended")
+	require.False(t, t.renewHeld("a", time.Hour), "a lease of zero")
 }
 
 func checkNoLease(t *presenceTest) {

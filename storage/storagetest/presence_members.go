@@ -103,15 +103,15 @@ func checkMemberFields(t *presenceTest) {
 	conns := make([]storage.Connection, len(members))
 	for i, m := range members {
 		conns[i] = t.conn("a")
-		first, err := t.store.Join(t.ctx, ch, conns[i], m, 0)
+		joined, err := t.store.Join(t.ctx, ch, conns[i], m, storage.JoinOptions{})
 		require.NoError(t, err)
-		require.True(t, first, "user %q is new", m.UserID)
+		require.True(t, joined.First, "user %q is new", m.UserID)
 	}
 	got := t.members(ch)
 	require.Len(t, got, len(members))
 	for i, want := range members {
 		requireSameMember(t, want, got[i])
-		require.True(t, t.isMember(ch, want.UserID), "IsMember of %q", want.UserID)
+		require.True(t, t.isMember(ch, want.UserID), "AreMembers of %q", want.UserID)
 		requireSameMember(t, want, t.leave(ch, conns[i], want.UserID, true).Member)
 	}
 }
@@ -128,7 +128,7 @@ func checkFirstInfo(t *presenceTest) {
 	first := storage.Member{UserID: "ann", Info: []byte(`{"tab":1}`)}
 	second := storage.Member{UserID: "ann", Info: []byte(`{"tab":2}`)}
 	join := func(conn storage.Connection, m storage.Member) {
-		_, err := t.store.Join(t.ctx, ch, conn, m, 0)
+		_, err := t.store.Join(t.ctx, ch, conn, m, storage.JoinOptions{})
 		require.NoError(t, err)
 	}
 	join(one, first)
@@ -155,7 +155,8 @@ func checkMemberLimit(t *presenceTest) {
 	ch := t.channel("presence-room")
 	const limit = 3
 	join := func(conn storage.Connection, userID string, limit int) (bool, error) {
-		return t.store.Join(t.ctx, ch, conn, storage.Member{UserID: userID}, limit)
+		joined, err := t.store.Join(t.ctx, ch, conn, storage.Member{UserID: userID}, storage.JoinOptions{MaxMembers: limit})
+		return joined.First, err
 	}
 	conns := make([]storage.Connection, limit)
 	for i := range conns {
@@ -193,7 +194,7 @@ func checkRefusedJoin(t *presenceTest) {
 	ch := t.channel("presence-room")
 	first, refused := t.conn("a"), t.conn("a")
 	t.join(ch, first, "ann", true)
-	_, err := t.store.Join(t.ctx, ch, refused, storage.Member{UserID: "bob"}, 1)
+	_, err := t.store.Join(t.ctx, ch, refused, storage.Member{UserID: "bob"}, storage.JoinOptions{MaxMembers: 1})
 	require.ErrorIs(t, err, storage.ErrMemberLimit)
 
 	t.requireUsers(ch, "ann")
@@ -207,9 +208,9 @@ func checkNoLimit(t *presenceTest) {
 	ch := t.channel("presence-room")
 	for i := range 150 {
 		limit := -(i % 2)
-		first, err := t.store.Join(t.ctx, ch, t.conn("a"), storage.Member{UserID: strconv.Itoa(i)}, limit)
+		joined, err := t.store.Join(t.ctx, ch, t.conn("a"), storage.Member{UserID: strconv.Itoa(i)}, storage.JoinOptions{MaxMembers: limit})
 		require.NoError(t, err, "a limit of %d is none", limit)
-		require.True(t, first)
+		require.True(t, joined.First)
 	}
 	require.Len(t, t.members(ch), 150)
 }
@@ -227,7 +228,7 @@ func checkPresenceIsolation(t *presenceTest) {
 		t.leave(ch, conn, "ann", true)
 		require.False(t, t.lastSeen(ch, "ann").IsZero())
 		for _, other := range channels[i+1:] {
-			require.True(t, t.isMember(other, "ann"), "IsMember of %v after Leave of %v", other, ch)
+			require.True(t, t.isMember(other, "ann"), "AreMembers of %v after Leave of %v", other, ch)
 			require.True(t, t.lastSeen(other, "ann").IsZero(), "LastSeen of %v after Leave of %v", other, ch)
 		}
 	}

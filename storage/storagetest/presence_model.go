@@ -18,6 +18,7 @@ type presenceModel struct {
 	members  map[storage.ChannelID][]*modelMember
 	seen     map[modelSeen]time.Time
 	leases   map[string]time.Duration // when a node's lease ends
+	changes  map[storage.ChannelID][]storage.PresenceChange
 }
 
 type modelMember struct {
@@ -40,6 +41,7 @@ func checkPresenceModel(t *presenceTest) {
 			members:  make(map[storage.ChannelID][]*modelMember),
 			seen:     make(map[modelSeen]time.Time),
 			leases:   make(map[string]time.Duration),
+			changes:  make(map[storage.ChannelID][]storage.PresenceChange),
 		}
 		channel := rapid.SampledFrom(m.channels)
 		node := rapid.SampledFrom([]string{app + "-a", app + "-b"})
@@ -60,7 +62,10 @@ func checkPresenceModel(t *presenceTest) {
 					lease = time.Hour
 				}
 				name := node.Draw(rt, "node")
-				require.NoError(rt, t.store.Renew(t.ctx, name, lease))
+				held, err := t.store.Renew(t.ctx, name, lease)
+				require.NoError(rt, err)
+				end, leased := m.leases[name]
+				require.Equal(rt, leased && m.now < end, held, "whether the lease was held")
 				m.leases[name] = m.now + lease
 			},
 			"": func(rt *rapid.T) { t.modelExpire(rt, m) },
@@ -117,7 +122,11 @@ func (t *presenceTest) modelJoin(rt *rapid.T, m *presenceModel, ch storage.Chann
 		who.UserID = member.UserID
 	}
 	limit := rapid.IntRange(0, len(modelUsers)).Draw(rt, "limit")
-	first, err := t.store.Join(t.ctx, ch, conn, who, limit)
+	opts := storage.JoinOptions{MaxMembers: limit, Members: rapid.Bool().Draw(rt, "members")}
+	if changes := m.changes[ch]; len(changes) > 0 && rapid.Bool().Draw(rt, "known") {
+		opts.Known = rapid.SampledFrom(changes).Draw(rt, "revision").Revision
+	}
+	joined, err := t.store.Join(t.ctx, ch, conn, who, opts)
 
 	member := m.member(ch, who.UserID)
 	if member == nil && limit > 0 && len(m.members[ch]) >= limit {
@@ -125,10 +134,20 @@ func (t *presenceTest) modelJoin(rt *rapid.T, m *presenceModel, ch storage.Chann
 		return
 	}
 	require.NoError(rt, err)
-	require.Equal(rt, member == nil, first, "first")
+	require.Equal(rt, member == nil, joined.First, "Joined.First")
 	if member == nil {
 		member = &modelMember{Member: who}
 		m.members[ch] = append(m.members[ch], member)
+		m.change(rt, storage.PresenceChange{Channel: ch, Member: who, Joined: true, Count: joined.Count, Revision: joined.Revision, Prev: joined.Prev})
+	} else {
+		m.unchanged(rt, ch, joined.Revision, joined.Prev)
+	}
+	require.Equal(rt, len(m.members[ch]), joined.Count, "Joined.Count")
+	require.Equal(rt, member.conns == nil && joined.Count == 1, joined.Occupied(), "Joined.Occupied")
+	if !opts.Members || opts.Known == joined.Prev {
+		require.Nil(rt, joined.Members)
+	} else {
+		m.requireMembers(rt, ch, joined.Members)
 	}
 	if !slices.Contains(member.conns, conn) {
 		member.conns = append(member.conns, conn)
@@ -146,7 +165,12 @@ func (t *presenceTest) modelLeave(rt *rapid.T, m *presenceModel, ch storage.Chan
 	require.Equal(rt, ch, d.Channel)
 	requireSameMember(rt, member.Member, d.Member)
 	require.Equal(rt, m.disconnect(ch, conn), d.Last, "Departure.Last")
+	require.Equal(rt, len(m.members[ch]), d.Count, "Departure.Count")
+	if !d.Last {
+		m.unchanged(rt, ch, d.Revision, d.Prev)
+	}
 	if d.Last {
+		m.change(rt, d.Change())
 		m.seen[modelSeen{ch, member.UserID}] = d.Time
 	}
 }
@@ -169,32 +193,68 @@ func (t *presenceTest) modelExpire(rt *rapid.T, m *presenceModel) {
 		requireDeparted(rt, departures, ch, users...)
 		for _, d := range departures {
 			m.seen[modelSeen{d.Channel, d.Member.UserID}] = d.Time
+			if d.Channel == ch {
+				m.change(rt, d.Change())
+			}
 		}
 		t.requireModel(rt, m, ch)
 	}
 }
 
-func (t *presenceTest) requireModel(rt *rapid.T, m *presenceModel, ch storage.ChannelID) {
-	members, err := t.store.Members(t.ctx, ch)
-	require.NoError(rt, err)
-	require.Len(rt, members, len(m.members[ch]), "Members of %v", ch)
+// change takes a change in, which must be the next.
+func (m *presenceModel) change(rt *rapid.T, c storage.PresenceChange) {
+	require.True(rt, c.Revision.After(c.Prev), "the revision %v after %v", c.Revision, c.Prev)
+	if changes := m.changes[c.Channel]; len(changes) > 0 {
+		switch before := changes[len(changes)-1]; {
+		case before.Count > 0:
+			require.Equal(rt, before.Revision, c.Prev, "a change names the one before")
+		default:
+			require.False(rt, c.Prev.Before(before.Revision), "a change names the one before, or a later beginning of a channel that nobody was on")
+		}
+	}
+	m.changes[c.Channel] = append(m.changes[c.Channel], c)
+}
+
+// unchanged requires revisions of a call that has changed no member.
+func (m *presenceModel) unchanged(rt *rapid.T, ch storage.ChannelID, revision, prev storage.Position) {
+	changes := m.changes[ch]
+	require.Equal(rt, changes[len(changes)-1].Revision, revision, "the revision when nothing has changed")
+	require.Equal(rt, revision, prev, "the revision before, when nothing has changed")
+}
+
+func (m *presenceModel) requireMembers(rt *rapid.T, ch storage.ChannelID, members []storage.Member) {
+	require.Len(rt, members, len(m.members[ch]), "members of %v", ch)
 	for i, want := range m.members[ch] {
 		requireSameMember(rt, want.Member, members[i])
 	}
-	n, err := t.store.Count(t.ctx, ch)
-	require.NoError(rt, err)
-	require.Equal(rt, len(m.members[ch]), n, "Count of %v", ch)
-	for _, id := range modelUsers {
-		is, err := t.store.IsMember(t.ctx, ch, id)
-		require.NoError(rt, err)
-		require.Equal(rt, m.member(ch, id) != nil, is, "IsMember of %q on %v", id, ch)
+}
 
-		seen, err := t.store.LastSeen(t.ctx, ch, id)
-		require.NoError(rt, err)
+func (t *presenceTest) requireModel(rt *rapid.T, m *presenceModel, ch storage.ChannelID) {
+	roster, err := t.store.Members(t.ctx, ch)
+	require.NoError(rt, err)
+	m.requireMembers(rt, ch, roster.Members)
+	counts, err := t.store.Counts(t.ctx, []storage.ChannelID{ch})
+	require.NoError(rt, err)
+	require.Equal(rt, len(m.members[ch]), counts[0].Members, "Counts of %v", ch)
+	changes := m.changes[ch]
+	if len(m.members[ch]) > 0 {
+		require.Equal(rt, changes[len(changes)-1].Revision, roster.Revision, "Roster.Revision")
+		require.Equal(rt, roster.Revision, counts[0].Revision, "Count.Revision")
+	}
+	if len(changes) > 0 {
+		i := rapid.IntRange(0, len(changes)-1).Draw(rt, "since")
+		t.requireChanges(rt, ch, changes[i].Revision, changes[i+1:])
+	}
+	are, err := t.store.AreMembers(t.ctx, ch, modelUsers[:])
+	require.NoError(rt, err)
+	seen, err := t.store.LastSeen(t.ctx, ch, modelUsers[:])
+	require.NoError(rt, err)
+	for i, id := range modelUsers {
+		require.Equal(rt, m.member(ch, id) != nil, are[i], "AreMembers of %q on %v", id, ch)
 		want := m.seen[modelSeen{ch, id}]
-		if is {
+		if are[i] {
 			want = time.Time{}
 		}
-		require.WithinDuration(rt, want, seen, time.Millisecond, "LastSeen of %q on %v", id, ch)
+		require.WithinDuration(rt, want, seen[i], time.Millisecond, "LastSeen of %q on %v", id, ch)
 	}
 }
