@@ -81,6 +81,7 @@ type reading struct {
 // take makes nc the connection's own.
 func (c *conn) take(nc net.Conn) {
 	c.nc = nc
+	unblock(nc)
 	c.again = c.wait
 	if !c.server.options.portable {
 		c.raw = rawConn(nc)
@@ -214,12 +215,16 @@ func (c *conn) cut(err error) {
 	receiver := c.receiver
 	c.mu.Unlock()
 	transport.DeliverGone(receiver)
-	nc := c.nc
+	// TLS would say goodbye first, and wait for a full socket to take it.
+	_ = plain(c.nc).Close()
+}
+
+// plain returns the connection below nc's TLS, or nc.
+func plain(nc net.Conn) net.Conn {
 	if secure, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		// TLS would say goodbye first, and wait for a full socket to take it.
-		nc = secure.NetConn()
+		return secure.NetConn()
 	}
-	_ = nc.Close()
+	return nc
 }
 
 // wakeReader lets flushed return. The caller holds mu.

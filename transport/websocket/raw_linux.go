@@ -1,3 +1,5 @@
+//go:build linux && !386
+
 package websocket
 
 import (
@@ -6,23 +8,23 @@ import (
 )
 
 // shortCall is up to what size a call is over before the scheduler could make
-// use of knowing of it: to tell it costs more than it brings.
+// use of knowing of it: to tell it costs more than it brings. Such a call holds
+// its processor, and with it a garbage collection: it must never wait.
 const shortCall = 16 << 10
 
 // readSocket and writeSocket are the system calls. p is not empty.
 func readSocket(fd uintptr, p []byte) (int, error) {
-	return call(syscall.SYS_READ, fd, p)
+	return done(syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), atOnce, 0, 0))
 }
 
 func writeSocket(fd uintptr, p []byte) (int, error) {
 	if len(p) > shortCall {
-		return syscall.Write(int(fd), p)
+		return done(syscall.Syscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), atOnce, 0, 0))
 	}
-	return call(syscall.SYS_WRITE, fd, p)
+	return done(syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), atOnce, 0, 0))
 }
 
-func call(trap, fd uintptr, p []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)))
+func done(n, _ uintptr, errno syscall.Errno) (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}

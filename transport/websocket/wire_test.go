@@ -2,9 +2,12 @@ package websocket
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +132,14 @@ func dialEarly(t testing.TB, address, request string) net.Conn {
 	nc, err := net.Dial("tcp", address)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = nc.Close() })
-	_, err = io.WriteString(nc, request)
+	shake(t, nc, request)
+	return nc
+}
+
+// shake sends what is given and reads the answer to a handshake.
+func shake(t testing.TB, nc net.Conn, request string) {
+	t.Helper()
+	_, err := io.WriteString(nc, request)
 	require.NoError(t, err)
 	// Byte by byte: what follows the answer is not to be read here.
 	var answer []byte
@@ -140,5 +150,20 @@ func dialEarly(t testing.TB, address, request string) net.Conn {
 		answer = append(answer, b[0])
 	}
 	require.Contains(t, string(answer), " 101 ")
+}
+
+// dialServer connects to a server that may want TLS.
+func dialServer(t testing.TB, h *httptest.Server) net.Conn {
+	t.Helper()
+	var nc net.Conn
+	var err error
+	if h.TLS == nil {
+		nc, err = net.Dial("tcp", h.Listener.Addr().String())
+	} else {
+		nc, err = tls.Dial("tcp", h.Listener.Addr().String(), h.Client().Transport.(*http.Transport).TLSClientConfig)
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = nc.Close() })
+	require.NoError(t, nc.SetDeadline(time.Now().Add(patience)))
 	return nc
 }

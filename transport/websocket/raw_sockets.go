@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux || dragonfly || freebsd || netbsd || openbsd
 
 package websocket
 
@@ -10,6 +10,10 @@ import (
 
 // errWouldBlock says that a socket has nothing to read, or no room.
 const errWouldBlock = syscall.EAGAIN
+
+// atOnce makes a call return instead of waiting, also on a socket that somebody
+// has made blocking, as os.File.Fd does with the file of a connection.
+const atOnce = syscall.MSG_DONTWAIT | syscall.MSG_NOSIGNAL
 
 // rawConn returns nc's socket, if all that is written to nc goes there as it is.
 // Only the types of package net are known to do that.
