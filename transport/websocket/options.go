@@ -1,6 +1,7 @@
 package websocket
 
 import (
+	"net"
 	"time"
 
 	"github.com/carillon-rt/carillon/transport"
@@ -12,7 +13,9 @@ const (
 	// larger one ends its connection with 1009.
 	DefaultReadLimit = 64 << 10
 	// DefaultWriteTimeout is how long a peer may take nothing of what is
-	// waiting for it before it is cut off.
+	// waiting for it before it is cut off. What counts is what it takes from the
+	// system, where that can be asked (on Linux, also below TLS), so that a slow
+	// reader is not taken for one that does not read.
 	DefaultWriteTimeout = 10 * time.Second
 	// DefaultCloseTimeout is how long a connection may take to end once Close
 	// was called.
@@ -30,6 +33,8 @@ type options struct {
 	compressFrom               int
 	// portable keeps the server from writing to sockets itself.
 	portable bool
+	// held says what the system holds for a peer.
+	held func(net.Conn) int
 }
 
 func defaults() options {
@@ -39,6 +44,7 @@ func defaults() options {
 		readLimit:     DefaultReadLimit,
 		writeTimeout:  DefaultWriteTimeout,
 		closeTimeout:  DefaultCloseTimeout,
+		held:          heldBytes,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 )
 
 const (
@@ -122,10 +121,17 @@ func (c *conn) drain() {
 	if c.raw != nil {
 		write = c.writeReady()
 	}
+	watch := c.server.watch(c.nc)
+	defer watch.stop()
 	for {
-		_ = c.nc.SetWriteDeadline(time.Now().Add(c.server.options.writeTimeout))
-		more, err := write()
+		n, more, err := write()
+		if n > 0 {
+			watch.took()
+		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
+			if n > 0 {
+				continue
+			}
 			c.server.counters.writeTimeouts.Add(1)
 			err = ErrWriteTimeout
 		}
@@ -140,10 +146,6 @@ func (c *conn) drain() {
 
 // rested ends drain, if there is still nothing to write.
 func (c *conn) rested() bool {
-	if c.raw != nil {
-		// Flushers write without a time-out, as they never wait.
-		_ = c.nc.SetWriteDeadline(time.Time{})
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.size > 0 && !c.gone {
@@ -154,23 +156,21 @@ func (c *conn) rested() bool {
 }
 
 // writePortable writes a batch by the connection's own means.
-func (c *conn) writePortable() (more bool, err error) {
+func (c *conn) writePortable() (n int, more bool, err error) {
 	buf := c.server.batches.Get().(*[]byte)
 	defer c.server.batches.Put(buf)
 	data := c.gather(*buf, false)
 	if len(data) == 0 {
-		return false, nil
+		return 0, false, nil
 	}
-	n, err := c.nc.Write(data)
-	if n > 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-		err = nil // the peer did take something
-	}
-	return c.wrote(n, &c.server.counters.out, false), err
+	n, err = c.nc.Write(data)
+	return n, c.wrote(n, &c.server.counters.out, false), err
 }
 
 // writeReady returns a function that writes a batch once the socket has room.
 // While it waits for that, it holds no memory.
-func (c *conn) writeReady() func() (more bool, err error) {
+func (c *conn) writeReady() func() (n int, more bool, err error) {
+	var n int
 	var more bool
 	var failed error
 	attempt := func(fd uintptr) bool {
@@ -181,19 +181,19 @@ func (c *conn) writeReady() func() (more bool, err error) {
 			more = false
 			return true
 		}
-		n, err := writeFD(fd, data)
-		if err == errWouldBlock {
+		n, failed = writeFD(fd, data)
+		if failed == errWouldBlock {
+			failed = nil
 			return false
 		}
-		failed = err
 		more = c.wrote(n, &c.server.counters.out, false)
 		return true
 	}
-	return func() (bool, error) {
-		more, failed = false, nil
+	return func() (int, bool, error) {
+		n, more, failed = 0, false, nil
 		if err := c.raw.Write(attempt); err != nil {
-			return false, err
+			return 0, false, err
 		}
-		return more, failed
+		return n, more, failed
 	}
 }
