@@ -171,8 +171,11 @@ func (r *apiRequest) route(rest string) (func() (any, error), error) {
 	if answer == nil {
 		return nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("path %q not found", r.URL.Path)}
 	}
-	if r.Method != method {
+	switch {
+	case method == http.MethodPost && r.Method != method:
 		return nil, methodNotAllowed(r.Method, method)
+	case method == http.MethodGet && r.Method != method && r.Method != http.MethodHead:
+		return nil, methodNotAllowed(r.Method, "GET, HEAD")
 	}
 	return answer, nil
 }
@@ -219,7 +222,7 @@ func asAPIError(err error) *apiError {
 	case errors.Is(err, storage.ErrKeyInFlight):
 		return &apiError{status: http.StatusConflict, message: err.Error(), retryAfter: 1}
 	case errors.As(err, &field) && field.Field == "data" && field.Limit > 0:
-		return &apiError{status: http.StatusRequestEntityTooLarge, message: err.Error()}
+		return &apiError{status: http.StatusRequestEntityTooLarge, message: err.Error() + ". " + eventTooLarge(field.Limit)}
 	case errors.Is(err, broker.ErrInvalid):
 		return &apiError{status: http.StatusBadRequest, message: err.Error()}
 	case errors.Is(err, broker.ErrRefused):

@@ -84,7 +84,7 @@ func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest
 	}
 	if len(*e.data) > limits.EventBytes {
 		return nil, &apiError{status: http.StatusRequestEntityTooLarge,
-			message: fmt.Sprintf("data is too large: %d bytes, the limit is %d", len(*e.data), limits.EventBytes)}
+			message: fmt.Sprintf("data is too large: %d bytes, the limit is %d. ", len(*e.data), limits.EventBytes) + eventTooLarge(limits.EventBytes)}
 	}
 	reqs := make([]broker.PublishRequest, 0, len(channels))
 	data := []byte(*e.data)
@@ -96,6 +96,12 @@ func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest
 			ExcludeSocketID: e.socketID, IdempotencyKey: key, Sealed: true})
 	}
 	return reqs, nil
+}
+
+// eventTooLarge is what the hosted service says of an event over the limit: suites
+// of SDKs look for it.
+func eventTooLarge(limit int) string {
+	return fmt.Sprintf("The data content of this event exceeds the allowed maximum (%d bytes)", limit)
 }
 
 // validSocketID matches \A\d+\.\d+\z.
@@ -193,7 +199,7 @@ func (r *apiRequest) batch() (batch []json.RawMessage, err error) {
 	case n == 0:
 		return nil, badRequest("batch is missing or empty")
 	case n > r.limits.EventsPerBatch:
-		return nil, badRequest("batch has too many events: %d, the limit is %d", n, r.limits.EventsPerBatch)
+		return nil, badRequest("batch has too many events: %d, the limit is %d. Batch too large (%[1]d > %[2]d)", n, r.limits.EventsPerBatch)
 	}
 	return batch, nil
 }

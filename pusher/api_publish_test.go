@@ -218,6 +218,9 @@ func TestBadPublishes(t *testing.T) {
 		{"/batch_events", `{"batch":[` + strings.Repeat(`{},`, 10) + `{}]}`, 400, "11, the limit is 10"},
 		{"/batch_events", `{"batch":[{"name":"m","data":"x","channels":["a"]}]}`, 400, "channels is not allowed"},
 		{"/batch_events", `{"batch":[{"name":"m","data":"` + strings.Repeat("x", 10241) + `","channel":"a"}]}`, 413, "batch[0]: data is too large"},
+		// Suites of SDKs look for these words.
+		{"/events", `{"name":"m","data":"` + strings.Repeat("x", 10241) + `","channel":"a"}`, 413, "The data content of this event exceeds the allowed maximum (10240 bytes)"},
+		{"/batch_events", `{"batch":[` + strings.Repeat(`{"name":"m","data":"x","channel":"a"},`, 10) + `{}]}`, 400, "Batch too large (11 > 10)"},
 	} {
 		a.expectError(a.post(test.path, test.body), test.status, test.text)
 	}

@@ -199,7 +199,7 @@ func TestRefusedRequests(t *testing.T) {
 	wrongMethod := a.get("/events", nil)
 	a.expectError(wrongMethod, 405, "use POST")
 	assert.Equal(t, "POST", wrongMethod.Header().Get("Allow"))
-	a.expectError(a.post("/channels", ""), 405, "use GET")
+	a.expectError(a.post("/channels", ""), 405, "use GET, HEAD")
 	a.expectError(a.get("/users/ann", nil), 404, "not found")
 	a.expectError(a.do(httptest.NewRequest("GET", "/nothing", nil)), 404, "")
 	a.expectError(a.do(httptest.NewRequest("GET", "/app/key", nil)), http.StatusUpgradeRequired, "WebSocket")
@@ -244,4 +244,32 @@ func TestPublishLimitsAndHooks(t *testing.T) {
 	}
 	require.NoError(t, a.broker.Shutdown(t.Context()))
 	a.expectError(a.post("/events", `{"name":"m","data":"x","channel":"a"}`), 503, "shut down")
+}
+
+// TestHeadIsAnsweredWhereGetIs goes through all that GET is for.
+func TestHeadIsAnsweredWhereGetIs(t *testing.T) {
+	a := newAPITest(t)
+	a.client("presence-a")
+	srv := httptest.NewServer(a.handler)
+	defer srv.Close()
+	for _, path := range []string{"/apps/1/channels", "/apps/1/channels/presence-a", "/apps/1/channels/presence-a/users",
+		"/sse/app/key?channels=a", "/info", "/iframe.html", "/app/key", "/nothing", "/apps/1/channels/a/users"} {
+		ask := func(method string) *http.Response {
+			target := path
+			if strings.HasPrefix(path, "/apps/") {
+				target = signedRequest(a.app, method, path, "", nil).URL.RequestURI()
+			}
+			r, err := http.NewRequestWithContext(t.Context(), method, srv.URL+target, nil)
+			require.NoError(t, err)
+			resp, err := srv.Client().Do(r)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			return resp
+		}
+		get, head := ask("GET"), ask("HEAD")
+		assert.Equal(t, get.StatusCode, head.StatusCode, path)
+		assert.Equal(t, get.Header.Get("Content-Type"), head.Header.Get("Content-Type"), path)
+	}
+	a.expectError(a.do(signedRequest(a.app, "HEAD", "/apps/1/events", "", nil)), 405, "use POST")
+	assert.Equal(t, "GET, HEAD", a.post("/channels", "").Header().Get("Allow"))
 }

@@ -64,8 +64,20 @@ type closeError struct {
 func (e *closeError) Error() string { return fmt.Sprintf("%s (%d)", e.message, e.code) }
 
 func reject(conn transport.Conn, e *closeError) {
-	_ = conn.Send(errorMessage(e.code, e.message))
+	if _, announces := conn.(announcing); !announces {
+		_ = conn.Send(errorMessage(e.code, e.message))
+	}
 	conn.Close(e.code, e.message)
+}
+
+// announcing is the connection of a client of version 5, which looks into a
+// pusher:error for what later ones find in the code of a close.
+type announcing struct{ transport.Conn }
+
+// Close implements transport.Conn.
+func (c announcing) Close(code int, reason string) {
+	_ = c.Send(errorMessage(code, reason))
+	c.Conn.Close(code, reason)
 }
 
 // rejected is the receiver of a connection that was told off and is about to end.
@@ -106,6 +118,9 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	}
 	if err := checkVersion(d.Protocol); err != nil {
 		return nil, err
+	}
+	if d.Protocol == "5" {
+		conn = announcing{conn}
 	}
 	if app.Disabled {
 		return nil, &closeError{4003, "app is disabled"}
@@ -318,6 +333,9 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	default:
 		reason, status := subscribeStatus(err)
 		c.refuseSubscription(sub.channel, reason, refusalText(err), status)
+		if errors.Is(err, ErrSignature) { // which is all that clients other than pusher-js know of
+			c.refuse(0, expectedSignature(c.session.ID(), sub))
+		}
 	}
 }
 
@@ -366,14 +384,12 @@ func (c *connection) signIn(f frame, limits Limits) {
 		c.fail(4009, "sign-in: "+err.Error())
 		return
 	}
-	tooMany := len(user.Watchlist)
-	if tooMany > limits.Watchlist {
-		user.Watchlist = nil
-	}
+	var watched int
+	user.Watchlist, watched = firstUsers(user.Watchlist, limits.Watchlist)
 	err = c.session.SignIn(c.session.Context(), user, func() {
 		c.session.Send(signinSuccess(in.userData))
-		if tooMany > limits.Watchlist {
-			c.refuse(4302, fmt.Sprintf("watchlist has %d users, the limit is %d", tooMany, limits.Watchlist))
+		if watched > limits.Watchlist {
+			c.refuse(4302, fmt.Sprintf("watchlist has %d users, the limit is %d: the first %[2]d are watched", watched, limits.Watchlist))
 		}
 	})
 	switch {
@@ -384,6 +400,19 @@ func (c *connection) signIn(f frame, limits Limits) {
 		e := failure(err)
 		c.fail(e.code, "sign-in: "+e.message)
 	}
+}
+
+// firstUsers returns the first of the users, at most max, and how many there are.
+// Who is named twice counts once.
+func firstUsers(ids []string, max int) (first []string, all int) {
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if !seen[id] && len(first) < max {
+			first = append(first, id)
+		}
+		seen[id] = true
+	}
+	return first, len(seen)
 }
 
 func (c *connection) clientEvent(f frame, limits Limits) {

@@ -136,13 +136,18 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 	if r.Method == http.MethodOptions {
 		// Whether the page may read the feed is answered with the feed.
 		w.Header().Set("Access-Control-Allow-Origin", "*")
-		w.Header().Set("Access-Control-Allow-Methods", "GET, OPTIONS")
+		w.Header().Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
 		w.Header().Set("Access-Control-Allow-Headers", "Last-Event-ID, Cache-Control")
 		w.Header().Set("Access-Control-Max-Age", "86400")
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	req, err := h.parseFeed(w, r, key)
+	if err == nil && r.Method == http.MethodHead {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		return
+	}
 	if err == nil {
 		full := h.feeds.Serve(w, r, func(conn transport.Conn) transport.Receiver {
 			var session *broker.Session
@@ -173,8 +178,8 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 	d := h.dial(r, key)
 	w.Header().Set("Vary", "Origin")
 	switch {
-	case r.Method != http.MethodGet:
-		return nil, methodNotAllowed(r.Method, "GET, OPTIONS")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return nil, methodNotAllowed(r.Method, "GET, HEAD, OPTIONS")
 	case app.Disabled:
 		return nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
 	case app.RequireTLS && !d.Secure:

@@ -129,6 +129,17 @@ func verifyAuth(app *App, auth, want string) error {
 	return nil
 }
 
+// expectedSignature says, in the words of the hosted service, what the client was
+// to sign.
+func expectedSignature(socketID string, sub subscribeData) string {
+	signed := socketID + ":" + sub.channel
+	if sub.channelData != "" {
+		signed += ":" + sub.channelData
+	}
+	_, got, _ := strings.Cut(sub.auth, ":")
+	return "Invalid signature: Expected HMAC SHA256 hex digest of " + signed + ", but got " + got
+}
+
 // equal compares two signatures in constant time. Hex digits are compared in
 // lower case.
 func equal(got, want string) bool {

@@ -28,11 +28,14 @@ func TestSubscriptionAuthorization(t *testing.T) {
 	for _, channel := range []string{"private-a", "private-encrypted-a", "presence-a", "private-cache-a", "presence-cache-a"} {
 		subscribe(channel, "", "")
 		expectSubscriptionError(t, c, channel, "AuthError", 401, "auth is missing")
+		expectError(t, c, 0, "Invalid signature: Expected HMAC SHA256 hex digest of "+c.SocketID()+":"+channel)
 		subscribe(channel, sign("private-b", ""), "")
 		expectSubscriptionError(t, c, channel, "AuthError", 401, "invalid signature")
+		expectError(t, c, 0, "Invalid signature: Expected HMAC SHA256 hex digest of "+c.SocketID()+":"+channel+", but got ")
 	}
 	subscribe("presence-a", sign("presence-a", `{"user_id":1}`), `{"user_id":2}`)
 	expectSubscriptionError(t, c, "presence-a", "AuthError", 401, "invalid signature")
+	expectError(t, c, 0, "Invalid signature: Expected HMAC SHA256 hex digest of "+c.SocketID()+`:presence-a:{"user_id":2}`)
 	subscribe("presence-a", sign("presence-a", `{"user_id":""}`), `{"user_id":""}`)
 	expectSubscriptionError(t, c, "presence-a", "AuthError", 400, "user_id is empty")
 	subscribe("presence-a", sign("presence-a", ""), "")
@@ -91,6 +94,9 @@ func TestHooksRefuseSubscriptions(t *testing.T) {
 	} {
 		c.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q}}`, test.channel))
 		expectSubscriptionError(t, c, test.channel, test.kind, test.status, test.text)
+		if test.channel == "private-a" {
+			expectError(t, c, 0, "Invalid signature")
+		}
 	}
 	c.ExpectNothing()
 }

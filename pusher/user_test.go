@@ -129,19 +129,46 @@ func TestTheFirstConnectionSaysWhoAMemberIs(t *testing.T) {
 	assert.Equal(t, `{"user_id":"ann","user_info":{"tab":2}}`, other.Expect("pusher_internal:member_added", "presence-room").Data)
 }
 
+// TestWatchlistLimit takes what there may be of a list that is too long.
 func TestWatchlistLimit(t *testing.T) {
 	kit := brokertest.New(t)
-	kit.Config.Limits.Watchlist = 1
+	users := func(n int) (ids []string) {
+		for i := range n {
+			ids = append(ids, fmt.Sprint("user", i))
+		}
+		return ids
+	}
+	watched := func(c *brokertest.Client) []string {
+		t.Helper()
+		var news struct {
+			Events []struct {
+				Name    string
+				UserIDs []string `json:"user_ids"`
+			}
+		}
+		c.Expect("pusher_internal:watchlist_events", "").Decode(t, &news)
+		require.Len(t, news.Events, 1)
+		assert.Equal(t, "offline", news.Events[0].Name)
+		return news.Events[0].UserIDs
+	}
 	c := kit.Connect(t)
-	c.SignIn("ann", "bob", "eve")
-	expectError(t, c, 4302, "the limit is 1")
+	c.SignIn("ann", users(101)...)
+	expectError(t, c, 4302, "watchlist has 101 users, the limit is 100")
+	assert.Equal(t, users(100), watched(c))
 	online, err := kit.App.IsOnline(t.Context(), "ann")
 	require.NoError(t, err)
 	assert.True(t, online)
+	other := kit.Connect(t)
+	other.SignIn("user100")
 	c.ExpectNothing()
+	other = kit.Connect(t)
+	other.SignIn("user99")
+	assert.Equal(t, `{"events":[{"name":"online","user_ids":["user99"]}]}`, c.Expect("pusher_internal:watchlist_events", "").Data)
 
-	c = kit.Connect(t)
-	c.SignIn("ann", "bob")
-	c.Expect("pusher_internal:watchlist_events", "")
-	c.ExpectNothing()
+	for _, ids := range [][]string{users(100)[:99], append(users(98), "user0", "user1", "user97")} {
+		c = kit.Connect(t)
+		c.SignIn("ann", ids...)
+		assert.Equal(t, ids[:min(len(ids), 98)], watched(c)[:98])
+		c.ExpectNothing()
+	}
 }

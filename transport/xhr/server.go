@@ -228,7 +228,11 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request, method, origin 
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.readTimeout))
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", origin)
-	switch r.Method {
+	asked := r.Method
+	if asked == http.MethodHead && method == http.MethodGet {
+		asked = method
+	}
+	switch asked {
 	case method:
 		return true
 	case http.MethodOptions:
