@@ -46,6 +46,16 @@ type client struct {
 
 // dial connects and subscribes to a channel.
 func (d *dialer) dial(channel, user string, stalled bool) (*client, error) {
+	return d.connect(stalled, func(c *client) error { return c.open(d, channel, user) })
+}
+
+// handshake connects and subscribes to nothing.
+func (d *dialer) handshake() (*client, error) {
+	return d.connect(false, func(c *client) error { return c.upgrade(d, d.path("")) })
+}
+
+// connect connects and does what open does.
+func (d *dialer) connect(stalled bool, open func(*client) error) (*client, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
 	defer cancel()
 	nd := net.Dialer{}
@@ -72,7 +82,7 @@ func (d *dialer) dial(channel, user string, stalled bool) (*client, error) {
 	}
 	c := &client{Conn: nc, br: bufio.NewReaderSize(nc, 512)}
 	_ = nc.SetDeadline(time.Now().Add(connectTimeout))
-	if err := c.open(d, channel, user); err != nil {
+	if err := open(c); err != nil {
 		_ = nc.Close()
 		return nil, fmt.Errorf("client of %s: %w", d.peer, err)
 	}
@@ -81,11 +91,7 @@ func (d *dialer) dial(channel, user string, stalled bool) (*client, error) {
 
 // open makes the handshake and the subscription.
 func (c *client) open(d *dialer, channel, user string) error {
-	path := "/?channel=" + channel
-	if d.peer == carillonPeer {
-		path = "/app/" + carillonKey + "?protocol=7&client=bench&version=1"
-	}
-	if err := c.upgrade(d, path); err != nil {
+	if err := c.upgrade(d, d.path(channel)); err != nil {
 		return err
 	}
 	switch d.peer {
@@ -96,6 +102,14 @@ func (c *client) open(d *dialer, channel, user string) error {
 	}
 	_, err := c.await(subscribed)
 	return err
+}
+
+// path is where a peer takes connections.
+func (d *dialer) path(channel string) string {
+	if d.peer == carillonPeer {
+		return "/app/" + carillonKey + "?protocol=7&client=bench&version=1"
+	}
+	return "/?channel=" + channel
 }
 
 func (c *client) upgrade(d *dialer, path string) error {
@@ -178,12 +192,16 @@ func (c *client) subscribeCentrifuge(channel, user string) error {
 // send writes a text message. Its mask is zero: nobody is between here and the
 // server whom it could protect.
 func (c *client) send(payload []byte) error {
+	_, err := c.Write(masked(payload))
+	return err
+}
+
+// masked is a client's frame.
+func masked(payload []byte) []byte {
 	frame := textFrame(payload)
 	head := len(frame) - len(payload)
 	frame[1] |= 0x80
-	masked := append(append(frame[:head:head], 0, 0, 0, 0), payload...)
-	_, err := c.Write(masked)
-	return err
+	return append(append(frame[:head:head], 0, 0, 0, 0), payload...)
 }
 
 // await reads messages until one contains text.

@@ -82,9 +82,29 @@ func TestQuickRun(t *testing.T) {
 	require.NotContains(t, string(text), "Failed")
 }
 
+// What only Carillon is measured by has a row for each case.
+func TestCases(t *testing.T) {
+	for _, s := range []scenario{rulesScenario(), floodScenario()} {
+		t.Run(s.title, func(t *testing.T) {
+			e := &env{quick: true, peers: []string{carillonPeer}, log: io.Discard}
+			rows, err := s.run(e)
+			require.NoError(t, err)
+			r := newResults(s)
+			r.add(rows)
+			for _, g := range s.goals {
+				require.Positive(t, g.figure(r), g.String())
+			}
+			e.peers = []string{floorPeer}
+			rows, err = s.run(e)
+			require.NoError(t, err)
+			require.Empty(t, rows)
+		})
+	}
+}
+
 func TestOptionsThatAreNotValid(t *testing.T) {
 	for _, args := range [][]string{
-		{"-scenarios", "0"}, {"-scenarios", "11"}, {"-scenarios", "x"}, {"-peers", "nobody"}, {"-rounds", "0"}, {"more"},
+		{"-scenarios", "0"}, {"-scenarios", "13"}, {"-scenarios", "x"}, {"-peers", "nobody"}, {"-rounds", "0"}, {"more"},
 		{serveArgument, "-peer", "nobody"}, {serveArgument, "-peer", floorPeer, "-deflate"},
 	} {
 		require.Error(t, run(args, nil, io.Discard), "%q", args)

@@ -18,6 +18,9 @@ const (
 	carillonPeer   = "carillon"
 )
 
+// sinkPeer is no peer: it completes handshakes and reads what comes, no more.
+const sinkPeer = "sink"
+
 func peerNames() []string {
 	return []string{floorPeer, hubPeer, gwsPeer, melodyPeer, centrifugePeer, carillonPeer}
 }
@@ -35,6 +38,8 @@ type peer interface {
 // peerOptions are what a scenario may ask of a peer besides its defaults.
 type peerOptions struct {
 	deflate bool
+	rules   int
+	freely  bool
 }
 
 func newPeer(name string, o peerOptions) (peer, error) {
@@ -42,6 +47,8 @@ func newPeer(name string, o peerOptions) (peer, error) {
 		return nil, fmt.Errorf("peer %q is not measured with compression", name)
 	}
 	switch name {
+	case sinkPeer:
+		return new(drain), nil
 	case floorPeer:
 		return newFloor(), nil
 	case hubPeer:

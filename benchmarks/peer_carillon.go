@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -28,11 +29,15 @@ type carillonServer struct {
 }
 
 func newCarillon(o peerOptions) (*carillonServer, error) {
-	apps, err := pusher.NewApps(pusher.App{ID: carillonApp, Key: carillonKey, Secret: carillonSecret})
+	app := pusher.App{ID: carillonApp, Key: carillonKey, Secret: carillonSecret}
+	if o.freely {
+		app.Limits.ClientEventsPerSecond = -1
+	}
+	apps, err := pusher.NewApps(app)
 	if err != nil {
 		return nil, err
 	}
-	b, err := broker.New(broker.WithDrainWindow(0))
+	b, err := broker.New(broker.WithDrainWindow(0), broker.WithRules(carillonRules(o.rules)...))
 	if err != nil {
 		return nil, err
 	}
@@ -46,6 +51,18 @@ func newCarillon(o peerOptions) (*carillonServer, error) {
 		return nil, err
 	}
 	return &carillonServer{broker: b, app: b.App(carillonApp), handler: h}, nil
+}
+
+// carillonRules are so many rules of which the last one matches any channel.
+func carillonRules(n int) []broker.Rule {
+	rules := make([]broker.Rule, n)
+	for i := range rules {
+		rules[i].Pattern = fmt.Sprintf("presence-[0-9]*-room-%d-*", i)
+	}
+	if n > 0 {
+		rules[n-1].Pattern = "*"
+	}
+	return rules
 }
 
 // Handler implements peer.

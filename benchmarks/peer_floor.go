@@ -25,16 +25,8 @@ func newFloor() *floor { return &floor{conns: newSubscribers[net.Conn]()} }
 func (f *floor) Handler() http.Handler { return http.HandlerFunc(f.upgrade) }
 
 func (f *floor) upgrade(w http.ResponseWriter, r *http.Request) {
-	nc, _, err := http.NewResponseController(w).Hijack()
+	nc, err := takeOver(w, r)
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusNotImplemented)
-		return
-	}
-	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + acceptGUID))
-	_, err = fmt.Fprintf(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"+
-		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
-	if err != nil {
-		_ = nc.Close()
 		return
 	}
 	f.conns.add(r.URL.Query().Get("channel"), nc)
@@ -42,6 +34,22 @@ func (f *floor) upgrade(w http.ResponseWriter, r *http.Request) {
 	if _, err := nc.Write(textFrame([]byte(subscribed))); err != nil {
 		_ = nc.Close()
 	}
+}
+
+// takeOver completes a handshake.
+func takeOver(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
+	nc, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotImplemented)
+		return nil, err
+	}
+	sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + acceptGUID))
+	_, err = fmt.Fprintf(nc, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n"+
+		"Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", base64.StdEncoding.EncodeToString(sum[:]))
+	if err != nil {
+		_ = nc.Close()
+	}
+	return nc, err
 }
 
 // Publish implements peer.

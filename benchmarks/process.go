@@ -26,11 +26,16 @@ type serverOptions struct {
 	// sendBuffer is the send buffer of each socket in bytes; 0 leaves the
 	// system's.
 	sendBuffer int
+	// rules is how many rules for channels Carillon has; the last one matches.
+	rules int
+	// freely lets Carillon's clients send each other as many events as they like.
+	freely bool
 }
 
 func (o serverOptions) arguments(peer string) []string {
 	return []string{serveArgument, "-peer", peer, "-tls=" + strconv.FormatBool(o.tls),
-		"-deflate=" + strconv.FormatBool(o.deflate), "-sndbuf", strconv.Itoa(o.sendBuffer)}
+		"-deflate=" + strconv.FormatBool(o.deflate), "-sndbuf", strconv.Itoa(o.sendBuffer),
+		"-rules", strconv.Itoa(o.rules), "-freely=" + strconv.FormatBool(o.freely)}
 }
 
 // process is this binary, run as the server of a peer.

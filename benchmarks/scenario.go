@@ -69,6 +69,8 @@ func scenarios() []scenario {
 		stalledScenario(),
 		variantsScenario(),
 		inProcessScenario(),
+		rulesScenario(),
+		floodScenario(),
 	}
 }
 
@@ -90,6 +92,23 @@ func (e *env) eachPeer(peers []string, measure func(peer string) ([]metric, erro
 		e.logRow(rows[len(rows)-1])
 	}
 	return rows, errors.Join(failed...)
+}
+
+// cases measures Carillon alone, each time in a case of another label, until one
+// fails.
+func (e *env) cases(labels []string, measure func(label string) ([]metric, error)) (rows []row, err error) {
+	if !slices.Contains(e.peers, carillonPeer) {
+		return nil, nil
+	}
+	for _, label := range labels {
+		metrics, err := measure(label)
+		if err != nil {
+			return rows, fmt.Errorf("%s: %w", label, err)
+		}
+		rows = append(rows, row{label, metrics})
+		e.logRow(rows[len(rows)-1])
+	}
+	return rows, nil
 }
 
 func (e *env) logRow(r row) {

@@ -29,13 +29,15 @@ func serve(args []string, in io.Reader, out io.Writer) error {
 	secure := flags.Bool("tls", false, "serve TLS")
 	deflate := flags.Bool("deflate", false, "offer permessage-deflate")
 	sendBuffer := flags.Int("sndbuf", 0, "socket send buffer in bytes; 0 leaves the system's")
+	rules := flags.Int("rules", 0, "rules for channels, of which the last one matches")
+	freely := flags.Bool("freely", false, "let clients send each other as many events as they like")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if err := raiseFileLimit(); err != nil {
 		return err
 	}
-	p, err := newPeer(*name, peerOptions{deflate: *deflate})
+	p, err := newPeer(*name, peerOptions{deflate: *deflate, rules: *rules, freely: *freely})
 	if err != nil {
 		return err
 	}
