@@ -153,7 +153,7 @@ func (b *Broker) attach(id storage.ChannelID, s *subscription, ready func()) err
 			}
 			c.sessions++
 			if c.sessions == 1 {
-				inform(b, func(h *Hooks) func(ChannelChange) { return h.ChannelOccupied }, c.change())
+				inform(b, channelOccupied, c.change())
 			}
 		}
 		if len(c.subs) == 0 {
@@ -187,7 +187,7 @@ func (c *channel) detach(s *subscription) {
 	}
 	if s.session != nil {
 		if c.sessions--; c.sessions == 0 {
-			inform(b, func(h *Hooks) func(ChannelChange) { return h.ChannelVacated }, c.change())
+			inform(b, channelVacated, c.change())
 		}
 	}
 	if last == 0 {
@@ -245,7 +245,7 @@ func (c *channel) announceCount() {
 		c.mu.Unlock()
 		return
 	}
-	inform(c.broker, func(h *Hooks) func(ChannelChange) { return h.SubscriptionCount }, change)
+	inform(c.broker, subscriptionCount, change)
 	c.mu.Unlock()
 	c.fanOut(&delivery{counts: true, notice: func(p Protocol) *transport.Message {
 		return p.SubscriptionCount(c.id.Name, change.SubscriptionCount)

@@ -20,8 +20,12 @@ import (
 // is counted in Stats.
 //
 // The others inform: they run afterwards, one at a time and in the order of what
-// happened, on a goroutine that a set of hooks has to itself. A set that falls
-// more than 65 536 calls behind misses further ones; they are counted in Stats.
+// happened, on a goroutine that a set of hooks has to itself. What waits for a set
+// is bounded by 32 768 calls, and 8 MiB, of each kind: sessions, members, users,
+// channels, counts, cache misses and client events. A set that falls further behind
+// misses counts, misses and client events; and it is told later, when there is room
+// again, of what has come or gone, though not of what has come and gone meanwhile:
+// in the end it has heard what is true. What it is never told is counted in Stats.
 //
 // Hooks may call the broker, with one exception: Shutdown waits for the hooks, so
 // a hook that wants it calls it on a goroutine of its own.
@@ -38,6 +42,12 @@ type Hooks struct {
 	// Publish decides about an event that the server side publishes, in process
 	// or over HTTP.
 	Publish func(context.Context, *PublishRequest) error
+
+	// Wants, if set, is asked whether the set wants to hear of an app what the named
+	// hook tells, before it is queued: so hooks that are for few apps cost the
+	// others nothing. It runs where the thing happens, holds that up, and must not
+	// call the broker. Of the hooks that inform, nil wants all.
+	Wants func(app string, hook InformingHook) bool
 
 	// Connected and Disconnected tell of sessions.
 	Connected    func(SessionChange)

@@ -336,28 +336,6 @@ func TestACipherThatPanicsFails(t *testing.T) {
 	require.NoError(t, b.Shutdown(t.Context()))
 }
 
-func TestSlowHooksAreDroppedAndCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		n := 0
-		kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithHooks(broker.Hooks{
-			ClientEventSent: func(string, broker.Event) { <-release; n++ },
-		}))
-		kit.Config.Limits.ClientEventsPerSecond = 1_000_000
-		ann := kit.Connect(t)
-		ann.Subscribe("private-room")
-		ann.Trigger("private-room", "client-x", "x")
-		synctest.Wait()
-		for range 1<<16 + 5 {
-			ann.Trigger("private-room", "client-x", "x")
-		}
-		close(release)
-		synctest.Wait()
-		assert.Equal(t, 1<<16+1, n)
-		assert.EqualValues(t, 5, kit.Broker.Stats().HooksDropped)
-	})
-}
-
 func TestOptionsAreChecked(t *testing.T) {
 	for text, opt := range map[string]broker.Option{
 		"rules[0].Pattern":                   broker.WithRules(broker.Rule{}),

@@ -5,10 +5,16 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+
+	"github.com/carillon-rt/carillon/internal/fairqueue"
 )
 
-// maxNotices bounds the calls that wait for one set of hooks.
-const maxNotices = 1 << 16
+// maxNotices and maxNoticeBytes bound what waits for one set of hooks, for each
+// class of what they are told.
+const (
+	maxNotices     = 1 << 15
+	maxNoticeBytes = 8 << 20
+)
 
 // notifier calls the informing hooks of one set, one at a time and in order. Its
 // goroutine lives only while there is something to call.
@@ -17,22 +23,20 @@ type notifier struct {
 	broker *Broker
 
 	mu      sync.Mutex
-	queue   []func()      // guarded by mu
-	running bool          // guarded by mu
-	idle    chan struct{} // guarded by mu; closed when running ends, if anybody waits
+	queue   *fairqueue.Queue[subject, func()] // guarded by mu
+	running bool                              // guarded by mu
+	idle    chan struct{}                     // guarded by mu; closed when running ends, if anybody waits
 }
 
+type notice = fairqueue.Item[subject, func()]
+
 // call queues a call. It never blocks.
-func (n *notifier) call(f func()) {
+func (n *notifier) call(item notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.queue) >= maxNotices {
-		if n.broker.stats.hooksDropped.Add(1) == 1 {
-			n.broker.log.Error("hooks are too slow, calls are dropped", "limit", maxNotices)
-		}
-		return
+	if dropped := int64(n.queue.Push(item)); dropped > 0 && n.broker.stats.hooksDropped.Add(dropped) == dropped {
+		n.broker.log.Error("hooks are too slow, calls are dropped", "limit", maxNotices, "bytes", maxNoticeBytes)
 	}
-	n.queue = append(n.queue, f)
 	if !n.running {
 		n.running = true
 		go n.run()
@@ -40,23 +44,22 @@ func (n *notifier) call(f func()) {
 }
 
 func (n *notifier) run() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for {
-		n.mu.Lock()
-		batch := n.queue
-		n.queue = nil
-		if len(batch) == 0 {
-			n.running = false
-			if n.idle != nil {
-				close(n.idle)
-				n.idle = nil
-			}
-			n.mu.Unlock()
-			return
+		next, ok := n.queue.Pop()
+		if !ok {
+			break
 		}
 		n.mu.Unlock()
-		for _, f := range batch {
-			n.broker.guard("hook", f)
-		}
+		n.broker.guard("hook", next.Value)
+		n.mu.Lock()
+		n.queue.Done(next)
+	}
+	n.running = false
+	if n.idle != nil {
+		close(n.idle)
+		n.idle = nil
 	}
 }
 
@@ -100,7 +103,7 @@ func (b *Broker) panicked(what string, p any) {
 // AddHooks makes the broker use another set of hooks from now on. Protocol
 // handlers use it for their webhooks; programs usually have WithHooks.
 func (b *Broker) AddHooks(h Hooks) {
-	n := &notifier{hooks: &h, broker: b}
+	n := &notifier{hooks: &h, broker: b, queue: fairqueue.New[subject, func()](classes, maxNotices, maxNoticeBytes)}
 	for {
 		old := b.notifiers.Load()
 		var all []*notifier
@@ -119,16 +122,6 @@ func (b *Broker) hookSets() []*notifier {
 		return *all
 	}
 	return nil
-}
-
-// inform queues one call for each set of hooks that has the hook which pick
-// returns.
-func inform[T any](b *Broker, pick func(*Hooks) func(T), value T) {
-	for _, n := range b.hookSets() {
-		if f := pick(n.hooks); f != nil {
-			n.call(func() { f(value) })
-		}
-	}
 }
 
 // decides reports whether any set of hooks has the hook which pick returns.

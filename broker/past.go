@@ -164,7 +164,7 @@ func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule,
 		sub.channel.mu.Lock()
 		change := sub.channel.change()
 		sub.channel.mu.Unlock()
-		inform(s.broker, func(h *Hooks) func(ChannelChange) { return h.CacheMissed }, change)
+		inform(s.broker, cacheMissed, change)
 	}
 	return nil
 }

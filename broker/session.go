@@ -127,7 +127,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	if opts.Welcome != nil {
 		s.Send(opts.Welcome(s.id))
 	}
-	inform(b, func(h *Hooks) func(SessionChange) { return h.Connected }, SessionChange{Session: s, Time: time.Now()})
+	inform(b, connected, SessionChange{Session: s, Time: time.Now()})
 	return s, nil
 }
 
@@ -237,7 +237,7 @@ func (s *Session) End(code int) {
 	}
 	s.signOut(ctx)
 	s.op.Unlock()
-	inform(b, func(h *Hooks) func(SessionChange) { return h.Disconnected }, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
+	inform(b, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
 	b.sessionEnded()
 }
 
@@ -320,16 +320,8 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if _, err := b.commit(ctx, ch, ev, s, storage.AppendOptions{Retention: keep}); err != nil {
 		return err
 	}
-	b.informClientEvent(s.app, ev)
+	inform(b, clientEventSent, sentEvent{s.app, ev})
 	return nil
-}
-
-func (b *Broker) informClientEvent(app string, ev *Event) {
-	for _, n := range b.hookSets() {
-		if f := n.hooks.ClientEventSent; f != nil {
-			n.call(func() { f(app, *ev) })
-		}
-	}
 }
 
 func (s *Session) takeClientEvent() error {
@@ -370,11 +362,9 @@ func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
 }
 
 func (b *Broker) memberJoined(ch ChannelID, m presence.Member) {
-	inform(b, func(h *Hooks) func(MemberChange) { return h.MemberJoined },
-		MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
+	inform(b, memberJoined, MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
 }
 
 func (b *Broker) memberLeft(ch ChannelID, d presence.Departure) {
-	inform(b, func(h *Hooks) func(MemberChange) { return h.MemberLeft },
-		MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
+	inform(b, memberLeft, MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
 }

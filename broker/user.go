@@ -181,8 +181,8 @@ func (b *Broker) userChanged(change UserChange, online bool) {
 		w.hear(change.UserID, online)
 	}
 	if online {
-		inform(b, func(h *Hooks) func(UserChange) { return h.UserOnline }, change)
+		inform(b, userOnline, change)
 	} else {
-		inform(b, func(h *Hooks) func(UserChange) { return h.UserOffline }, change)
+		inform(b, userOffline, change)
 	}
 }

@@ -131,14 +131,22 @@ func (h *Handler) appByKey(ctx context.Context, key string) (*App, error) {
 	if len(key) > maxAppName {
 		return nil, ErrUnknownApp
 	}
-	return h.apps.AppByKey(ctx, key)
+	return h.learn(h.apps.AppByKey(ctx, key))
 }
 
 func (h *Handler) appByID(ctx context.Context, id string) (*App, error) {
 	if len(id) > maxAppName {
 		return nil, ErrUnknownApp
 	}
-	return h.apps.AppByID(ctx, id)
+	return h.learn(h.apps.AppByID(ctx, id))
+}
+
+// learn tells the webhooks of an app that was found.
+func (h *Handler) learn(app *App, err error) (*App, error) {
+	if err == nil {
+		h.webhooks.apps.learn(app)
+	}
+	return app, err
 }
 
 // StaticApps is a fixed list of apps.

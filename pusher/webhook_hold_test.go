@@ -2,6 +2,8 @@ package pusher
 
 import (
 	"fmt"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,6 +104,7 @@ func TestWebhookAlternation(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		hook := Webhook{URL: hookURL, Batch: rapid.Bool().Draw(rt, "batch")}
 		latency := time.Duration(rapid.IntRange(0, 500).Draw(rt, "latency")) * time.Millisecond
+		failing := int64(rapid.IntRange(0, 2).Draw(rt, "failing"))
 		type step struct{ Thing, Wait int }
 		steps := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) step {
 			return step{rapid.IntRange(0, 5).Draw(rt, "thing"), rapid.SampledFrom([]int{0, 0, 1, 700, 1500, 2999, 3000, 3001, 9000}).Draw(rt, "wait")}
@@ -110,7 +113,13 @@ func TestWebhookAlternation(t *testing.T) {
 		var r *receiver
 		var there [6]bool
 		synctest.Test(t, func(t *testing.T) {
-			r = newReceiver(always(200, latency))
+			var n atomic.Int64
+			r = newReceiver(func(gotRequest) (int, time.Duration) {
+				if n.Add(1)%4 < failing {
+					return 503, latency
+				}
+				return 200, latency
+			})
 			kit := newWebhookKit(t, r, hook)
 			for _, s := range steps {
 				channel, user := fmt.Sprint("presence-", s.Thing%2), fmt.Sprint(s.Thing/2)
@@ -137,6 +146,9 @@ func TestWebhookAlternation(t *testing.T) {
 
 		seen := map[string]bool{}
 		for _, req := range r.requests() {
+			if req.Status != http.StatusOK {
+				continue
+			}
 			for _, ev := range req.Events {
 				user, _ := ev["user_id"].(string)
 				thing := ev["channel"].(string) + "/" + user

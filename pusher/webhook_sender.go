@@ -8,10 +8,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/carillon-rt/carillon/internal/fairqueue"
 )
 
 const (
@@ -30,12 +31,16 @@ const (
 	// same time.
 	maxRetriers = 4
 
-	// What waits for one receiver is bounded in events and in bytes.
+	// What waits for one receiver is bounded in events and in bytes, for each kind
+	// of event.
 	maxEndpointEvents = 10_000
-	maxEndpointBytes  = 32 << 20
+	maxEndpointBytes  = 8 << 20
 )
 
-var errEnded = errors.New("webhooks are shut down")
+var (
+	errEnded  = errors.New("webhooks are shut down")
+	errNoRoom = fmt.Errorf("more than %d events or %d bytes of one kind wait for the receiver", maxEndpointEvents, maxEndpointBytes)
+)
 
 // webhookSender delivers events to endpoints, each on its own. An endpoint, and
 // its goroutines, exist only while it has events.
@@ -85,40 +90,54 @@ func (s *webhookSender) stats() WebhookStats {
 	}
 }
 
+// queuedEvent is an event for one receiver.
 type queuedEvent struct {
 	encoded []byte
+	channel string
 	time    time.Time // when it happened
 	queued  time.Time
 }
 
+// receiverQueue is what waits for one receiver.
+type (
+	receiverQueue = fairqueue.Queue[holdKey, queuedEvent]
+	queuedItem    = fairqueue.Item[holdKey, queuedEvent]
+)
+
+// What receivers are told, in classes of which none takes another's room.
+const (
+	ofChannels = iota
+	ofMembers
+	ofCounts
+	ofMisses
+	ofClientEvents
+	webhookClasses
+)
+
 // enqueue queues an event for the app's webhook of that index. It never blocks.
-func (s *webhookSender) enqueue(app *App, index int, ev queuedEvent) {
+func (s *webhookSender) enqueue(app *App, index int, item queuedItem) {
 	hook := &app.Webhooks[index]
 	id := endpointID{app.ID, index, hook.URL}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.endpoints[id]
 	if e == nil {
-		e = &endpoint{sender: s, id: id, waiting: make(map[*delivery]*time.Timer)}
+		e = newEndpoint(s, id)
 	}
 	e.app, e.hook = app, hook
-	switch {
-	case s.ended:
+	if s.ended {
 		e.drop(1, errEnded)
 		return
-	case e.events >= maxEndpointEvents:
-		e.drop(1, fmt.Errorf("more than %d events wait for the receiver", maxEndpointEvents))
-		return
-	case e.bytes+len(ev.encoded) > maxEndpointBytes:
-		e.drop(1, fmt.Errorf("more than %d bytes wait for the receiver", maxEndpointBytes))
-		return
 	}
-	ev.queued = time.Now()
+	item.Value.queued = time.Now()
+	dropped := e.queue.Push(item)
 	s.endpoints[id] = e
 	s.pending++
 	e.events++
-	e.bytes += len(ev.encoded)
-	e.queue = append(e.queue, ev)
+	if dropped > 0 {
+		e.drop(dropped, errNoRoom)
+		e.gone(dropped)
+	}
 	e.wake()
 }
 
@@ -159,6 +178,15 @@ func (s *webhookSender) shutdown(ctx context.Context) {
 	}
 }
 
+// background runs f on a goroutine that shutdown waits for, unless it is over.
+func (s *webhookSender) background(f func(context.Context)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.running.Go(func() { f(s.ctx) })
+	}
+}
+
 // post makes one request. Any answer but 2xx is an error.
 func (s *webhookSender) post(d *delivery) error {
 	ctx, cancel := context.WithTimeout(s.ctx, receiverTimeout)
@@ -188,207 +216,4 @@ func withoutURL(err error) error {
 		return u.Err
 	}
 	return err
-}
-
-// endpointID names a webhook of an app.
-type endpointID struct {
-	app   string
-	index int
-	url   string
-}
-
-// endpoint is a receiver that has events to get. The sender's mu guards its fields.
-type endpoint struct {
-	sender *webhookSender
-	id     endpointID
-	app    *App // as of the last event
-	hook   *Webhook
-
-	events, bytes int // of all below, and of the requests under way
-	queue         []queuedEvent
-	sending       bool // a goroutine runs send
-	batching      bool // a timer runs for the events in queue
-
-	waiting  map[*delivery]*time.Timer // failed, until they are sent again
-	due      []*delivery               // failed, to be sent again now
-	retriers int                       // goroutines that run retry
-
-	reported bool // a drop was logged
-}
-
-// wake sends what is queued, now or when the batch has waited long enough. The
-// caller holds mu.
-func (e *endpoint) wake() {
-	if e.sending || len(e.queue) == 0 {
-		return
-	}
-	wait := e.wait()
-	if wait <= 0 {
-		e.sending = true
-		e.sender.running.Go(e.send)
-		return
-	}
-	if !e.batching {
-		e.batching = true
-		time.AfterFunc(wait, func() {
-			e.sender.mu.Lock()
-			defer e.sender.mu.Unlock()
-			e.batching = false
-			e.wake()
-		})
-	}
-}
-
-// wait is how long the next request waits for more events. The caller holds mu.
-func (e *endpoint) wait() time.Duration {
-	if !e.hook.Batch || len(e.queue) >= batchEvents || e.sender.closing {
-		return 0
-	}
-	return batchDelay - time.Since(e.queue[0].queued)
-}
-
-// send delivers what is queued, one request after another.
-func (e *endpoint) send() {
-	for d := e.next(); d != nil; d = e.next() {
-		d.encode()
-		e.try(d)
-	}
-}
-
-// next takes the next request off the queue. It returns nil when none is ready,
-// and send is over.
-func (e *endpoint) next() *delivery {
-	e.sender.mu.Lock()
-	defer e.sender.mu.Unlock()
-	if len(e.queue) == 0 || e.wait() > 0 {
-		e.sending = false
-		e.wake()
-		return nil
-	}
-	n := 1
-	if e.hook.Batch {
-		n = min(len(e.queue), batchEvents)
-	}
-	d := &delivery{app: e.app, hook: e.hook, events: slices.Clone(e.queue[:n]), lastTry: time.Now().Add(retryTime)}
-	for _, ev := range d.events {
-		d.bytes += len(ev.encoded)
-	}
-	clear(e.queue[:n])
-	e.queue = e.queue[n:]
-	return d
-}
-
-// try makes a request, and sees to it that one which fails is made again.
-func (e *endpoint) try(d *delivery) {
-	s := e.sender
-	err := s.post(d)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil {
-		s.delivered.Add(int64(len(d.events)))
-		e.done(len(d.events), d.bytes)
-		return
-	}
-	now := time.Now()
-	wait := min(firstRetry<<d.retries, d.lastTry.Sub(now))
-	tooLate := s.closing && !s.deadline.IsZero() && now.Add(wait).After(s.deadline)
-	if s.ended || wait <= 0 || tooLate {
-		e.giveUp(d, err)
-		return
-	}
-	s.log.Debug("webhook failed", "app", e.id.app, "webhook", e.id.index, "again in", wait, "error", err)
-	e.waiting[d] = time.AfterFunc(wait, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		e.retryNow(d)
-	})
-}
-
-// retryNow ends the waiting of a request that failed. The caller holds mu.
-func (e *endpoint) retryNow(d *delivery) {
-	timer, ok := e.waiting[d]
-	if !ok {
-		return
-	}
-	timer.Stop()
-	delete(e.waiting, d)
-	e.due = append(e.due, d)
-	if e.retriers < maxRetriers {
-		e.retriers++
-		e.sender.running.Go(e.retry)
-	}
-}
-
-// retry makes the requests that are due again.
-func (e *endpoint) retry() {
-	for d := e.nextDue(); d != nil; d = e.nextDue() {
-		d.retries++
-		e.sender.retried.Add(int64(len(d.events)))
-		e.try(d)
-	}
-}
-
-func (e *endpoint) nextDue() *delivery {
-	e.sender.mu.Lock()
-	defer e.sender.mu.Unlock()
-	for len(e.due) > 0 {
-		d := e.due[0]
-		e.due[0] = nil
-		e.due = e.due[1:]
-		if time.Since(d.lastTry) <= receiverTimeout {
-			return d
-		}
-		e.giveUp(d, errors.New("too many requests to the receiver were to be sent again"))
-	}
-	e.retriers--
-	return nil
-}
-
-// done takes events off the count of what is pending, and the endpoint away with
-// the last one. The caller holds mu.
-func (e *endpoint) done(events, bytes int) {
-	s := e.sender
-	e.events -= events
-	e.bytes -= bytes
-	s.pending -= int64(events)
-	if e.events == 0 {
-		delete(s.endpoints, e.id)
-	}
-	if s.pending == 0 && s.idle != nil {
-		close(s.idle)
-		s.idle = nil
-	}
-}
-
-// giveUp drops the events of a request. The caller holds mu.
-func (e *endpoint) giveUp(d *delivery, err error) {
-	e.drop(len(d.events), err)
-	e.done(len(d.events), d.bytes)
-}
-
-// dropAll drops what no request is under way for. The caller holds mu.
-func (e *endpoint) dropAll() {
-	for _, ev := range e.queue {
-		e.drop(1, errEnded)
-		e.done(1, len(ev.encoded))
-	}
-	e.queue = nil
-	for d, timer := range e.waiting {
-		timer.Stop()
-		e.giveUp(d, errEnded)
-	}
-	clear(e.waiting)
-	for _, d := range e.due {
-		e.giveUp(d, errEnded)
-	}
-	e.due = nil
-}
-
-// drop counts events that are lost, and logs the first.
-func (e *endpoint) drop(events int, err error) {
-	e.sender.dropped.Add(int64(events))
-	if !e.reported {
-		e.reported = true
-		e.sender.log.Error("webhook events dropped", "app", e.id.app, "webhook", e.id.index, "error", err)
-	}
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,8 +125,8 @@ func TestWebhookSlowReceiver(t *testing.T) {
 		})
 		kit := newWebhookKit(t, r,
 			Webhook{URL: "https://slow.example/"}, Webhook{URL: "https://dead.example/"}, Webhook{URL: "https://quick.example/"})
-		for range 100 {
-			kit.occupied("room")
+		for i := range 100 {
+			kit.occupied(fmt.Sprint("room-", i))
 		}
 		synctest.Wait()
 		assert.Equal(t, int64(100), kit.stats().Delivered, "all that are for the quick one")
@@ -156,8 +158,8 @@ func TestWebhookRetriesAreBounded(t *testing.T) {
 			return r.RoundTrip(req)
 		})
 		kit := newWebhookKit(t, counted, Webhook{URL: hookURL})
-		for range 1000 {
-			kit.occupied("room")
+		for i := range 1000 {
+			kit.occupied(fmt.Sprint("room-", i))
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
@@ -187,7 +189,7 @@ func TestWebhookQueueIsBounded(t *testing.T) {
 				kit := newWebhookKit(t, r, Webhook{URL: hookURL, Batch: true})
 				event := []byte("{}" + strings.Repeat(" ", tc.size-2))
 				for range tc.want + 5 {
-					kit.sender.enqueue(kit.app("1"), 0, queuedEvent{encoded: event})
+					kit.sender.enqueue(kit.app("1"), 0, queuedItem{Class: ofClientEvents, Size: len(event), Value: queuedEvent{encoded: event}})
 				}
 				assert.Equal(t, WebhookStats{Dropped: 5, Pending: tc.want}, kit.stats())
 				ctx, cancel := context.WithCancel(t.Context())
@@ -197,6 +199,78 @@ func TestWebhookQueueIsBounded(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWebhookRetryHoldsItsChannel: what a receiver hears last of a channel is true.
+func TestWebhookRetryHoldsItsChannel(t *testing.T) {
+	for _, batch := range []bool{false, true} {
+		t.Run(fmt.Sprintf("batch=%v", batch), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var up atomic.Bool
+				r := newReceiver(func(req gotRequest) (int, time.Duration) {
+					if !up.Load() && slices.Contains(req.names(), "channel_occupied room") {
+						return 503, 0
+					}
+					return 200, 0
+				})
+				kit := newWebhookKit(t, r, Webhook{URL: hookURL, Batch: batch})
+				kit.occupied("room")
+				time.Sleep(time.Second)
+				for range 20 {
+					kit.vacated("room")
+					time.Sleep(holdTime + time.Second)
+					kit.occupied("room")
+				}
+				kit.vacated("room")
+				kit.occupied("other")
+				time.Sleep(holdTime + time.Second)
+				assert.Equal(t, []string{"channel_occupied other"}, r.accepted())
+				up.Store(true)
+				time.Sleep(retryTime)
+				want := []string{"channel_occupied other"}
+				for range 21 {
+					want = append(want, "channel_occupied room", "channel_vacated room")
+				}
+				assert.Equal(t, want, r.accepted())
+				kit.end(t)
+			})
+		})
+	}
+}
+
+// TestWebhookFlood: what one kind of event fills is no other's room, and a receiver
+// that was too slow hears in the end of all that is there.
+func TestWebhookFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		r := newReceiver(nil)
+		slow := roundTripper(func(req *http.Request) (*http.Response, error) {
+			select {
+			case <-release:
+				return r.RoundTrip(req)
+			case <-req.Context().Done():
+				return nil, req.Context().Err()
+			}
+		})
+		kit := newWebhookKit(t, slow, Webhook{URL: hookURL, Batch: true})
+		const flood = maxEndpointEvents + 100
+		for i := range flood {
+			kit.occupied(fmt.Sprint("room-", i))
+		}
+		for i := range 100 {
+			kit.joined("presence-room", fmt.Sprint("user-", i))
+		}
+		assert.Equal(t, WebhookStats{Pending: flood + 100}, kit.stats())
+		for i := range 50 {
+			kit.emit(kit.app("1"), webhookEvent{Name: WebhookChannelVacated, Channel: fmt.Sprint("room-", flood-1-i)})
+		}
+		assert.Equal(t, WebhookStats{Dropped: 100, Pending: flood + 50}, kit.stats(), "of those nobody has heard")
+		close(release)
+		time.Sleep(time.Minute)
+		assert.Equal(t, WebhookStats{Delivered: flood + 50, Dropped: 100}, kit.stats())
+		assert.Len(t, slices.DeleteFunc(r.names(), func(name string) bool { return name != "member_added presence-room" }), 100)
+		kit.end(t)
+	})
 }
 
 func TestWebhookShutdown(t *testing.T) {

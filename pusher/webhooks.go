@@ -6,15 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/fairqueue"
 )
 
 // ErrWebhooksDropped is what the broker's Shutdown returns, with their number,
@@ -29,8 +28,10 @@ type WebhookStats struct {
 	// Retried is how many times an event was sent again.
 	Retried int64
 	// Dropped is how many events were given up: because the receiver did not
-	// take them within 5 minutes, because too many were waiting for it, or
-	// because the broker was shut down.
+	// take them within 5 minutes, because too many of one kind were waiting for
+	// it, or because the broker was shut down. Of channels and members for which
+	// there is no room, the receiver is told later; what has come and gone until
+	// then counts as dropped.
 	Dropped int64
 	// Pending is how many events are held back, queued or to be sent again now.
 	Pending int64
@@ -44,17 +45,14 @@ func (w *webhooks) stats() WebhookStats {
 
 // webhooks tells the receivers that apps name of what happens on their channels.
 type webhooks struct {
-	apps   Apps
-	log    *slog.Logger
+	apps   *webhookApps
 	hold   *webhookHold
 	sender *webhookSender
-
-	// failing is set while apps cannot be looked up, so that it is logged once.
-	failing atomic.Bool
 }
 
 func newWebhooks(h *Handler, client *http.Client) *webhooks {
-	w := &webhooks{apps: h.apps, log: h.log, sender: newWebhookSender(h.log, client)}
+	w := &webhooks{sender: newWebhookSender(h.log, client)}
+	w.apps = newWebhookApps(h.apps, h.log, w.sender.background)
 	w.hold = newWebhookHold(func(e heldEvent) { w.emit(e.app, e.event) })
 	h.broker.AddHooks(w.hooks())
 	return w
@@ -77,6 +75,7 @@ type webhookEvent struct {
 // hooks are what the broker tells; it calls them one at a time.
 func (w *webhooks) hooks() broker.Hooks {
 	return broker.Hooks{
+		Wants: w.apps.wants,
 		ChannelOccupied: func(c broker.ChannelChange) {
 			w.appeared(holdKey{app: c.App, channel: c.Channel},
 				webhookEvent{Name: WebhookChannelOccupied, Channel: c.Channel, time: c.Time})
@@ -130,27 +129,32 @@ func (w *webhooks) happened(appID string, ev webhookEvent) {
 
 // app returns the app, or nil if it has no webhooks.
 func (w *webhooks) app(id string) *App {
-	app, err := w.apps.AppByID(w.sender.ctx, id)
-	switch {
-	case errors.Is(err, ErrUnknownApp):
-		return nil
-	case err != nil:
+	app, err := w.apps.find(w.sender.ctx, id)
+	if err != nil {
 		w.sender.dropped.Add(1)
-		if !w.failing.Swap(true) {
-			w.log.Error("app not found for its webhooks, events are dropped", "app", id, "error", err)
-		}
-		return nil
-	}
-	w.failing.Store(false)
-	if len(app.Webhooks) == 0 {
-		return nil
 	}
 	return app
+}
+
+// webhookKinds says how events wait for a receiver.
+var webhookKinds = map[string]struct {
+	class  int
+	change fairqueue.Change
+}{
+	WebhookChannelOccupied:   {ofChannels, fairqueue.Appears},
+	WebhookChannelVacated:    {ofChannels, fairqueue.Vanishes},
+	WebhookMemberAdded:       {ofMembers, fairqueue.Appears},
+	WebhookMemberRemoved:     {ofMembers, fairqueue.Vanishes},
+	WebhookSubscriptionCount: {ofCounts, fairqueue.Happens},
+	WebhookCacheMiss:         {ofMisses, fairqueue.Happens},
+	WebhookClientEvent:       {ofClientEvents, fairqueue.Happens},
 }
 
 // emit queues the event for each webhook of the app that wants it.
 func (w *webhooks) emit(app *App, ev webhookEvent) {
 	var encoded []byte
+	kind := webhookKinds[ev.Name]
+	key := holdKey{app.ID, ev.Channel, ev.UserID}
 	for i := range app.Webhooks {
 		if !app.Webhooks[i].wants(ev.Name, ev.Channel) {
 			continue
@@ -158,7 +162,8 @@ func (w *webhooks) emit(app *App, ev webhookEvent) {
 		if encoded == nil {
 			encoded, _ = json.Marshal(ev) // strings and a number cannot fail
 		}
-		w.sender.enqueue(app, i, queuedEvent{encoded: encoded, time: ev.time})
+		w.sender.enqueue(app, i, queuedItem{Class: kind.class, Change: kind.change, Key: key, Size: len(encoded),
+			Value: queuedEvent{encoded: encoded, channel: ev.Channel, time: ev.time}})
 	}
 }
 
@@ -171,8 +176,8 @@ func (w *Webhook) wants(name, channel string) bool {
 type delivery struct {
 	app       *App
 	hook      *Webhook
-	events    []queuedEvent
-	bytes     int
+	events    []queuedItem
+	holds     bool // its channels are held, since it has failed
 	body      []byte
 	signature string
 	retries   int
@@ -181,11 +186,14 @@ type delivery struct {
 
 // encode makes the request, which stays the same however often it is sent.
 func (d *delivery) encode() {
-	at := d.events[0].time
+	at, size := d.events[0].Value.time, 64
 	if d.hook.Batch {
 		at = time.Now()
 	}
-	b := make([]byte, 0, d.bytes+len(d.events)+64)
+	for _, ev := range d.events {
+		size += ev.Size + 1
+	}
+	b := make([]byte, 0, size)
 	b = append(b, `{"time_ms":`...)
 	b = strconv.AppendInt(b, at.UnixMilli(), 10)
 	b = append(b, `,"events":[`...)
@@ -193,7 +201,7 @@ func (d *delivery) encode() {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(b, ev.encoded...)
+		b = append(b, ev.Value.encoded...)
 	}
 	d.body = append(b, "]}"...)
 	d.signature = signWebhook(d.app.Secret, d.body)

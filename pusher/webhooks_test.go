@@ -28,6 +28,7 @@ type gotRequest struct {
 	Body   string
 	TimeMS int64            `json:"time_ms"`
 	Events []map[string]any `json:"events"`
+	Status int              `json:"-"` // of the answer, once it is given
 }
 
 // names are the events of a request, as "name channel".
@@ -63,6 +64,7 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	r.mu.Lock()
+	index := len(r.got)
 	r.got = append(r.got, got)
 	r.mu.Unlock()
 	status, wait := http.StatusOK, time.Duration(0)
@@ -74,6 +76,9 @@ func (r *receiver) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
+	r.mu.Lock()
+	r.got[index].Status = status
+	r.mu.Unlock()
 	resp := httptest.NewRecorder()
 	resp.Header().Set("Location", "https://elsewhere.example/")
 	resp.WriteHeader(status)
@@ -91,6 +96,17 @@ func (r *receiver) names() []string {
 	var names []string
 	for _, req := range r.requests() {
 		names = append(names, req.names()...)
+	}
+	return names
+}
+
+// accepted are the events of all requests that were answered 200, in order.
+func (r *receiver) accepted() []string {
+	var names []string
+	for _, req := range r.requests() {
+		if req.Status == http.StatusOK {
+			names = append(names, req.names()...)
+		}
 	}
 	return names
 }
@@ -257,7 +273,7 @@ func (failingApps) AppByID(context.Context, string) (*App, error) {
 
 func TestWebhookAppLookupFails(t *testing.T) {
 	kit := newWebhookKit(t, newReceiver(nil), Webhook{URL: hookURL})
-	kit.apps = failingApps{kit.apps}
+	kit.apps.apps = failingApps{kit.apps.apps}
 	kit.occupied("room")
 	kit.vacated("room")
 	assert.Equal(t, WebhookStats{Dropped: 2}, kit.stats())
