@@ -81,6 +81,8 @@ type ConnectOptions struct {
 	MaxUserInfoBytes int
 	// Limits bound what the session may pile up.
 	Limits SessionLimits
+	// Admitted says that Admit has let the client pass.
+	Admitted bool
 	// SubscriptionCounts makes the session hear of the number of subscribers of
 	// its channels.
 	SubscriptionCounts bool
@@ -93,6 +95,9 @@ type ConnectOptions struct {
 func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, error) {
 	app := opts.App
 	limit := ratelimit.Request{Action: ratelimit.Connect, App: app, IP: opts.IP}
+	if opts.Admitted {
+		limit.Before = &ratelimit.Request{Action: ratelimit.Connect, IP: opts.IP}
+	}
 	if err := b.limited(ctx, limit); err != nil {
 		return nil, err
 	}
@@ -129,6 +134,14 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	}
 	inform(b, connected, SessionChange{Session: s, Time: time.Now()})
 	return s, nil
+}
+
+// Admit asks the limits of new sessions for a client that takes up room before it
+// has named its app; the App of the request is empty. Connect is then told with
+// Admitted, and asks only those limits that know more by then. Errors are
+// Connect's.
+func (b *Broker) Admit(ctx context.Context, ip string) error {
+	return b.limited(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: ip})
 }
 
 // ID is the session's socket ID: two decimal numbers and a dot.

@@ -37,13 +37,19 @@ type Dial struct {
 	// where there is none.
 	Header http.Header
 
-	frame string // origin of the SockJS frame through which the page connects
+	frame    string // origin of the SockJS frame through which the page connects
+	admitted bool   // the limits of new connections let it pass before its app was known
 }
 
 // Open returns what a transport of your own calls with each new connection. The
-// connections of Handler.ServeHTTP take the same way. ctx is given to the
-// broker's hooks.
+// connections of Handler.ServeHTTP take the same way, and have a place among those
+// of their address: see WithMaxPerAddress. ctx is given to the broker's hooks.
 func (h *Handler) Open(ctx context.Context, d Dial) transport.Open {
+	return h.placed(d.IP, h.open(ctx, d))
+}
+
+// open is Open for a connection that has its place.
+func (h *Handler) open(ctx context.Context, d Dial) transport.Open {
 	return func(conn transport.Conn) transport.Receiver {
 		c, err := h.connect(ctx, conn, d)
 		if err != nil {
@@ -137,6 +143,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure, Header: textproto.MIMEHeader(d.Header)},
 		Conn: conn, Protocol: protocol7, Welcome: h.welcome, MaxConnections: app.MaxConnections, MaxMembers: limits.PresenceMembers,
 		MaxUserInfoBytes: limits.UserInfoBytes, Limits: limits.session(), SubscriptionCounts: app.SubscriptionCounts,
+		Admitted: d.admitted,
 	})
 	if err != nil {
 		return nil, failure(err)

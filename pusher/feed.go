@@ -150,11 +150,18 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 	}
 	if err == nil {
 		full := h.feeds.Serve(w, r, func(conn transport.Conn) transport.Receiver {
-			var session *broker.Session
-			if session, err = req.open(conn); err != nil {
+			place, full := h.place(h.options.client(r).ip)
+			if full != nil {
+				err = &apiError{status: http.StatusServiceUnavailable, message: full.message, retryAfter: 1}
 				return nil
 			}
-			return feed{session}
+			return place.hold(conn, func(conn transport.Conn) transport.Receiver {
+				var session *broker.Session
+				if session, err = req.open(conn); err != nil {
+					return nil
+				}
+				return feed{session}
+			})
 		})
 		if errors.Is(full, http.ErrNotSupported) {
 			h.log.Error("feed failed", "remote", r.RemoteAddr, "error", full)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -29,15 +30,16 @@ import (
 // by Unwrap: behind middleware that hides this, http.TimeoutHandler for one,
 // clients get a 501, and an error is logged.
 type Handler struct {
-	broker  *broker.Broker
-	apps    Apps
-	log     *slog.Logger
-	sockets *websocket.Server
-	xhr     *xhr.Server
-	callers callers
-	feeds   *sse.Server
-	bodies  bodies
-	sizes   *sizes
+	broker    *broker.Broker
+	apps      Apps
+	log       *slog.Logger
+	sockets   *websocket.Server
+	xhr       *xhr.Server
+	callers   callers
+	addresses addresses
+	feeds     *sse.Server
+	bodies    bodies
+	sizes     *sizes
 	// limited and unread are what Stats counts.
 	limited, unread atomic.Int64
 	wheel           *wheel.Wheel
@@ -57,6 +59,7 @@ type options struct {
 	activityTimeout time.Duration
 	trustedProxies  []netip.Prefix
 	trustUnix       bool
+	maxPerAddress   int
 	httpClient      *http.Client
 	webSocket       []websocket.Option
 	xhr             []xhr.Option
@@ -161,7 +164,7 @@ var ErrSecondHandler = errors.New("broker has a handler already")
 // several servers: a second is ErrSecondHandler. An argument that is not valid is
 // a *broker.FieldError, and a broker that is shutting down broker.ErrShutdown.
 func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
-	o := options{activityTimeout: DefaultActivityTimeout, httpClient: http.DefaultClient}
+	o := options{activityTimeout: DefaultActivityTimeout, httpClient: http.DefaultClient, maxPerAddress: DefaultMaxPerAddress}
 	var err error
 	switch {
 	case b == nil:
@@ -188,10 +191,11 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 	h := &Handler{
 		broker: b, apps: apps, log: b.Logger(), options: o,
 		sockets: websocket.NewServer(o.webSocket...),
-		xhr:     xhr.NewServer(o.xhr...),
 		feeds:   sse.NewServer(o.feeds...),
 		wheel:   wheel.New(wheelTick, 512),
 	}
+	h.addresses.limit = o.maxPerAddress
+	h.xhr = xhr.NewServer(append(slices.Clone(o.xhr), xhr.WithMakeRoom(func() bool { return h.callers.giveWay("") }))...)
 	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()})
 	b.BoundEvents(h.sizes.free, h.sizes.check)
 	h.webhooks = newWebhooks(h, o.httpClient)

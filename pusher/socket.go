@@ -20,7 +20,8 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string
 		http.Error(w, "connect to this path with WebSocket", http.StatusUpgradeRequired)
 		return
 	}
-	h.upgrade(w, r, h.Open(r.Context(), h.dial(r, key)))
+	d := h.dial(r, key)
+	h.upgrade(w, r, d.IP, h.Open(r.Context(), d))
 }
 
 // dial is what the client of r says when it connects to the app with the key,
@@ -46,13 +47,21 @@ func (d *Dial) call(key string, q url.Values) {
 }
 
 func (h *Handler) rejectSocket(w http.ResponseWriter, r *http.Request, e *closeError) {
-	h.upgrade(w, r, func(conn transport.Conn) transport.Receiver {
+	ip := h.options.client(r).ip
+	h.upgrade(w, r, ip, h.placed(ip, func(conn transport.Conn) transport.Receiver {
 		reject(conn, e)
 		return rejected{}
-	})
+	}))
 }
 
-func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, open transport.Open) {
+// upgrade answers the handshake of a client with this address.
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, ip string, open transport.Open) {
+	if h.addresses.crowded(ip) {
+		h.addresses.refused.Add(1)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many connections from one address", http.StatusServiceUnavailable)
+		return
+	}
 	err := h.sockets.Serve(w, r, open)
 	if err == nil {
 		return

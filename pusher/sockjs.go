@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -64,8 +65,15 @@ func (h *Handler) serveSockJS(w http.ResponseWriter, r *http.Request, route sock
 	case "iframe.html":
 		h.xhr.ServeSockJSFrame(w, r)
 	default:
-		h.xhr.ServeSockJS(w, r, route.session, route.action, func(conn transport.Conn) transport.Receiver {
-			d := h.caller(r)
+		d := h.caller(r)
+		h.xhr.ServeSockJS(w, r, route.session, route.action, h.placed(d.IP, func(conn transport.Conn) transport.Receiver {
+			// Who takes up room here may never say what for: the limits of new
+			// connections are asked now, and again for the app when that is named.
+			if err := h.broker.Admit(r.Context(), d.IP); err != nil {
+				reject(conn, failure(err))
+				return rejected{}
+			}
+			d.admitted = true
 			if page := r.URL.Query().Get(xhr.FrameOrigin); page != "" {
 				d.Origin, d.frame = page, d.Origin
 			}
@@ -73,7 +81,7 @@ func (h *Handler) serveSockJS(w http.ResponseWriter, r *http.Request, route sock
 			c := &caller{handler: h, ctx: context.WithoutCancel(r.Context()), conn: conn, dial: d}
 			h.callers.add(c)
 			return c
-		})
+		}))
 	}
 }
 
@@ -84,14 +92,15 @@ type caller struct {
 	ctx     context.Context
 	conn    transport.Conn
 	dial    Dial
-	next    transport.Receiver
+	next    atomic.Pointer[transport.Receiver]
 	late    wheel.Timer
+	place   *list.Element // among those who wait; guarded by callers.mu
 }
 
 // Receive implements transport.Receiver.
 func (c *caller) Receive(data []byte) {
-	if c.next != nil {
-		c.next.Receive(data)
+	if next := c.next.Load(); next != nil {
+		(*next).Receive(data)
 		return
 	}
 	if !c.handler.callers.remove(c) {
@@ -104,13 +113,21 @@ func (c *caller) Receive(data []byte) {
 		return
 	}
 	c.dial.call(key, query)
-	c.next = c.handler.Open(c.ctx, c.dial)(c.conn)
+	next := c.handler.open(c.ctx, c.dial)(c.conn)
+	c.next.Store(&next)
+}
+
+// Gone implements transport.Watcher.
+func (c *caller) Gone() {
+	if next := c.next.Load(); next != nil {
+		transport.DeliverGone(*next)
+	}
 }
 
 // Closed implements transport.Receiver.
 func (c *caller) Closed(code int, err error) {
-	if c.next != nil {
-		c.next.Closed(code, err)
+	if next := c.next.Load(); next != nil {
+		(*next).Closed(code, err)
 		return
 	}
 	var panicked *transport.PanicError
@@ -140,11 +157,11 @@ var shuttingDown = &closeError{4200, "server is shutting down"}
 
 // callers are those who have not called yet. Who removes one deals with it.
 type callers struct {
-	late atomic.Int64 // how many were late
+	late, gaveWay atomic.Int64 // how many were late, and had to go before that
 
 	mu      sync.Mutex
-	waiting map[*caller]struct{} // guarded by mu
-	closed  bool                 // guarded by mu
+	waiting list.List // of *caller, the longest first; guarded by mu
+	closed  bool      // guarded by mu
 }
 
 func (cs *callers) add(c *caller) {
@@ -157,10 +174,7 @@ func (cs *callers) add(c *caller) {
 	cs.mu.Lock()
 	closed := cs.closed
 	if !closed {
-		if cs.waiting == nil {
-			cs.waiting = make(map[*caller]struct{})
-		}
-		cs.waiting[c] = struct{}{}
+		c.place = cs.waiting.PushBack(c)
 		c.handler.wheel.Schedule(&c.late, callTimeout)
 	}
 	cs.mu.Unlock()
@@ -173,18 +187,55 @@ func (cs *callers) add(c *caller) {
 func (cs *callers) remove(c *caller) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	_, was := cs.waiting[c]
-	delete(cs.waiting, c)
-	return was
+	return cs.take(c)
+}
+
+// take is remove for a caller that holds mu.
+func (cs *callers) take(c *caller) bool {
+	if c.place == nil {
+		return false
+	}
+	cs.waiting.Remove(c.place)
+	c.place = nil
+	return true
+}
+
+// giveWay cuts off the one that has waited longest, of those with this address,
+// or of all where that is empty: whoever comes now is as likely to be worth the
+// room. It reports whether there was one.
+func (cs *callers) giveWay(ip string) bool {
+	cs.mu.Lock()
+	for e := cs.waiting.Front(); e != nil; e = e.Next() {
+		c := e.Value.(*caller)
+		if ip != "" && !sameAddress(c.dial.IP, ip) {
+			continue
+		}
+		cs.take(c)
+		cs.mu.Unlock()
+		cs.gaveWay.Add(1)
+		c.handler.wheel.Cancel(&c.late)
+		c.conn.Close(4100, "over capacity: the path did not come, and others did")
+		if conn, ok := c.conn.(interface{ Cut() }); ok {
+			conn.Cut()
+		}
+		return true
+	}
+	cs.mu.Unlock()
+	return false
 }
 
 // close sends away all who wait, and who comes from now on.
 func (cs *callers) close() {
 	cs.mu.Lock()
-	left := cs.waiting
-	cs.waiting, cs.closed = nil, true
+	var left []*caller
+	for e := cs.waiting.Front(); e != nil; e = cs.waiting.Front() {
+		c := e.Value.(*caller)
+		cs.take(c)
+		left = append(left, c)
+	}
+	cs.closed = true
 	cs.mu.Unlock()
-	for c := range left {
+	for _, c := range left {
 		c.handler.wheel.Cancel(&c.late)
 		reject(c.conn, shuttingDown)
 	}

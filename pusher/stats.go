@@ -15,7 +15,12 @@ type Stats struct {
 	// SockJSTimeouts are SockJS clients that did not say in time which app they
 	// connect to.
 	SockJSTimeouts int64
-	Feeds          sse.Stats
+	// SockJSGaveWay are SockJS clients that had not said it yet when their room was
+	// needed for others.
+	SockJSGaveWay int64
+	// OverAddress are connections refused for the bound of WithMaxPerAddress.
+	OverAddress int64
+	Feeds       sse.Stats
 	// MessagesLimited are messages of clients over Limits.MessagesPerSecond.
 	// AnswersDropped are errors and pongs that were left out because the client
 	// did not read those before: see Limits.UnreadAnswerBytes.
@@ -33,6 +38,7 @@ type Stats struct {
 // those of a busy handler may not add up exactly. It is safe for concurrent use.
 func (h *Handler) Stats() Stats {
 	s := Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
+		SockJSGaveWay: h.callers.gaveWay.Load(), OverAddress: h.addresses.refused.Load(),
 		MessagesLimited: h.limited.Load(), AnswersDropped: h.unread.Load(),
 		Feeds: h.feeds.Stats(), LateBodies: h.bodies.late.Load(), Webhooks: h.webhooks.stats()}
 	if l, ok := h.apps.(*lookups); ok {

@@ -10,7 +10,9 @@ type Action uint8
 
 // The actions, and the fields of their Requests that the broker fills.
 const (
-	// Connect is a new session: App, IP.
+	// Connect is a new session: App, IP. Where a client takes up room before it
+	// has named its app (SockJS), it is asked for twice, the first time without an
+	// App; see Request.Before.
 	Connect Action = iota + 1
 	// Subscribe is a subscription to one channel: App, IP, Session, Channel, and
 	// User once signed in.
@@ -61,6 +63,9 @@ type Request struct {
 	Channel, Event string
 	// Size is the size of the payload in bytes.
 	Size int
+	// Before is what was asked for the same action, and let through, when less
+	// was known of it: rules that have decided it then are not asked again.
+	Before *Request
 }
 
 // Field is a field of a Request by which buckets are kept apart.

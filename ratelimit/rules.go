@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -171,7 +172,11 @@ func (r *Rules) Check(ctx context.Context, req Request) error {
 			now = sinceStart(time.Now())
 		}
 		var space [256]byte
-		if err := r.take(ctx, rule, rule.key(space[:0], &req), now, cost); err != nil {
+		key := rule.key(space[:0], &req)
+		if b := req.Before; b != nil && rule.cost(*b) == cost && bytes.Equal(rule.key(nil, b), key) {
+			continue
+		}
+		if err := r.take(ctx, rule, key, now, cost); err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,38 @@ func TestCheck(t *testing.T) {
 	})
 }
 
+// TestWhatHasPassedIsNotAskedAgain unless a rule knows more of it by now.
+func TestWhatHasPassedIsNotAskedAgain(t *testing.T) {
+	limit := Limit{Rate: 1, Burst: 2}
+	for name, test := range map[string]struct {
+		rule  Rule
+		again bool
+	}{
+		"nothing new":        {Rule{By: []Field{ByIP}}, false},
+		"one bucket for all": {Rule{}, false},
+		"its bucket":         {Rule{By: []Field{ByIP, ByApp}}, true},
+		"that it applies":    {Rule{Match: func(r Request) bool { return r.App != "" }}, true},
+		"its cost":           {Rule{Cost: func(r Request) int { return min(len(r.App)+1, 2) }}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				test.rule.Name, test.rule.Action, test.rule.Limit = "rule", Connect, limit
+				r := mustNew(t, nil, test.rule)
+				before := Request{Action: Connect, IP: "192.0.2.1"}
+				req := Request{Action: Connect, App: "app", IP: "192.0.2.1", Before: &before}
+				require.NoError(t, r.Check(t.Context(), before))
+				var err error
+				for range 3 {
+					if err = r.Check(t.Context(), req); err != nil {
+						break
+					}
+				}
+				assert.Equal(t, test.again, err != nil, err)
+			})
+		})
+	}
+}
+
 func TestLimitErrorText(t *testing.T) {
 	for _, c := range []struct {
 		limit Limit

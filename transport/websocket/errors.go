@@ -8,6 +8,8 @@ var (
 	// ErrShutdown says that Shutdown was called, or that its context ended
 	// before the connection did.
 	ErrShutdown = errors.New("websocket server is shut down")
+	// ErrFull says that there was no room for another connection.
+	ErrFull = errors.New("websocket server has no room for another connection")
 	// ErrProtocol says that the peer broke RFC 6455. The close code is 1002.
 	ErrProtocol = errors.New("peer broke the WebSocket protocol")
 	// ErrBinary says that the peer sent a binary message. The close code is 1003.

@@ -281,3 +281,27 @@ func TestReceiveAllocates(t *testing.T) {
 		<-r.received
 	}), 1.0)
 }
+
+// TestConnectionsAreBounded also while their clients do not answer the end.
+func TestConnectionsAreBounded(t *testing.T) {
+	f := newFixture(t, WithMaxConnections(2))
+	_, e := f.raw("")
+	f.raw("")
+	full := func() int {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		w := httptest.NewRecorder()
+		err := f.server.Serve(w, r, nil)
+		if w.Code == http.StatusServiceUnavailable {
+			require.ErrorIs(t, err, ErrFull)
+			require.NotEmpty(t, w.Header().Get("Retry-After"))
+		}
+		return w.Code
+	}
+	require.Equal(t, http.StatusServiceUnavailable, full())
+	e.conn.Close(4200, "")
+	require.Equal(t, http.StatusServiceUnavailable, full(), "its client is yet to answer")
+	require.EqualValues(t, 2, f.server.Stats().Refused)
+	<-e.closed
+	require.Eventually(t, func() bool { return full() != http.StatusServiceUnavailable }, patience, time.Millisecond)
+	f.raw("")
+}

@@ -9,6 +9,8 @@ import (
 
 // Defaults of the options, and bounds that no option changes.
 const (
+	// DefaultMaxConnections bounds the connections of a server.
+	DefaultMaxConnections = 100_000
 	// DefaultReadLimit is the largest message in bytes that a peer may send; a
 	// larger one ends its connection with 1009.
 	DefaultReadLimit = 64 << 10
@@ -26,6 +28,7 @@ const (
 )
 
 type options struct {
+	maxConnections             int
 	queueMessages, queueBytes  int
 	readLimit                  int
 	writeTimeout, closeTimeout time.Duration
@@ -39,12 +42,13 @@ type options struct {
 
 func defaults() options {
 	return options{
-		queueMessages: transport.DefaultQueueMessages,
-		queueBytes:    transport.DefaultQueueBytes,
-		readLimit:     DefaultReadLimit,
-		writeTimeout:  DefaultWriteTimeout,
-		closeTimeout:  DefaultCloseTimeout,
-		held:          heldBytes,
+		maxConnections: DefaultMaxConnections,
+		queueMessages:  transport.DefaultQueueMessages,
+		queueBytes:     transport.DefaultQueueBytes,
+		readLimit:      DefaultReadLimit,
+		writeTimeout:   DefaultWriteTimeout,
+		closeTimeout:   DefaultCloseTimeout,
+		held:           heldBytes,
 	}
 }
 
@@ -60,6 +64,13 @@ func WithQueueLimits(messages, bytes int) Option {
 		setPositive(&o.queueMessages, messages)
 		setPositive(&o.queueBytes, bytes)
 	}
+}
+
+// WithMaxConnections bounds the number of connections, those in their handshake or
+// ending included; clients over it get a 503. Values below 1 leave
+// DefaultMaxConnections.
+func WithMaxConnections(n int) Option {
+	return func(o *options) { setPositive(&o.maxConnections, n) }
 }
 
 // WithReadLimit sets the largest message in bytes that a peer may send, after

@@ -80,9 +80,10 @@ func (s *Server) Queue() transport.Queue {
 // How long a client may take over its request is up to http.Server's
 // ReadHeaderTimeout.
 func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Open) error {
-	if !s.enter() {
-		http.Error(w, ErrShutdown.Error(), http.StatusServiceUnavailable)
-		return ErrShutdown
+	if err := s.enter(); err != nil {
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		return err
 	}
 	c, answer, err := s.upgrade(w, r)
 	if err != nil {
@@ -162,15 +163,19 @@ func (s *Server) cutOff(ctx context.Context) error {
 	}
 }
 
-// enter counts a connection in, unless the server is closed.
-func (s *Server) enter() bool {
+// enter counts a connection in, unless the server is closed or full.
+func (s *Server) enter() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	switch {
+	case s.closed:
+		return ErrShutdown
+	case s.open >= s.options.maxConnections:
+		s.counters.refused.Add(1)
+		return fmt.Errorf("%w: the limit is %d", ErrFull, s.options.maxConnections)
 	}
 	s.open++
-	return true
+	return nil
 }
 
 // join adds a connection that has made its handshake. It says whether

@@ -11,6 +11,8 @@ type Stats struct {
 	// Open is how many connections there are now, those in their handshake or
 	// ending included. Accepted is how many handshakes were completed.
 	Open, Accepted int64
+	// Refused is how many clients found no room.
+	Refused int64
 
 	// MessagesIn and BytesIn are the messages handed to receivers and their
 	// payload.
@@ -41,6 +43,7 @@ type Stats struct {
 // striped or, for flushers, their own.
 type counters struct {
 	accepted            atomic.Int64
+	refused             atomic.Int64
 	messagesIn, bytesIn *xsync.Counter
 	out                 sent
 	dropped             atomic.Int64
@@ -67,6 +70,7 @@ func (s *Server) Stats() Stats {
 	n := &s.counters
 	st := Stats{
 		Accepted:       n.accepted.Load(),
+		Refused:        n.refused.Load(),
 		MessagesIn:     n.messagesIn.Value(),
 		BytesIn:        n.bytesIn.Value(),
 		MessagesOut:    n.out.messages.Load(),

@@ -25,6 +25,13 @@ type Option func(*Server)
 // default is DefaultMaxSessions; values below 1 count as 1.
 func WithMaxSessions(n int) Option { return func(s *Server) { s.maxSessions = max(n, 1) } }
 
+// WithMakeRoom sets what is called when a client finds no room: it may end a
+// session that is worth less than a new one, by its Cut, and says whether it has.
+// It is called concurrently. The default ends none.
+func WithMakeRoom(makeRoom func() bool) Option {
+	return func(s *Server) { s.makeRoom = makeRoom }
+}
+
 // WithReadLimit bounds the body of a request, in bytes; longer ones get a 413,
 // and the session for which they were meant ends with 1009: a client that was
 // not heard has to know. The default is DefaultReadLimit; values below 1 count as

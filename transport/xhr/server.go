@@ -61,6 +61,7 @@ func (m Mode) polls() bool { return m == Polling || m == sockJSPolling }
 // Server holds the sessions. It is safe for concurrent use.
 type Server struct {
 	maxSessions   int
+	makeRoom      func() bool
 	readLimit     int64
 	heartbeat     time.Duration
 	gap           time.Duration
@@ -113,8 +114,17 @@ var errFull = errors.New("server has no room for another session")
 func (s *Server) session(id string, mode Mode, r *http.Request) (c *session, made bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	spare := 0
+	if s.sessions[id] == nil && !s.closed && len(s.sessions) >= s.maxSessions && s.makeRoom != nil {
+		s.mu.Unlock()
+		room := s.makeRoom()
+		s.mu.Lock()
+		if room {
+			spare = s.maxSessions/8 + 8 // which that session has until its client has heard of it
+		}
+	}
 	if c = s.sessions[id]; c == nil {
-		if s.closed || len(s.sessions) >= s.maxSessions {
+		if s.closed || len(s.sessions) >= s.maxSessions+spare {
 			s.counters.refused.Add(1)
 			return nil, false, fmt.Errorf("%w: the limit is %d", errFull, s.maxSessions)
 		}

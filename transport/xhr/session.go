@@ -1,6 +1,7 @@
 package xhr
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime"
@@ -126,6 +127,18 @@ func (c *session) Close(code int, reason string) {
 	}
 	c.await()
 }
+
+// Cut ends the session at once, unless its client is there to hear of a Close.
+func (c *session) Cut() {
+	c.mu.Lock()
+	heard := c.closing && c.reader != nil
+	c.mu.Unlock()
+	if !heard {
+		c.end(transport.StatusAbnormal, errCut)
+	}
+}
+
+var errCut = errors.New("session was cut off")
 
 // await gives the client time to come back: for the end of a session it does so
 // at once, if at all. The caller holds mu.
