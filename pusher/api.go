@@ -5,17 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"math"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
-	"github.com/carillon-rt/carillon/ratelimit"
-	"github.com/carillon-rt/carillon/storage"
 )
 
 // apiRequest is a request to the HTTP API whose signature is good
@@ -28,37 +23,6 @@ type apiRequest struct {
 	app     *broker.App
 	body    []byte
 	query   url.Values
-}
-
-// apiError is an answer other than 200. SDKs show the message to their users.
-type apiError struct {
-	status  int
-	message string
-	// retryAfter is in seconds; 0 if trying again is no use.
-	retryAfter int
-	// allow lists the methods that are allowed, where another was used.
-	allow string
-}
-
-func (e *apiError) Error() string { return e.message }
-
-func badRequest(format string, args ...any) error {
-	return &apiError{status: http.StatusBadRequest, message: fmt.Sprintf(format, args...)}
-}
-
-func methodNotAllowed(method, allowed string) error {
-	return &apiError{status: http.StatusMethodNotAllowed, allow: allowed,
-		message: fmt.Sprintf("method %s is not allowed: use %s", method, allowed)}
-}
-
-// writeHeaders writes what goes with the answer besides its text.
-func (e *apiError) writeHeaders(h http.Header) {
-	if e.retryAfter > 0 {
-		h.Set("Retry-After", strconv.Itoa(e.retryAfter))
-	}
-	if e.allow != "" {
-		h.Set("Allow", e.allow)
-	}
 }
 
 // serveAPI answers a request to {prefix}/apps/{id}{rest}.
@@ -178,58 +142,4 @@ func (r *apiRequest) route(rest string) (func() (any, error), error) {
 		return nil, methodNotAllowed(r.Method, "GET, HEAD")
 	}
 	return answer, nil
-}
-
-// writeError answers with what went wrong, in plain text.
-func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	e := asAPIError(err)
-	if e.status == http.StatusInternalServerError {
-		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	} else {
-		h.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "status", e.status, "error", err)
-	}
-	e.writeHeaders(w.Header())
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.status)
-	_, _ = io.WriteString(w, clip(e.message))
-}
-
-// asAPIError decides what the backend is told of an error.
-func asAPIError(err error) *apiError {
-	var (
-		answer  *apiError
-		limited *ratelimit.LimitError
-		refused *broker.RefusedError
-		field   *broker.FieldError
-	)
-	switch {
-	case errors.As(err, &answer):
-		return answer
-	case errors.As(err, &limited):
-		if limited.RetryAfter == ratelimit.Never {
-			return &apiError{status: http.StatusRequestEntityTooLarge, message: err.Error()}
-		}
-		return &apiError{status: http.StatusTooManyRequests, message: err.Error(), retryAfter: max(int(math.Ceil(limited.RetryAfter.Seconds())), 1)}
-	case errors.As(err, &refused):
-		status := refused.Status
-		if status < 400 || status > 599 {
-			status = http.StatusForbidden
-		}
-		return &apiError{status: status, message: err.Error(), retryAfter: int(math.Ceil(refused.RetryAfter.Seconds()))}
-	case errors.Is(err, storage.ErrKeyReused):
-		return &apiError{status: http.StatusUnprocessableEntity, message: err.Error()}
-	case errors.Is(err, storage.ErrKeyInFlight):
-		return &apiError{status: http.StatusConflict, message: err.Error(), retryAfter: 1}
-	case errors.As(err, &field) && field.Field == "data" && field.Limit > 0:
-		return &apiError{status: http.StatusRequestEntityTooLarge, message: err.Error() + ". " + eventTooLarge(field.Limit)}
-	case errors.Is(err, broker.ErrInvalid):
-		return &apiError{status: http.StatusBadRequest, message: err.Error()}
-	case errors.Is(err, broker.ErrRefused):
-		return &apiError{status: http.StatusForbidden, message: err.Error()}
-	case errors.Is(err, broker.ErrShutdown):
-		return &apiError{status: http.StatusServiceUnavailable, message: err.Error(), retryAfter: 1}
-	default:
-		return &apiError{status: http.StatusInternalServerError, message: "internal error"}
-	}
 }

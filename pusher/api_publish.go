@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -206,12 +207,11 @@ func (r *apiRequest) batch() (batch []json.RawMessage, err error) {
 
 // inBatch says which event of a batch an error is about.
 func inBatch(i int, err error) error {
-	e := *asAPIError(err)
-	if e.status == http.StatusInternalServerError {
+	a := answerTo(err)
+	if a.status == http.StatusInternalServerError {
 		return fmt.Errorf("batch[%d]: %w", i, err)
 	}
-	e.message = fmt.Sprintf("batch[%d]: %s", i, e.message)
-	return &e
+	return &apiError{status: a.status, message: fmt.Sprintf("batch[%d]: %s", i, a.text), retryAfter: int(math.Ceil(a.retry.Seconds()))}
 }
 
 func (r *apiRequest) batchEvent(reqs []broker.PublishRequest, i int, raw json.RawMessage) ([]broker.PublishRequest, []string, error) {

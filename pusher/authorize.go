@@ -154,8 +154,11 @@ func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handl
 		body, err := serveAuth(w, r, bodies, answer)
 		status := http.StatusOK
 		if err != nil {
-			asAPIError(err).writeHeaders(w.Header())
-			status, body = authFailure(err)
+			a := authFailure(err)
+			a.writeHeaders(w.Header())
+			status, body = a.status, struct {
+				Error string `json:"error"`
+			}{clip(a.text)}
 		}
 		out, err := json.Marshal(body)
 		if err != nil {
@@ -215,15 +218,10 @@ func formFields(form url.Values) authFields {
 
 // authFailure decides what the client is told: a function's own errors are
 // nothing to show, unless it has refused with a reason.
-func authFailure(err error) (status int, body any) {
-	var answer *apiError
-	var refused *broker.RefusedError
-	status, text := http.StatusForbidden, "forbidden"
-	if errors.As(err, &answer) || errors.As(err, &refused) || errors.Is(err, broker.ErrInvalid) {
-		e := asAPIError(err)
-		status, text = e.status, clip(e.message)
+func authFailure(err error) answer {
+	var own *apiError
+	if a := answerTo(err); a.text != failed.text || errors.As(err, &own) {
+		return a
 	}
-	return status, struct {
-		Error string `json:"error"`
-	}{text}
+	return answer{status: http.StatusForbidden, text: "forbidden"}
 }

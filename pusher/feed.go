@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
-	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 	"github.com/carillon-rt/carillon/transport/sse"
@@ -260,9 +259,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure, Header: textproto.MIMEHeader(d.Header)},
 		Conn: conn, Protocol: feedProtocol, MaxConnections: r.app.MaxConnections,
 	})
-	if errors.Is(err, broker.ErrQuota) {
-		return nil, &apiError{status: http.StatusServiceUnavailable, message: err.Error(), retryAfter: 10}
-	} else if err != nil {
+	if err != nil {
 		return nil, err
 	}
 	// Nobody reads, and nobody else could tell that the client has gone meanwhile.
@@ -272,7 +269,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	for _, channel := range r.channels {
 		if err := r.subscribe(conn, session, channel); err != nil {
 			session.End(transport.StatusAbnormal)
-			return nil, feedError(err)
+			return nil, err
 		}
 	}
 	return session, nil
@@ -323,25 +320,12 @@ func gapMessage(channel string) *transport.Message {
 	return transport.NewMessage(append(data, "}\n\n"...))
 }
 
-// unsigned adds to a refusal why the token was no good.
+// unsigned says instead of a refusal why the token was no good.
 func (r *feedRequest) unsigned(err error) error {
 	if errors.Is(err, broker.ErrUnauthorized) && r.signed != nil {
-		return &apiError{status: http.StatusUnauthorized, message: r.signed.Error()}
+		return r.signed
 	}
 	return err
-}
-
-// feedError is the answer to a feed that was refused.
-func feedError(err error) error {
-	var answer *apiError
-	if errors.As(err, &answer) || errors.Is(err, ratelimit.ErrLimited) {
-		return err
-	}
-	_, status := subscribeStatus(err)
-	if status == http.StatusInternalServerError {
-		return err
-	}
-	return &apiError{status: status, message: refusalText(err)}
 }
 
 // feed is the receiver of a feed, whose client says nothing.

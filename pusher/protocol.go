@@ -2,7 +2,6 @@ package pusher
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -153,17 +152,6 @@ func connectionEstablished(socketID string, activityTimeout time.Duration) *tran
 	data = append(data, `,"activity_timeout":`...)
 	data = strconv.AppendInt(data, int64(activityTimeout/time.Second), 10)
 	return message("pusher:connection_established", "", append(data, '}'))
-}
-
-// maxErrorText is how much of an error's text is told, in bytes: it may quote what
-// a client has sent, and that may be long.
-const maxErrorText = 1000
-
-func clip(text string) string {
-	if len(text) <= maxErrorText {
-		return text
-	}
-	return strings.ToValidUTF8(text[:maxErrorText], "") + "…"
 }
 
 // errorMessage is the one message whose data is an object. A code of 0 is null.

@@ -70,7 +70,7 @@ func (h *Handler) serveSockJS(w http.ResponseWriter, r *http.Request, route sock
 			// Who takes up room here may never say what for: the limits of new
 			// connections are asked now, and again for the app when that is named.
 			if err := h.broker.Admit(r.Context(), d.IP); err != nil {
-				reject(conn, failure(err))
+				reject(conn, closing(err))
 				return rejected{}
 			}
 			d.admitted = true
@@ -152,8 +152,6 @@ func parseCall(data []byte) (key string, query url.Values, _ *closeError) {
 	query, _ = url.ParseQuery(rawQuery) // as url.URL.Query does
 	return key, query, nil
 }
-
-var shuttingDown = &closeError{4200, "server is shutting down"}
 
 // callers are those who have not called yet. Who removes one deals with it.
 type callers struct {

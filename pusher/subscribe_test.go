@@ -115,7 +115,11 @@ func TestMalformedSubscriptionsAreToldOnTheirChannel(t *testing.T) {
 		var e subscriptionError
 		c.Expect("pusher:subscription_error", "presence-a").Decode(t, &e)
 		assert.Contains(t, e.Error, text)
+		if text == "invalid signature" {
+			expectError(t, c, 0, "Invalid signature")
+		}
 	}
+	c.ExpectNothing()
 	for _, data := range []string{`{"channel":7}`, `{"auth":{}}`, `{"channel":null,"auth":{}}`, `{`, `7`} {
 		c.Write(`{"event":"pusher:subscribe","data":` + data + `}`)
 		c.Expect("pusher:error", "")

@@ -1,0 +1,159 @@
+package pusher
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// Receive implements transport.Receiver.
+func (c *connection) Receive(data []byte) {
+	limits := c.app.Limits.withDefaults()
+	f, err := parseFrame(data, limits)
+	if limited := c.overRate(len(data), &limits); limited != nil {
+		c.tooMany(&f, limited)
+		return
+	}
+	if err != nil {
+		c.refuse(0, err.Error())
+		return
+	}
+	switch {
+	case f.event == "pusher:ping":
+		c.answer(pongMessage)
+	case f.event == "pusher:pong":
+	case f.event == "pusher:subscribe":
+		c.subscribe(f, limits)
+	case f.event == "pusher:unsubscribe":
+		c.unsubscribe(f)
+	case f.event == "pusher:signin":
+		c.signIn(f, limits)
+	case strings.HasPrefix(f.event, "client-"):
+		c.clientEvent(f, limits)
+	default:
+		c.refuse(0, fmt.Sprintf("event %q is unknown: events of clients start with client-", f.event))
+	}
+}
+
+func (c *connection) subscribe(f frame, limits Limits) {
+	sub, err := f.subscribe()
+	switch {
+	case err == nil:
+	case sub.channel == "":
+		c.refuse(0, err.Error())
+		return
+	default: // a channel is pending on the page until it hears of it
+		c.refuseSubscription(sub.channel, "InvalidRequest", err.Error(), 400)
+		return
+	}
+	req := broker.SubscribeRequest{Channel: sub.channel}
+	kind := broker.KindOf(sub.channel)
+	if kind.NeedsAuthorization() {
+		signed := verifyChannelAuth(c.app, c.session.ID(), sub.channel, sub.channelData, sub.auth)
+		req.Authorized = signed == nil
+		if kind.Base() == broker.Presence && sub.channelData != "" && req.Authorized {
+			m, err := parseChannelData(sub.channelData, limits)
+			if err != nil {
+				c.refuseSubscription(sub.channel, "AuthError", err.Error(), 400)
+				return
+			}
+			req.Member = &m
+		}
+		if err = c.session.Subscribe(c.session.Context(), req); errors.Is(err, broker.ErrUnauthorized) && signed != nil {
+			err = fmt.Errorf("%w: %w", broker.ErrUnauthorized, signed)
+		}
+	} else {
+		err = c.session.Subscribe(c.session.Context(), req)
+	}
+	switch {
+	case err == nil:
+		if kind.NeedsAuthorization() { // by a signature, or by a hook
+			c.unauthorized.Store(false)
+		}
+	case errors.Is(err, broker.ErrSubscribed):
+		c.refuse(0, "Existing subscription to channel "+sub.channel)
+	case errors.Is(err, broker.ErrClosed):
+	default:
+		a := answerTo(err)
+		c.refuseSubscription(sub.channel, a.kind, a.text, a.status)
+		if errors.Is(err, ErrSignature) { // which is all that clients other than pusher-js know of
+			c.refuse(0, expectedSignature(c.session.ID(), sub))
+		}
+	}
+}
+
+func (c *connection) unsubscribe(f frame) {
+	channel, err := f.unsubscribe()
+	if err != nil {
+		c.refuse(0, err.Error())
+		return
+	}
+	c.session.Unsubscribe(c.session.Context(), channel)
+}
+
+func (c *connection) signIn(f frame, limits Limits) {
+	in, err := f.signIn()
+	if err != nil {
+		c.fail(4009, err.Error())
+		return
+	}
+	if err := verifyUserAuth(c.app, c.session.ID(), in.userData, in.auth); err != nil {
+		c.fail(4009, "sign-in: "+err.Error())
+		return
+	}
+	user, err := parseUserData(in.userData, limits)
+	if err != nil {
+		c.fail(4009, "sign-in: "+err.Error())
+		return
+	}
+	var watched int
+	user.Watchlist, watched = firstUsers(user.Watchlist, limits.Watchlist)
+	err = c.session.SignIn(c.session.Context(), user, func() {
+		c.session.Send(signinSuccess(in.userData))
+		if watched > limits.Watchlist {
+			c.refuse(4302, fmt.Sprintf("watchlist has %d users, the limit is %d: the first %[2]d are watched", watched, limits.Watchlist))
+		}
+	})
+	switch {
+	case err == nil:
+		c.unauthorized.Store(false)
+	case errors.Is(err, broker.ErrClosed):
+	default:
+		e := closing(err)
+		c.fail(e.code, "sign-in: "+e.message)
+	}
+}
+
+// firstUsers returns the first of the users, at most max, and how many there are.
+// Who is named twice counts once.
+func firstUsers(ids []string, max int) (first []string, all int) {
+	seen := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		if !seen[id] && len(first) < max {
+			first = append(first, id)
+		}
+		seen[id] = true
+	}
+	return first, len(seen)
+}
+
+func (c *connection) clientEvent(f frame, limits Limits) {
+	if c.app.DisableClientEvents {
+		c.refuse(0, "client events are not enabled for this app")
+		return
+	}
+	ev, err := f.clientEvent(limits)
+	if err != nil {
+		c.refuse(0, err.Error())
+		return
+	}
+	err = c.session.ClientEvent(c.session.Context(), broker.ClientEventRequest{
+		Channel: ev.channel, Event: f.event, Data: ev.data, JSON: ev.json,
+	})
+	if err != nil {
+		a := answerTo(err)
+		c.refuse(a.event, "client event rejected: "+a.text)
+	}
+}
