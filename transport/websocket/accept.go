@@ -31,13 +31,14 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answe
 		return nil, nil, err
 	}
 	c = &conn{server: s, secure: r.TLS != nil, format: textFrames, writing: true}
+	c.scan.limit = s.options.readLimit
+	if s.options.compress && offersDeflate(r.Header) {
+		c.scan.deflates, c.format = true, s.format
+	}
 	accept := websocket.AcceptOptions{
 		InsecureSkipVerify: true,
 		OnPingReceived:     c.pinged,
 		OnPongReceived:     func(context.Context, []byte) { c.countControl() },
-	}
-	if s.options.compress {
-		accept.CompressionMode = websocket.CompressionNoContextTakeover
 	}
 	h := &hijacker{ResponseWriter: w, conn: c}
 	ws, err := websocket.Accept(h, r, &accept)
@@ -47,10 +48,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answe
 		}
 		return nil, nil, fmt.Errorf("upgrade: %w", err)
 	}
-	if w.Header().Get("Sec-WebSocket-Extensions") != "" {
-		c.format = s.format
-	}
-	ws.SetReadLimit(int64(s.options.readLimit))
+	ws.SetReadLimit(-1) // see scan
 	c.ws = ws
 	// Accept has put what it found buffered before the socket: nothing, here.
 	c.br.Reset((*socket)(c))
@@ -74,9 +72,14 @@ type hijacker struct {
 // handshake back, to go out together with the first message. A writer that
 // wraps net/http's may want to see the status, and gets it.
 func (h *hijacker) WriteHeader(status int) {
-	if status == http.StatusSwitchingProtocols && isNetHTTP(h.ResponseWriter) {
-		h.switched = true
-		return
+	if status == http.StatusSwitchingProtocols {
+		if h.conn.scan.deflates {
+			h.Header().Set("Sec-WebSocket-Extensions", deflateExtension)
+		}
+		if isNetHTTP(h.ResponseWriter) {
+			h.switched = true
+			return
+		}
 	}
 	h.ResponseWriter.WriteHeader(status)
 }
@@ -141,6 +144,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 			return nil, nil, err
 		}
 		c.in = append([]byte(nil), early...)
+		c.in = c.in[:c.came(c.in, nil)]
 	}
 	s := (*socket)(c)
 	c.br = bufio.NewReaderSize(s, headerBuffer)
@@ -167,19 +171,21 @@ func (s *socket) Read(p []byte) (int, error) {
 	if c.flooded {
 		return 0, errFlooded
 	}
-	if len(c.in) == 0 {
+	if len(c.in) == 0 && c.refusal == nil {
 		if len(p) >= directRead {
 			c.releaseBuffer()
 			n, err := c.nc.Read(p)
 			if n > 0 {
 				err = nil
 			}
-			c.came(err)
-			return n, err
+			return c.came(p[:n], err), err
 		}
 		if err := c.fill(); err != nil {
 			return 0, err
 		}
+	}
+	if len(c.in) == 0 {
+		return 0, c.refusal
 	}
 	n := copy(p, c.in)
 	c.in = c.in[n:]

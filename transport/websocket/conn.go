@@ -72,6 +72,8 @@ type reading struct {
 	onReady func(fd uintptr) bool
 	again   func() // wait, made once
 	readErr error  // how reading from nc ended
+	scan    scan
+	refusal error // of scan's: nothing more is parsed
 
 	flooded      bool
 	window       int64 // when counting control frames began

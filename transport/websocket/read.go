@@ -1,7 +1,6 @@
 package websocket
 
 import (
-	"compress/flate"
 	"context"
 	"errors"
 	"fmt"
@@ -115,18 +114,17 @@ func (c *conn) lost() error {
 // refused says what was wrong with the peer's input, and counts it.
 func (c *conn) refused(err error) (int, error) {
 	n := &c.server.counters
-	var corrupt flate.CorruptInputError
 	switch {
 	case c.flooded:
 		n.floods.Add(1)
 		return int(websocket.StatusPolicyViolation), ErrFlood
-	case errors.Is(err, websocket.ErrMessageTooBig):
+	case errors.Is(err, ErrTooLarge):
 		n.oversized.Add(1)
-		return int(websocket.StatusMessageTooBig), fmt.Errorf("%w of %d bytes", ErrTooLarge, c.server.options.readLimit)
+		return int(websocket.StatusMessageTooBig), tooLarge(c.server.options.readLimit)
 	case errors.Is(err, ErrBinary):
 		n.binary.Add(1)
-		return int(websocket.StatusUnsupportedData), err
-	case errors.Is(err, ErrInvalidData), errors.As(err, &corrupt), errors.Is(err, io.ErrUnexpectedEOF):
+		return int(websocket.StatusUnsupportedData), ErrBinary
+	case errors.Is(err, ErrInvalidData):
 		n.invalidData.Add(1)
 		return int(websocket.StatusInvalidFramePayloadData), ErrInvalidData
 	}
@@ -177,17 +175,23 @@ func (c *conn) receiveOne() error {
 	if err != nil {
 		return err
 	}
-	if kind != websocket.MessageText {
-		return ErrBinary
-	}
 	buffer := c.server.buffers.Get().(*[]byte)
 	defer c.putBuffer(buffer)
 	data, err := readAll(r, (*buffer)[:0])
-	if cap(data) > cap(*buffer) {
-		*buffer = data[:cap(data)]
-	}
+	keep(buffer, data)
 	if err != nil {
 		return err
+	}
+	if kind == websocket.MessageBinary { // see scan
+		inflated := c.server.buffers.Get().(*[]byte)
+		defer c.putBuffer(inflated)
+		inflater := c.server.inflaters.Get().(*inflater)
+		data, err = inflater.inflate((*inflated)[:0], data, c.server.options.readLimit)
+		c.server.inflaters.Put(inflater)
+		keep(inflated, data)
+		if err != nil {
+			return err
+		}
 	}
 	if !utf8.Valid(data) {
 		return ErrInvalidData
@@ -201,6 +205,13 @@ func (c *conn) receiveOne() error {
 	c.server.counters.messagesIn.Inc()
 	c.server.counters.bytesIn.Add(int64(len(data)))
 	return transport.Deliver(c.receiver, data)
+}
+
+// keep makes what data has grown to the buffer.
+func keep(buffer *[]byte, data []byte) {
+	if cap(data) > cap(*buffer) {
+		*buffer = data[:cap(data)]
+	}
 }
 
 // readAll appends to p what comes from r until it ends.
@@ -239,7 +250,7 @@ func (c *conn) fill() error {
 			err = nil
 		}
 	}
-	c.came(err)
+	c.in = c.in[:c.came(c.in, err)]
 	return err
 }
 
@@ -259,13 +270,29 @@ func (c *conn) readReady(fd uintptr) bool {
 	return true
 }
 
-// came notes how reading went.
-func (c *conn) came(err error) {
+// came notes what was read, or why nothing was. It returns how much of it is to be
+// parsed: all but the end of a header that is refused, and what lies behind it.
+func (c *conn) came(p []byte, err error) (parse int) {
 	if err != nil {
 		c.readErr = err
-		return
+		return 0
 	}
-	c.received.Store(time.Now().UnixNano())
+	now := time.Now().UnixNano()
+	parse, alive, refusal := c.scan.read(p, now)
+	if refusal != nil {
+		for rest := p[parse:]; len(rest) > 0; {
+			n, _, _ := c.scan.read(rest, now)
+			rest = rest[n:]
+		}
+		parse--
+		if c.refusal == nil {
+			c.refusal = refusal
+		}
+	}
+	if alive {
+		c.received.Store(now)
+	}
+	return parse
 }
 
 func (c *conn) releaseBuffer() {

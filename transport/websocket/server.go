@@ -31,6 +31,8 @@ type Server struct {
 	buffers sync.Pool // of *[]byte, to read into
 	batches sync.Pool // of *[]byte, to write blocked connections from
 
+	inflaters sync.Pool // of *inflater
+
 	writers  sync.WaitGroup // goroutines that write blocked connections
 	stopping sync.Once
 
@@ -53,6 +55,7 @@ func NewServer(opts ...Option) *Server {
 	s.counters.messagesIn, s.counters.bytesIn = xsync.NewCounter(), xsync.NewCounter()
 	s.chunks.New = func() any { return new(chunk) }
 	s.buffers.New = func() any { b := make([]byte, readBytes); return &b }
+	s.inflaters.New = func() any { return newInflater() }
 	s.batches.New = func() any { b := make([]byte, 0, blockedBytes); return &b }
 	if s.options.compress {
 		s.format = deflatedFrames(s.options.compressFrom)
