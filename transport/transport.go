@@ -87,7 +87,10 @@ type Receiver interface {
 	Receive(data []byte)
 
 	// Closed is called once, last, when the connection is gone, also if the
-	// peer is half-open and never answers.
+	// peer is half-open and never answers. After Close, or when the transport
+	// refuses what came in, it need not wait for that: as soon as nothing more is
+	// handed over, it may be called, while the transport still writes what is
+	// queued and gives the peer time to end the connection.
 	//
 	// code is the one that the peer sent, or, if Close came first, the one given
 	// to Close; it is StatusAbnormal for a connection that ended without one. err

@@ -14,10 +14,6 @@ import (
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// maxPongs is how many pongs may wait for a peer that sends pings but does not
-// read.
-const maxPongs = 64
-
 // conn is one connection. Its reader is a goroutine of its own while it waits,
 // and a worker while there is something to handle. Its writer is whoever found
 // writing unset and set it: a flusher, who sends or who made the handshake, or
@@ -43,8 +39,12 @@ type conn struct {
 	queue   queue
 	offset  int
 	size    int
-	pongs   int // how many frames of queue are pongs
-	code    int // the one of closing
+	// ponging says that queue has a pong. pong is the next one, which answers the
+	// latest ping: all others have their answer in it (RFC 6455, section 5.5.3).
+	ponging bool
+	pong    []byte
+	code    int       // the one of closing
+	closeBy time.Time // when the peer is to have ended what is closing
 	err     error
 	waiter  chan struct{} // closed when the close frame is sent, or gone set
 
@@ -76,6 +76,7 @@ type reading struct {
 	refusal error // of scan's: nothing more is parsed
 
 	flooded      bool
+	garbled      bool  // the peer has broken the protocol
 	window       int64 // when counting control frames began
 	controlCount int
 }
@@ -152,7 +153,8 @@ func (c *conn) enqueue(frame []byte) {
 func (c *conn) Close(code int, reason string) { c.stop(code, reason) }
 
 // stop queues a close frame behind everything else, unless there is one. From
-// then on, the connection has until the close time-out to end.
+// then on, nothing is handed over, and the connection has until the close time-out
+// to end.
 func (c *conn) stop(code int, reason string) {
 	c.mu.Lock()
 	if c.closing || c.gone {
@@ -161,9 +163,12 @@ func (c *conn) stop(code int, reason string) {
 	}
 	c.closing = true
 	c.code = code
+	c.closeBy = time.Now().Add(c.server.options.closeTimeout)
+	c.pong = nil
+	// The reader is to tell the receiver, and then to linger. It has not seen
+	// closing yet, so that this deadline comes before its own.
+	_ = c.nc.SetReadDeadline(time.Now())
 	c.enqueue(closeFrame(code, reason))
-	// Nothing else sets it. A reader that runs into it ends the connection.
-	_ = c.nc.SetReadDeadline(time.Now().Add(c.server.options.closeTimeout))
 }
 
 // LastReceived implements transport.Conn.
@@ -174,7 +179,8 @@ func (c *conn) Info() transport.Info {
 	return transport.Info{Transport: "websocket", RemoteAddr: c.nc.RemoteAddr().String(), Secure: c.secure}
 }
 
-// pinged queues a pong. What it returns keeps coder/websocket from sending one.
+// pinged sees that a pong is sent. What it returns keeps coder/websocket from
+// sending one.
 func (c *conn) pinged(_ context.Context, payload []byte) bool {
 	c.countControl()
 	c.mu.Lock()
@@ -182,13 +188,14 @@ func (c *conn) pinged(_ context.Context, payload []byte) bool {
 		c.mu.Unlock()
 		return false
 	}
-	if c.pongs == maxPongs {
-		c.flooded = true
+	pong := appendFrame(nil, finPong, payload)
+	if c.ponging {
+		c.pong = pong
 		c.mu.Unlock()
 		return false
 	}
-	c.pongs++
-	c.enqueue(appendFrame(nil, finPong, payload))
+	c.ponging = true
+	c.enqueue(pong)
 	return false
 }
 

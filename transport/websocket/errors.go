@@ -26,7 +26,4 @@ var (
 	// ErrWriteTimeout says that the peer was cut off for taking nothing of what
 	// was waiting for it.
 	ErrWriteTimeout = errors.New("peer does not read")
-	// ErrCloseTimeout says that the peer was cut off for not ending a closed
-	// connection in time.
-	ErrCloseTimeout = errors.New("peer did not close in time")
 )

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +79,8 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
+// TestCloseTimeout sees that a receiver hears at once that its connection was
+// closed, while the peer has the close time-out to take what is left and to end it.
 func TestCloseTimeout(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -90,6 +93,7 @@ func TestCloseTimeout(t *testing.T) {
 			code, _ := p.expectClose()
 			require.Equal(p.t, 4000, code)
 		}, 4000},
+		{"by peer, answer not taken", func(p *peer, _ *echo) { p.write(masked(finClose, []byte{3, 232})) }, 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -98,29 +102,17 @@ func TestCloseTimeout(t *testing.T) {
 				p, e := pipe(t, s)
 				start := time.Now()
 				c.close(p, e)
-				end := <-e.closed
-				require.Equal(t, c.code, end.code)
-				require.ErrorIs(t, end.err, ErrCloseTimeout)
-				require.Equal(t, 3*time.Second, time.Since(start))
+				require.Equal(t, ending{c.code, nil}, <-e.closed)
+				require.Equal(t, start, time.Now())
+				time.Sleep(3*time.Second - 1)
+				require.EqualValues(t, 1, s.Stats().Open)
+				time.Sleep(1)
+				synctest.Wait()
+				require.Zero(t, s.Stats().Open)
 				require.EqualValues(t, 1, s.Stats().CloseTimeouts)
 			})
 		})
 	}
-}
-
-// A peer that says goodbye and takes no answer has ended properly, but may not
-// hold the connection for longer than the close time-out.
-func TestCloseTimeoutOfAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithCloseTimeout(3*time.Second), WithWriteTimeout(time.Minute))
-		defer shutdown(t, s)
-		p, e := pipe(t, s)
-		start := time.Now()
-		p.write(masked(finClose, []byte{3, 232}))
-		require.Equal(t, ending{1000, nil}, <-e.closed)
-		require.Equal(t, 3*time.Second, time.Since(start))
-		require.EqualValues(t, 1, s.Stats().CloseTimeouts)
-	})
 }
 
 func TestControlFrameNotCompleted(t *testing.T) {
@@ -155,23 +147,52 @@ func TestPingsWithinALimit(t *testing.T) {
 	})
 }
 
-// A peer that sends pings and reads none of the pongs fills up no memory.
+// A peer that sends pings and reads none of the pongs fills up no memory, and finds
+// the answer to its latest ping.
 func TestUnreadPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithWriteTimeout(time.Hour), WithCloseTimeout(time.Second))
+		s := NewServer(WithWriteTimeout(time.Hour))
 		defer shutdown(t, s)
 		p, e := pipe(t, s)
-		ping := masked(finPing, make([]byte, maxControl))
-		for range 2 * maxPongs {
-			if _, err := p.Write(ping); err != nil {
-				break
-			}
-			time.Sleep(time.Second / 10)
+		for i := range 1000 {
+			p.write(masked(finPing, []byte(strconv.Itoa(i))))
+			time.Sleep(time.Second / ControlFramesPerSecond)
 		}
-		end := <-e.closed
-		require.Equal(t, 1008, end.code)
-		require.ErrorIs(t, end.err, ErrFlood)
+		c := e.conn.(*conn)
+		c.mu.Lock()
+		require.EqualValues(t, 1, c.queue.count)
+		c.mu.Unlock()
+		p.expect(finPong, "0")
+		p.expect(finPong, "999")
+		e.conn.Close(4000, "")
+		p.expectClose()
+		require.NoError(t, p.Close())
 	})
+}
+
+// TestPingsInOneWrite has a peer that sends as many pings as it may at once, and
+// reads what comes back.
+func TestPingsInOneWrite(t *testing.T) {
+	for _, opts := range [][]Option{nil, {portable}} {
+		f := newFixture(t, opts...)
+		p, e := f.raw("")
+		var pings []byte
+		for i := range ControlFramesPerSecond {
+			pings = append(pings, masked(finPing, []byte(strconv.Itoa(i)))...)
+		}
+		p.write(pings)
+		last := -1
+		for last < ControlFramesPerSecond-1 {
+			got, err := readFrame(p)
+			require.NoError(t, err)
+			require.Equal(t, byte(finPong), got.first)
+			n, err := strconv.Atoi(string(got.payload))
+			require.NoError(t, err)
+			require.Greater(t, n, last)
+			last = n
+		}
+		require.Empty(t, e.closed)
+	}
 }
 
 // FuzzInput sees that no input makes a connection panic, hang, hand over what is

@@ -47,9 +47,20 @@ func (c *conn) handle() {
 		return
 	}
 	code, err := c.finish(err)
-	c.end()
-	if transport.DeliverClosed(c.receiver, code, err) != nil {
+	c.mu.Lock()
+	closing := c.closing && !c.gone
+	receiver := c.receiver
+	c.receiver = nil // it hears no more
+	c.mu.Unlock()
+	if !closing {
+		c.end()
+	}
+	if transport.DeliverClosed(receiver, code, err) != nil {
 		c.server.counters.panics.Add(1)
+	}
+	if closing {
+		go c.linger()
+		return
 	}
 	c.server.remove(c)
 }
@@ -62,21 +73,20 @@ func (c *conn) finish(err error) (code int, _ error) {
 	switch {
 	case errors.As(err, &panicked):
 		c.server.counters.panics.Add(1)
-		c.refuse(transport.StatusInternal, "internal error")
+		c.stop(transport.StatusInternal, "internal error")
 	case errors.As(err, &peer) && !utf8.ValidString(peer.Reason):
 		c.server.counters.invalidData.Add(1)
 		err = ErrInvalidData
-		c.refuse(transport.StatusInvalidData, err.Error())
+		c.stop(transport.StatusInvalidData, err.Error())
 	case errors.As(err, &peer):
 		c.stop(int(peer.Code), peer.Reason)
-		c.flushed()
 		err = nil
 	case c.readErr != nil:
 		err = c.lost()
 	default:
 		var status int
 		status, err = c.refused(err)
-		c.refuse(status, err.Error())
+		c.stop(status, err.Error())
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,16 +94,6 @@ func (c *conn) finish(err error) (code int, _ error) {
 		return transport.StatusAbnormal, err
 	}
 	return c.code, err
-}
-
-// refuse closes the connection without its peer's consent.
-func (c *conn) refuse(code int, reason string) {
-	c.stop(code, reason)
-	c.flushed()
-	// To close the socket on unread data would take the close frame back.
-	for c.fill() == nil {
-		c.in = nil
-	}
 }
 
 // lost says why the connection ended without a close frame of the peer's.
@@ -105,8 +105,7 @@ func (c *conn) lost() error {
 	case err != nil: // it was cut
 		return err
 	case closing && errors.Is(c.readErr, os.ErrDeadlineExceeded):
-		c.server.counters.closeTimeouts.Add(1)
-		return ErrCloseTimeout
+		return nil // by stop
 	}
 	return fmt.Errorf("connection lost: %w", c.readErr)
 }
@@ -129,27 +128,8 @@ func (c *conn) refused(err error) (int, error) {
 		return int(websocket.StatusInvalidFramePayloadData), ErrInvalidData
 	}
 	n.protocolErrors.Add(1)
+	c.garbled = true
 	return int(websocket.StatusProtocolError), fmt.Errorf("%w: %w", ErrProtocol, err)
-}
-
-// flushed waits, after stop, until all is written or the connection is cut.
-func (c *conn) flushed() {
-	c.mu.Lock()
-	if c.gone || c.size == 0 {
-		c.mu.Unlock()
-		return
-	}
-	sent := make(chan struct{})
-	c.waiter = sent
-	c.mu.Unlock()
-	patience := time.NewTimer(c.server.options.closeTimeout)
-	defer patience.Stop()
-	select {
-	case <-sent:
-	case <-patience.C:
-		c.server.counters.closeTimeouts.Add(1)
-		c.cut(ErrCloseTimeout)
-	}
 }
 
 // errIdle says that all that was read is handled.

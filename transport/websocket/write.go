@@ -104,7 +104,12 @@ func (c *conn) advance(n int) (messages int) {
 		case isMessage(frame):
 			messages++
 		case frame[0] == finPong:
-			c.pongs--
+			c.ponging = c.pong != nil
+			if c.ponging {
+				c.queue.push(&c.server.chunks, c.pong)
+				c.size += len(c.pong)
+				c.pong = nil
+			}
 		}
 	}
 	if c.closing && c.size == 0 {
