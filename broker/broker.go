@@ -34,6 +34,7 @@ import (
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/memory"
+	"github.com/carillon-rt/carillon/transport"
 )
 
 // Broker takes events in and hands them to subscribers. Make one with New, share
@@ -46,6 +47,7 @@ type Broker struct {
 	presenceWaits bool // presenceStore may
 	log           *slog.Logger
 	maxEventBytes int
+	budget        *transport.Budget
 	storeTimeout  time.Duration
 	drainWindow   *time.Duration
 	node          string
@@ -75,6 +77,7 @@ func New(opts ...Option) (*Broker, error) {
 	b := &Broker{
 		log:           slog.Default(),
 		maxEventBytes: DefaultMaxEventBytes,
+		budget:        transport.NewBudget(0),
 		storeTimeout:  DefaultStoreTimeout,
 		node:          strconv.FormatUint(rand.Uint64(), 36),
 		channels:      newRegistry(),
@@ -147,6 +150,10 @@ func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) er
 
 // StoreTimeout returns how long a call of a store may take; see WithStoreTimeout.
 func (b *Broker) StoreTimeout() time.Duration { return b.storeTimeout }
+
+// QueueBudget bounds what all queues hold together: see WithQueueBudget. Protocol
+// handlers give it to their transports.
+func (b *Broker) QueueBudget() *transport.Budget { return b.budget }
 
 // Logger returns where the broker logs.
 func (b *Broker) Logger() *slog.Logger { return b.log }

@@ -8,27 +8,40 @@ import (
 	"sync"
 
 	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
 )
 
 // DefaultBuffer is how many events an in-process subscription holds for its
 // consumer where WithBuffer does not say.
 const DefaultBuffer = 65536
 
+// DefaultBufferBytes is how many bytes of data these may have where
+// WithBufferBytes does not say.
+const DefaultBufferBytes = 64 << 20
+
 // SubscribeOption changes an in-process subscription.
 type SubscribeOption func(*subscribeOptions)
 
 type subscribeOptions struct {
 	buffer int
+	bytes  int
 	rewind int
 	after  *Position
 }
 
 // WithBuffer sets how many events may wait for the consumer, at least 1; the
-// default is DefaultBuffer. A consumer that
-// falls further behind gets ErrSlowSubscriber and no more. The past events of
-// WithRewind and After come on top.
+// default is DefaultBuffer. A consumer that falls further behind, or is too far
+// behind by WithBufferBytes or WithQueueBudget, gets ErrSlowSubscriber and no more.
+// The past events of WithRewind and After come on top.
 func WithBuffer(events int) SubscribeOption {
 	return func(o *subscribeOptions) { o.buffer = events }
+}
+
+// WithBufferBytes sets how many bytes of data the events may have together that
+// wait for the consumer, at least 1; the default is DefaultBufferBytes. One event
+// may wait whatever its size. What WithBuffer says holds besides.
+func WithBufferBytes(n int) SubscribeOption {
+	return func(o *subscribeOptions) { o.bytes = n }
 }
 
 // WithRewind starts with the last n of the events in the channel's history, or as
@@ -54,7 +67,7 @@ func After(p Position) SubscribeOption {
 // ctx ends it without an error, the end of the broker with ErrShutdown. Events
 // of encrypted channels come opened. The sequence can be consumed once.
 func (a *App) Subscribe(ctx context.Context, channel string, opts ...SubscribeOption) iter.Seq2[Event, error] {
-	o := subscribeOptions{buffer: DefaultBuffer}
+	o := subscribeOptions{buffer: DefaultBuffer, bytes: DefaultBufferBytes}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -79,6 +92,9 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 	if o.buffer < 1 {
 		return nil, nil, &FieldError{Field: "buffer", Problem: "is not positive"}
 	}
+	if o.bytes < 1 {
+		return nil, nil, &FieldError{Field: "buffer bytes", Problem: "is not positive"}
+	}
 	if o.rewind < 0 {
 		return nil, nil, &FieldError{Field: "rewind", Problem: "is negative"}
 	}
@@ -86,7 +102,8 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 		return nil, nil, err
 	}
 	ch := storage.ChannelID{App: a.id, Name: channel}
-	q = &localQueue{limit: o.buffer}
+	q = &localQueue{limit: o.buffer, byteLimit: o.bytes}
+	q.account.Open(b.budget, q)
 	q.extras.local = q
 	q.sub.extras = &q.extras
 	if err := b.attach(ch, &q.sub, func() {}); err != nil {
@@ -143,9 +160,11 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 	if o.after != nil {
 		last = *o.after
 	}
+	q.size, q.pastBytes = 0, 0
 	for i := range page.Events {
 		queue = append(queue, &page.Events[i])
 		last = page.Events[i].Position
+		q.pastBytes += len(page.Events[i].Data)
 	}
 	known := 0
 	for i, ev := range q.queue {
@@ -157,8 +176,10 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 		// Before what is known there may be events of an epoch that is over.
 		if i >= known || ev.Position.IsZero() {
 			queue = append(queue, ev)
+			q.size += len(ev.Data)
 		}
 	}
+	q.grown(q.pastBytes)
 	q.queue, q.last, q.past = queue, last, int32(len(page.Events))
 	return nil, nil
 }
@@ -170,16 +191,22 @@ type localQueue struct {
 	extras extras
 	limit  int
 
-	mu          sync.Mutex
-	queue       []*Event      // guarded by mu
-	last        Position      // guarded by mu: where the past ends, which must not come again
-	wake        chan struct{} // guarded by mu; made when the consumer first waits
-	waiting     bool          // guarded by mu
-	full        bool          // guarded by mu: takes nothing more and is about to end
-	ended       bool          // guarded by mu
-	past        int32         // guarded by mu: how many of queue are past events, which take no room
-	err         error         // guarded by mu: why it ended
-	stopContext func() bool   // guarded by mu
+	byteLimit int
+
+	mu      sync.Mutex
+	queue   []*Event      // guarded by mu
+	last    Position      // guarded by mu: where the past ends, which must not come again
+	wake    chan struct{} // guarded by mu; made when the consumer first waits
+	waiting bool          // guarded by mu
+	full    bool          // guarded by mu: takes nothing more and is about to end
+	ended   bool          // guarded by mu
+	past    int32         // guarded by mu: how many of queue are past events, which take no room
+	err     error         // guarded by mu: why it ended
+	// size is how many bytes of data wait, and pastBytes of past events among them,
+	// what the consumer has taken and not yet gone through included.
+	size, pastBytes int               // guarded by mu
+	account         transport.Account // guarded by mu
+	stopContext     func() bool       // guarded by mu
 }
 
 // push queues an event; a queue that is full ends the subscription.
@@ -193,20 +220,71 @@ func (q *localQueue) push(ev *Event) {
 		q.mu.Unlock()
 		return
 	}
-	if len(q.queue)-int(q.past) >= q.limit {
+	waiting := len(q.queue) - int(q.past)
+	if waiting >= q.limit || waiting > 0 && q.size-q.pastBytes+len(ev.Data) > q.byteLimit {
 		q.full = true
 		b := q.sub.channel.broker
 		b.stats.slowLocal.Add(1)
 		q.mu.Unlock()
 		// The caller holds the channel's order, which end must not wait for.
 		b.background(func() {
-			q.end(fmt.Errorf("%w: channel %q, the buffer is %d events", ErrSlowSubscriber, ev.Channel, q.limit))
+			q.end(fmt.Errorf("%w: channel %q, the buffer is %d events and %d bytes", ErrSlowSubscriber, ev.Channel, q.limit, q.byteLimit))
 		})
 		return
 	}
 	q.queue = append(q.queue, ev)
+	q.grown(len(ev.Data))
 	q.signal()
 	q.mu.Unlock()
+}
+
+// grown counts more bytes. The caller holds mu.
+func (q *localQueue) grown(bytes int) {
+	if q.size += bytes; q.size >= transport.BudgetAllowance && !q.ended {
+		q.account.Set(q.size)
+	}
+}
+
+// consumedParts is in how many steps a consumer that goes through as much as may
+// wait tells that it did.
+const consumedParts = 16
+
+// consumed counts bytes that the consumer has gone through, while it is at it.
+func (q *localQueue) consumed(bytes int) {
+	q.mu.Lock()
+	q.gone(bytes)
+	q.mu.Unlock()
+}
+
+// gone counts bytes that are no longer there. The caller holds mu.
+func (q *localQueue) gone(bytes int) {
+	q.size -= bytes
+	q.pastBytes = max(q.pastBytes-bytes, 0)
+	if !q.ended {
+		q.account.Set(q.size)
+	}
+}
+
+// Held implements transport.Holder.
+func (q *localQueue) Held(yield func([]byte) bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, ev := range q.queue {
+		if !yield(ev.Data) {
+			return
+		}
+	}
+}
+
+// Release implements transport.Holder.
+func (q *localQueue) Release(err error) {
+	q.mu.Lock()
+	if !q.ended {
+		q.sub.channel.broker.stats.slowLocal.Add(1)
+	}
+	q.queue, q.past, q.full = nil, 0, true
+	q.mu.Unlock()
+	q.end(fmt.Errorf("%w: channel %q: %w", ErrSlowSubscriber, q.sub.channel.id.Name, err))
 }
 
 // signal wakes a consumer that waits. The caller holds mu.
@@ -225,6 +303,7 @@ func (q *localQueue) end(err error) {
 		return
 	}
 	q.ended, q.err = true, err
+	q.account.Set(0) // what is left is for the consumer alone
 	stop := q.stopContext
 	q.signal()
 	q.mu.Unlock()
@@ -235,10 +314,13 @@ func (q *localQueue) end(err error) {
 	q.sub.channel.broker.stats.locals.Add(-1)
 }
 
-// next waits for events and takes all there are into spare.
-func (q *localQueue) next(spare []*Event) (events []*Event, err error, ended bool) {
+// next waits for events and takes all there are into spare. The consumer has gone
+// through done bytes more.
+func (q *localQueue) next(spare []*Event, done int) (events []*Event, err error, ended bool) {
 	for {
 		q.mu.Lock()
+		q.gone(done)
+		done = 0
 		if len(q.queue) > 0 {
 			events, q.queue, q.past = q.queue, spare[:0], 0
 			q.mu.Unlock()
@@ -260,8 +342,10 @@ func (q *localQueue) next(spare []*Event) (events []*Event, err error, ended boo
 
 func (q *localQueue) consume(yield func(Event, error) bool) {
 	var spare []*Event
+	done := 0 // bytes not yet told of
 	for {
-		events, err, ended := q.next(spare)
+		events, err, ended := q.next(spare, done)
+		done = 0
 		if ended {
 			if err != nil {
 				yield(Event{}, err)
@@ -270,6 +354,10 @@ func (q *localQueue) consume(yield func(Event, error) bool) {
 		}
 		for i, ev := range events {
 			events[i] = nil
+			if done += len(ev.Data); done > q.byteLimit/consumedParts {
+				q.consumed(done)
+				done = 0
+			}
 			opened, err := q.open(ev)
 			if !yield(opened, err) || err != nil {
 				return

@@ -7,6 +7,7 @@ import (
 
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
 )
 
 // Option configures a broker. An option that is not valid makes New fail.
@@ -117,6 +118,21 @@ func WithMaxEventBytes(n int) Option {
 			return &FieldError{Field: "max event bytes", Problem: "is not positive"}
 		}
 		b.maxEventBytes = n
+		return nil
+	}
+}
+
+// WithQueueBudget bounds what the queues of all connections and the buffers of all
+// in-process subscriptions hold together, in bytes; what many of them wait to send
+// counts once. Over it, those that hold most are cut off: see transport.Budget. The
+// default is a quarter of GOMEMLIMIT or, without that, of the memory of the
+// container or the machine.
+func WithQueueBudget(bytes int64) Option {
+	return func(b *Broker) error {
+		if bytes < 1 {
+			return &FieldError{Field: "queue budget", Problem: "is not positive"}
+		}
+		b.budget = transport.NewBudget(bytes)
 		return nil
 	}
 }

@@ -147,6 +147,7 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	b.waiting = true
 	b.life.Unlock()
 	within(ctx, b.working.Wait)
+	within(ctx, b.budget.Wait)
 	if err := ctx.Err(); err != nil {
 		errs = append(errs, err)
 	}

@@ -22,6 +22,10 @@ type Stats struct {
 	// RewindsCut is how many subscriptions began with fewer past events than were
 	// due, because their connection had no room for more.
 	RewindsCut int64
+	// QueuedBytes is about how much waits in queues that hold more than
+	// transport.BudgetAllowance, what they share counted for each, and BudgetCuts how
+	// many of them were cut off because all together held more than the budget.
+	QueuedBytes, BudgetCuts int64
 	// Refused is how many requests were refused: by hooks, rules or limits, or
 	// because they were not valid.
 	Refused int64
@@ -53,8 +57,10 @@ type stats struct {
 // Stats returns the broker's counts. It is safe for concurrent use; counts that
 // belong together may be one event apart.
 func (b *Broker) Stats() Stats {
-	s := &b.stats
+	s, budget := &b.stats, b.budget.Stats()
 	return Stats{
+		QueuedBytes:        budget.Bytes,
+		BudgetCuts:         budget.Cut,
 		Sessions:           int64(b.sessions.Size()),
 		Channels:           s.channels.Load(),
 		LocalSubscriptions: s.locals.Load(),

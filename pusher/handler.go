@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -190,12 +189,12 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 	}
 	h := &Handler{
 		broker: b, apps: apps, log: b.Logger(), options: o,
-		sockets: websocket.NewServer(o.webSocket...),
-		feeds:   sse.NewServer(o.feeds...),
+		sockets: websocket.NewServer(append([]websocket.Option{websocket.WithBudget(b.QueueBudget())}, o.webSocket...)...),
+		feeds:   sse.NewServer(append([]sse.Option{sse.WithBudget(b.QueueBudget())}, o.feeds...)...),
 		wheel:   wheel.New(wheelTick, 512),
 	}
 	h.addresses.limit = o.maxPerAddress
-	h.xhr = xhr.NewServer(append(slices.Clone(o.xhr), xhr.WithMakeRoom(func() bool { return h.callers.giveWay("") }))...)
+	h.xhr = xhr.NewServer(append(append([]xhr.Option{xhr.WithBudget(b.QueueBudget())}, o.xhr...), xhr.WithMakeRoom(func() bool { return h.callers.giveWay("") }))...)
 	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()})
 	b.BoundEvents(h.sizes.free, h.sizes.check)
 	h.webhooks = newWebhooks(h, o.httpClient)

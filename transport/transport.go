@@ -16,6 +16,8 @@
 //   - A peer is not asked for signs of life: the protocol does that, and closes
 //     the connection of one whose LastReceived is long ago.
 //   - What is sent is framed once for all connections: see Message.In and Format.
+//   - What is queued for all connections together is bounded: each has an Account
+//     of the Budget that the transport was given.
 //   - Messages that were queued when their connection ended are counted.
 package transport
 

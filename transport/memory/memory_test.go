@@ -43,6 +43,9 @@ type harness struct {
 	clients []*memory.Client
 }
 
+// Budgetless implements transporttest.Budgetless.
+func (*harness) Budgetless() {}
+
 func (h *harness) Connect(_ testing.TB, open transport.Open) transporttest.Client {
 	c := memory.Connect(open, memory.WithQueueLimits(h.config.QueueMessages, h.config.QueueBytes))
 	h.mu.Lock()

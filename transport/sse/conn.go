@@ -26,6 +26,7 @@ type conn struct {
 	mu      sync.Mutex
 	queue   []*transport.Message // guarded by mu
 	bytes   int                  // guarded by mu
+	account transport.Account    // guarded by mu: of the server's budget
 	beat    bool                 // guarded by mu: a heartbeat is due
 	closing bool                 // guarded by mu: Close was called
 	code    int                  // guarded by mu
@@ -33,6 +34,7 @@ type conn struct {
 	closeBy time.Time            // guarded by mu: when all is to be written after Close
 	slow    bool                 // guarded by mu: the queue was full once
 	ended   bool                 // guarded by mu
+	cause   error                // guarded by mu until ended is set: why it was cut
 	writing int                  // guarded by mu: how many messages are being written; -1 for none
 	control *http.ResponseController
 
@@ -49,6 +51,7 @@ func newConn(s *Server, w http.ResponseWriter, r *http.Request) *conn {
 		control: http.NewResponseController(w),
 		info:    transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.heartbeat.Init(c.due)
+	c.account.Open(s.budget, c)
 	return c
 }
 
@@ -69,6 +72,7 @@ func (c *conn) Send(m *transport.Message) error {
 	}
 	c.queue = append(c.queue, m)
 	c.bytes = q.Bytes
+	c.account.Set(c.bytes)
 	c.signal()
 	return nil
 }
@@ -93,6 +97,20 @@ func (c *conn) signal() {
 	}
 }
 
+// Held implements transport.Holder.
+func (c *conn) Held(yield func([]byte) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.queue {
+		if !yield(m.Payload()) {
+			return
+		}
+	}
+}
+
+// Release implements transport.Holder.
+func (c *conn) Release(err error) { c.cut(err) }
+
 // Close implements transport.Conn. The client is told the code and the reason in
 // an event named "close".
 func (c *conn) Close(code int, reason string) {
@@ -105,11 +123,17 @@ func (c *conn) Close(code int, reason string) {
 	}
 }
 
-// cut ends the stream without a word.
-func (c *conn) cut() {
+// cut ends the stream without a word, for the reason err.
+func (c *conn) cut(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = true
+	if c.ended {
+		return
+	}
+	c.ended, c.cause = true, err
+	c.server.dropped.Add(int64(len(c.queue)))
+	c.queue, c.bytes = nil, 0
+	c.account.Set(0)
 	if c.writing >= 0 {
 		_ = c.control.SetWriteDeadline(time.Now())
 	}
@@ -149,7 +173,7 @@ func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err erro
 		buf = buf[:0]
 		last, cut := false, false
 		if buf, last, cut = c.take(buf); cut {
-			return c.end(), errors.New("server is shut down")
+			return c.end(), c.cause
 		}
 		c.server.wheel.Schedule(&c.heartbeat, c.server.heartbeat)
 		_, err := w.Write(buf)
@@ -158,7 +182,11 @@ func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err erro
 		}
 		if err != nil {
 			c.server.writeErrors.Add(1)
-			return c.end(), fmt.Errorf("write: %w", err)
+			code := c.end()
+			if c.cause != nil {
+				return code, c.cause
+			}
+			return code, fmt.Errorf("write: %w", err)
 		}
 		c.wrote()
 		if last {
@@ -196,6 +224,7 @@ func (c *conn) end() (code int) {
 	c.ended = true
 	c.server.dropped.Add(int64(len(c.queue) + max(c.writing, 0)))
 	c.queue, c.bytes, c.writing = nil, 0, -1
+	c.account.Set(0)
 	if !c.closing {
 		return transport.StatusAbnormal
 	}
@@ -215,6 +244,7 @@ func (c *conn) take(buf []byte) (_ []byte, last, cut bool) {
 		c.bytes -= len(c.queue[n].Payload())
 		buf = c.appendBlock(buf, c.queue[n].Payload())
 	}
+	c.account.Set(c.bytes)
 	clear(c.queue[:n])
 	if c.queue = c.queue[n:]; len(c.queue) == 0 {
 		c.queue = nil

@@ -41,6 +41,7 @@ const (
 type Server struct {
 	heartbeat, writeTimeout   time.Duration
 	queueMessages, queueBytes int
+	budget                    *transport.Budget
 	maxConnections            int
 	wheel                     *wheel.Wheel
 
@@ -65,6 +66,10 @@ func WithHeartbeat(d time.Duration) Option {
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
 }
+
+// WithBudget makes the queues of all clients together, and whatever else takes part
+// in b, hold no more than that: see transport.Budget. The default is none.
+func WithBudget(b *transport.Budget) Option { return func(s *Server) { s.budget = b } }
 
 // WithQueueLimits bounds what may wait for one client; the default is
 // transport.DefaultQueueMessages and transport.DefaultQueueBytes. Values below 1
@@ -191,7 +196,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = ctx.Err()
 		s.mu.Lock()
 		for c := range s.conns {
-			c.cut()
+			c.cut(errors.New("server is shut down"))
 		}
 		s.mu.Unlock()
 		patience := time.NewTimer(s.writeTimeout)

@@ -34,7 +34,7 @@ type harness struct {
 
 func newHarness(c transporttest.Config) *harness {
 	h := &harness{opens: map[string]transport.Open{}, server: NewServer(
-		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithWriteTimeout(c.Timeout))}
+		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))}
 	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.mu.Lock()
 		open := h.opens[r.URL.Path]

@@ -1,6 +1,7 @@
 package transporttest
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,42 @@ func checkRoom(s *suite) {
 		require.NoError(s, err, "there was room: %+v", q)
 	}
 	require.FailNow(s, "the queue of a peer that does not read was never full")
+}
+
+// checkBudget fills two queues that have room enough, but not in one budget.
+func checkBudget(s *suite) {
+	if s.config.Budget == nil {
+		return
+	}
+	peers := [2]*peer{s.connect(nil), s.connect(nil)}
+	text := noise(fillBytes)
+	for deadline := time.Now().Add(patience); s.config.Budget.Stats().Cut == 0 && time.Now().Before(deadline); {
+		for _, p := range peers {
+			if err := p.conn.Send(numbered(0, text)); err != nil && !errors.Is(err, transport.ErrClosed) {
+				require.ErrorIs(s, err, transport.ErrSlow)
+			}
+		}
+	}
+	s.config.Budget.Wait()
+	stats := s.config.Budget.Stats()
+	require.EqualValues(s, 1, stats.Cut, "%+v", stats)
+	cut, left := peers[0], peers[1]
+	select {
+	case e := <-cut.closed:
+		cut.closed <- e
+	case e := <-left.closed:
+		left.closed <- e
+		cut, left = left, cut
+	case <-time.After(patience):
+		require.FailNow(s, "nothing has ended")
+	}
+	require.ErrorIs(s, cut.endedWith(transport.StatusAbnormal).err, transport.ErrBudget)
+	require.LessOrEqual(s, s.config.Budget.Stats().Bytes, int64(s.config.QueueBytes)+transport.BudgetAllowance)
+	require.Contains(s, left.next(), "0 ")
+	left.conn.Close(4000, "")
+	left.rest()
+	left.endedWith(4000)
+	require.Zero(s, s.config.Budget.Stats().Queues)
 }
 
 // checkNoGap sees that what was refused is all that is missing.

@@ -29,6 +29,8 @@ type Config struct {
 	// Timeout is how long a peer may neither read nor answer before it is cut
 	// off, where the transport has such bounds.
 	Timeout time.Duration
+	// Budget is what the queues take part in; nil is none.
+	Budget *transport.Budget
 }
 
 // MaxMessage is the size in bytes of the largest message that a client sends.
@@ -74,6 +76,10 @@ type Wordless interface{ Wordless() }
 // is not checked.
 type OneWay interface{ OneWay() }
 
+// Budgetless is implemented by harnesses whose transport keeps to no
+// transport.Budget.
+type Budgetless interface{ Budgetless() }
+
 // patience bounds every wait of the suite.
 const patience = 30 * time.Second
 
@@ -97,6 +103,9 @@ func checks() []check {
 	// A queue that is soon full, so that it is before the time is up.
 	hasty := small(defaults.QueueMessages, 512<<10)
 	hasty.Timeout = time.Second
+	// A budget for one queue and a half.
+	together := small(defaults.QueueMessages, 1<<20)
+	together.Budget = transport.NewBudget(3 << 19)
 	return []check{
 		{"ServerMessagesKeepTheirOrder", defaults, checkOrderOut, false},
 		{"ClientMessagesKeepTheirOrder", defaults, checkOrderIn, true},
@@ -125,6 +134,7 @@ func checks() []check {
 		{"FullQueueByMessages", small(50, 4<<20), checkFullQueue, false},
 		{"FullQueueByBytes", small(transport.DefaultQueueMessages, 1<<20), checkFullQueue, false},
 		{"QueueSaysWhatFits", small(50, 1<<20), checkRoom, false},
+		{"LargestQueueIsCutOverTheBudget", together, checkBudget, false},
 		{"FullQueueIsNeverSkipped", small(50, 4<<20), checkNoGap, false},
 		{"FullQueueThenClose", hasty, checkFullThenClose, false},
 		{"MessageOverTheLimit", small(50, 64<<10), checkOverLimit, false},
@@ -155,6 +165,9 @@ func Run(t *testing.T, factory Factory) {
 			if _, s.oneWay = s.harness.(OneWay); s.oneWay && c.talks {
 				s.close()
 				return
+			}
+			if _, none := s.harness.(Budgetless); none {
+				s.config.Budget = nil
 			}
 			defer func() {
 				s.close()

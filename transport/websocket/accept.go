@@ -35,6 +35,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answe
 	if s.options.compress && offersDeflate(r.Header) {
 		c.scan.deflates, c.format = true, s.format
 	}
+	c.account.Open(s.options.budget, c)
 	accept := websocket.AcceptOptions{
 		InsecureSkipVerify: true,
 		OnPingReceived:     c.pinged,

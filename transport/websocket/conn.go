@@ -36,6 +36,7 @@ type conn struct {
 	closing bool // the last frame that is ever queued is: a close frame
 	gone    bool // nothing is written any more
 	slow    bool // the queue was full once
+	counted bool // account has to hear of what leaves the queue
 	queue   queue
 	offset  int
 	size    int
@@ -47,6 +48,7 @@ type conn struct {
 	closeBy time.Time // when the peer is to have ended what is closing
 	err     error
 	waiter  chan struct{} // closed when the close frame is sent, or gone set
+	account transport.Account
 
 	// Not guarded.
 	receiver transport.Receiver // set with mu held; of others, cut reads it
@@ -139,14 +141,54 @@ func (c *conn) waiting() transport.Queue {
 
 // enqueue queues a frame, sees that it is written, and unlocks mu.
 func (c *conn) enqueue(frame []byte) {
-	c.queue.push(&c.server.chunks, frame)
-	c.size += len(frame)
+	c.push(frame)
 	wake := !c.writing
 	c.writing = true
 	c.mu.Unlock()
 	if wake {
 		c.flusher.add(c)
 	}
+}
+
+// push queues a frame. The caller holds mu.
+func (c *conn) push(frame []byte) {
+	c.queue.push(&c.server.chunks, frame)
+	c.size += len(frame)
+	if c.size >= transport.BudgetAllowance {
+		c.counted = c.account.Set(c.size)
+	}
+}
+
+// Held implements transport.Holder.
+func (c *conn) Held(yield func([]byte) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for frame := range c.queue.all {
+		if !yield(frame) {
+			return
+		}
+	}
+}
+
+// Release implements transport.Holder.
+func (c *conn) Release(err error) {
+	c.cut(err)
+	c.discard()
+}
+
+// discard forgets what is queued. Nothing is written any more.
+func (c *conn) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dropped := 0
+	for ; c.queue.count > 0; c.queue.pop(&c.server.chunks) {
+		if isMessage(c.queue.front()) {
+			dropped++
+		}
+	}
+	c.server.counters.dropped.Add(int64(dropped))
+	c.size = 0
+	c.counted = c.account.Set(0)
 }
 
 // Close implements transport.Conn.
@@ -249,15 +291,8 @@ func (c *conn) wakeReader() {
 func (c *conn) end() {
 	c.mu.Lock()
 	c.gone = true
-	dropped := 0
-	for ; c.queue.count > 0; c.queue.pop(&c.server.chunks) {
-		if isMessage(c.queue.front()) {
-			dropped++
-		}
-	}
-	c.size = 0
 	c.mu.Unlock()
-	c.server.counters.dropped.Add(int64(dropped))
+	c.discard()
 	_ = c.nc.Close()
 	c.answered.Store(true)
 	_ = c.ws.CloseNow()

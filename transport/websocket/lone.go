@@ -39,8 +39,7 @@ func (c *conn) SendLone(m *transport.Message) (later bool, err error) {
 		c.mu.Unlock()
 		return false, err
 	}
-	c.queue.push(&c.server.chunks, frame)
-	c.size += len(frame)
+	c.push(frame)
 	later = !c.writing
 	c.writing = true
 	c.mu.Unlock()

@@ -32,6 +32,7 @@ type options struct {
 	queueMessages, queueBytes  int
 	readLimit                  int
 	writeTimeout, closeTimeout time.Duration
+	budget                     *transport.Budget
 	compress                   bool
 	compressFrom               int
 	// portable keeps the server from writing to sockets itself.
@@ -71,6 +72,13 @@ func WithQueueLimits(messages, bytes int) Option {
 // DefaultMaxConnections.
 func WithMaxConnections(n int) Option {
 	return func(o *options) { setPositive(&o.maxConnections, n) }
+}
+
+// WithBudget makes the queues of all connections together, and whatever else takes
+// part in b, hold no more than that: see transport.Budget. A connection that is cut
+// off for it ends with transport.ErrBudget. The default is none.
+func WithBudget(b *transport.Budget) Option {
+	return func(o *options) { o.budget = b }
 }
 
 // WithReadLimit sets the largest message in bytes that a peer may send, after

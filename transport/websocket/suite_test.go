@@ -32,7 +32,7 @@ func TestTransport(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			transporttest.Run(t, func(t testing.TB, config transporttest.Config) transporttest.Harness {
 				return newHarness(c.secure, append([]Option{
-					WithQueueLimits(config.QueueMessages, config.QueueBytes),
+					WithQueueLimits(config.QueueMessages, config.QueueBytes), WithBudget(config.Budget),
 					WithWriteTimeout(config.Timeout), WithCloseTimeout(config.Timeout),
 				}, c.opts...)...)
 			})

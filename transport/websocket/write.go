@@ -90,6 +90,9 @@ func (c *conn) wrote(n int, count *sent, release bool) (more bool) {
 // advance returns how many messages were completed.
 func (c *conn) advance(n int) (messages int) {
 	c.size -= n
+	if c.counted {
+		c.counted = c.account.Set(c.size)
+	}
 	for n > 0 {
 		frame := c.queue.front()
 		left := len(frame) - c.offset

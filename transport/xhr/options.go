@@ -1,6 +1,10 @@
 package xhr
 
-import "time"
+import (
+	"time"
+
+	"github.com/carillon-rt/carillon/transport"
+)
 
 // Defaults of a Server's options.
 const (
@@ -60,6 +64,10 @@ func WithReadTimeout(d time.Duration) Option {
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
 }
+
+// WithBudget makes the queues of all clients together, and whatever else takes part
+// in b, hold no more than that: see transport.Budget. The default is none.
+func WithBudget(b *transport.Budget) Option { return func(s *Server) { s.budget = b } }
 
 // WithQueueLimits bounds what may wait for one client; the default is
 // transport.DefaultQueueMessages and transport.DefaultQueueBytes. Values below 1

@@ -211,6 +211,7 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 		c.bytes -= len(chunk)
 		r.taken++
 	}
+	c.account.Set(c.bytes)
 	c.answer.keep(c.queue[:r.taken], r.mode, written)
 	clear(c.queue[:r.taken])
 	if c.queue = c.queue[r.taken:]; len(c.queue) == 0 {

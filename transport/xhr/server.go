@@ -69,6 +69,7 @@ type Server struct {
 	writeTimeout  time.Duration
 	queueMessages int
 	queueBytes    int
+	budget        *transport.Budget
 	wheel         *wheel.Wheel
 
 	mu       sync.Mutex

@@ -36,6 +36,7 @@ type session struct {
 	mu      sync.Mutex
 	queue   []*transport.Message // guarded by mu
 	bytes   int                  // guarded by mu
+	account transport.Account    // guarded by mu: of the server's budget
 	opened  bool                 // guarded by mu: the open chunk has been written
 	beat    bool                 // guarded by mu: a heartbeat is due
 	closing bool                 // guarded by mu: Close was called
@@ -58,6 +59,7 @@ func newSession(s *Server, id string, mode Mode, r *http.Request) *session {
 	c := &session{server: s, id: id, info: transport.Info{Transport: mode.String(), RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.lastReceived.Store(time.Now().UnixNano())
 	c.timer.Init(c.due)
+	c.account.Open(s.budget, c)
 	return c
 }
 
@@ -94,6 +96,7 @@ func (c *session) Send(m *transport.Message) error {
 	}
 	c.queue = append(c.queue, m)
 	c.bytes = q.Bytes
+	c.account.Set(c.bytes)
 	if c.reader != nil {
 		c.reader.signal()
 	}
@@ -112,6 +115,20 @@ func (c *session) waiting() transport.Queue {
 	return transport.Queue{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
 		Bytes: c.bytes, ByteLimit: c.server.queueBytes, Format: chunks}
 }
+
+// Held implements transport.Holder.
+func (c *session) Held(yield func([]byte) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.queue {
+		if !yield(m.In(chunks)) {
+			return
+		}
+	}
+}
+
+// Release implements transport.Holder. The receiver may take its time.
+func (c *session) Release(err error) { go c.end(transport.StatusAbnormal, err) }
 
 // Close implements transport.Conn.
 func (c *session) Close(code int, reason string) {
@@ -200,6 +217,7 @@ func (c *session) end(code int, err error) {
 	c.ended, c.endCode, c.endErr = true, code, err
 	c.server.counters.dropped.Add(int64(len(c.queue)))
 	c.queue, c.bytes = nil, 0
+	c.account.Set(0)
 	if r := c.reader; r != nil {
 		c.reader = nil
 		r.over = true

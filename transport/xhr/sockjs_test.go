@@ -117,7 +117,7 @@ func TestSockJSFrame(t *testing.T) {
 	s.ServeSockJSFrame(w, httptest.NewRequest("GET", "/iframe.html?js_path=https://evil.example/x.js", nil))
 	page, err := io.ReadAll(w.Body)
 	require.NoError(t, err)
-	assert.Contains(t, string(page), "?"+FrameOrigin+"=")
+	assert.Contains(t, string(page), FrameOrigin+"=")
 	assert.NotContains(t, string(page), "evil")
 	assert.Contains(t, w.Header().Get("Content-Security-Policy"), "default-src 'none'")
 	w = httptest.NewRecorder()

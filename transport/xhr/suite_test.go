@@ -43,7 +43,7 @@ type harness struct {
 
 func newHarness(mode Mode, c transporttest.Config) *harness {
 	h := &harness{mode: mode, opens: map[string]transport.Open{}, server: NewServer(
-		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithWriteTimeout(c.Timeout), WithGap(3*time.Second))}
+		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout), WithGap(3*time.Second))}
 	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, rest, _ := strings.Cut(r.URL.Path, "/")
 		id, action, _ := strings.Cut(rest, "/")

@@ -135,7 +135,7 @@ func TestStreaming(t *testing.T) {
 	assert.Equal(t, "a[\"welcome\"]\n", next())
 	p := s.peer("one")
 	say(t, p, `{"event":"<b>"}`)
-	assert.Equal(t, "a[\"{\\\"event\\\":\\\"\\u003cb\\u003e\\\"}\"]\n", next())
+	assert.Equal(t, "a[\"{\\\"event\\\":\\\"<b>\\\"}\"]\n", next())
 	s.send("one", `["a","b"]`, 204)
 	s.send("one", `[]`, 204)
 	assert.Equal(t, "a", <-p.received)
