@@ -88,6 +88,22 @@ bench:
 bench-peers:
 	cd benchmarks && go run .
 
+## attack: what attacks cost a server of this tree, beside one of the commit BEFORE if that is given
+.PHONY: attack
+attack:
+	@dir="$$(mktemp -d)"; servers=(); \
+	trap 'rm -rf "$$dir"; git worktree prune' EXIT; \
+	if [ -n "$(BEFORE)" ]; then \
+	  git worktree add -q --detach "$$dir/tree" $(BEFORE); \
+	  (cd "$$dir/tree" && go build -o "$$dir/before" ./examples/standalone); \
+	  rm -rf "$$dir/tree/benchmarks/inprocess"; cp -r benchmarks/attack/inprocess "$$dir/tree/benchmarks/"; \
+	  servers+=(-server "before=$$dir/before"); \
+	fi; \
+	go build -o "$$dir/after" ./examples/standalone; \
+	cd benchmarks; go run ./attack "$${servers[@]}" -server "after=$$dir/after" $(ATTACK); \
+	if [ -n "$(BEFORE)" ]; then (cd "$$dir/tree/benchmarks" && echo "in process, before:" && go run ./inprocess); fi; \
+	echo "in process, after:"; go run ./attack/inprocess
+
 ## fuzz: every fuzz target for FUZZTIME (30s)
 .PHONY: fuzz
 fuzz:
