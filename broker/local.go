@@ -145,6 +145,10 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 	if isGap(err) {
 		return err, nil
 	}
+	if err != nil && ctx.Err() != nil {
+		q.end(nil) // as the end of ctx ends it at any time
+		return nil, nil
+	}
 	if err != nil {
 		err = b.storeFailed("history read", ch, err)
 		q.end(err)

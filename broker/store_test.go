@@ -265,6 +265,21 @@ func TestARetryOfAnAppendThatHungGetsTheFirstPosition(t *testing.T) {
 	})
 }
 
+func TestTheEndOfItsContextEndsASubscriptionThatWaitsForItsPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, kit := wildKit(t)
+		release := make(chan struct{})
+		store.set(func(string) { <-release })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for _, err := range kit.App.Subscribe(ctx, "room", broker.WithRewind(1)) {
+			t.Error("consumed", err)
+		}
+		assert.Zero(t, kit.Broker.Stats().LocalSubscriptions)
+		close(release)
+	})
+}
+
 // Clients that have gone are not held by what they have asked for.
 func TestASessionDoesNotOutliveItsConnectionForAStoreThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
