@@ -28,7 +28,10 @@ import (
 // in the end it has heard what is true. What it is never told is counted in Stats.
 //
 // Hooks may call the broker, with one exception: Shutdown waits for the hooks, so
-// a hook that wants it calls it on a goroutine of its own.
+// a hook that wants it calls it on a goroutine of its own. While Shutdown ends
+// sessions and members, hooks are called and may do as ever: what they publish is
+// stored, and handed to in-process subscriptions. ErrShutdown answers them only when
+// the last of them has been called, or their time is over.
 type Hooks struct {
 	// Connect decides whether a client may connect.
 	Connect func(context.Context, *ConnectRequest) error

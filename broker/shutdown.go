@@ -17,6 +17,7 @@ type lifecycle struct {
 	draining bool                          // guarded by life
 	live     int                           // guarded by life: sessions that have not ended
 	empty    chan struct{}                 // guarded by life: closed when draining and live is 0
+	drained  []func(context.Context) error // guarded by life
 	closers  []func(context.Context) error // guarded by life
 	waiting  bool                          // guarded by life: Shutdown waits for working, which takes in no more
 	working  sync.WaitGroup
@@ -59,31 +60,78 @@ func (l *lifecycle) background(f func()) {
 	l.working.Go(f)
 }
 
-// lastMoment is how long Shutdown goes on after its context has ended with what
-// takes no time, unless a store hangs.
-const lastMoment = 100 * time.Millisecond
+// ShutdownGrace is how long after the end of its context Shutdown returns at the
+// latest, whatever hangs: connections that were cut off take a moment to end.
+const ShutdownGrace = time.Second
 
-// within calls f and returns when f has, or soon after ctx has ended.
-func within(ctx context.Context, f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
+// lastMoment is how long each step of Shutdown goes on after its time is over, with
+// what takes no time unless something hangs. There are six steps that may need it.
+const lastMoment = ShutdownGrace / 6
+
+// What Shutdown gives to its steps of the time that its context leaves it, one
+// after another: the rest is for what OnShutdown has been given, such as webhooks.
+const (
+	sessionsShare = 5.0 / 8
+	hooksShare    = 6.0 / 8
+)
+
+// within calls f, which ends soon after ctx has, and returns what it does; or
+// without it, if it does not.
+func within(ctx context.Context, f func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
 	select {
-	case <-done:
-		return
+	case err := <-done:
+		return err
 	case <-ctx.Done():
 	}
 	select {
-	case <-done:
+	case err := <-done:
+		return err
 	case <-time.After(lastMoment):
+		return ctx.Err()
 	}
 }
 
-// OnShutdown makes Shutdown call f after all sessions have ended and all hooks
-// been called, or after its context has ended. Protocol handlers use it to stop
-// their transports and flush their webhooks.
+// all calls several functions at once.
+func (b *Broker) all(ctx context.Context, fs []func(context.Context) error) error {
+	errs := make([]error, len(fs))
+	var calls sync.WaitGroup
+	for i, f := range fs {
+		calls.Go(func() {
+			errs[i] = within(ctx, func(ctx context.Context) (err error) {
+				defer b.caught("shutdown", &err)
+				return f(ctx)
+			})
+		})
+	}
+	calls.Wait()
+	return errors.Join(errs...)
+}
+
+// share is a context for the part of the time up to a deadline that is over at a
+// fraction of it.
+func share(ctx context.Context, start time.Time, fraction float64) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, start.Add(time.Duration(fraction*float64(deadline.Sub(start)))))
+}
+
+// OnDrained makes Shutdown call f after all sessions have been closed, when all have
+// ended or their time is over: f cuts off the connections that are left when its
+// context ends, or has ended, and lets the session of each end. Protocol handlers
+// use it to stop their transports.
+func (b *Broker) OnDrained(f func(context.Context) error) {
+	b.life.Lock()
+	defer b.life.Unlock()
+	b.drained = append(b.drained, f)
+}
+
+// OnShutdown makes Shutdown call f last, after all sessions have ended and all hooks
+// been called, or their time is over. Protocol handlers use it to flush their
+// webhooks.
 func (b *Broker) OnShutdown(f func(context.Context) error) {
 	b.life.Lock()
 	defer b.life.Unlock()
@@ -99,11 +147,18 @@ func (b *Broker) Draining() bool {
 
 // Shutdown ends the broker: new sessions are refused; every session is sent
 // what is queued for it and closed so that its client reconnects elsewhere,
-// spread over the drain window; members leave their channels; in-process
-// subscriptions end with ErrShutdown; hooks and webhooks are flushed. It returns
-// when all of that is done and no goroutine of the broker is left, or, soon after
-// the context has ended, with its error and with what is left cut off: a store that
-// hangs does not hold it up. Further calls wait for the first.
+// spread over the drain window; members leave their channels; all hooks are called
+// that there is a reason for; in-process subscriptions end with ErrShutdown, and
+// publishing with it; webhooks are flushed. See Hooks for what hooks may do
+// meanwhile.
+//
+// It returns when all of that is done and no goroutine of the broker is left. If ctx
+// has a deadline, sessions have five eighths of the time to end, hooks one eighth
+// after that, and webhooks the rest; without one, what hangs takes all of it. What
+// has not ended in its time is cut off, and Shutdown returns an error: ShutdownGrace
+// after the end of ctx at the latest, whatever hooks, stores or clients do. Then
+// goroutines are left until the code returns that they wait for. Further calls wait
+// for the first.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	b.life.Lock()
 	if b.draining {
@@ -121,51 +176,84 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 		close(b.empty)
 	}
 	b.life.Unlock()
-
-	within(ctx, func() { b.closeSessions(ctx, sessions) })
-	select {
-	case <-b.empty:
-	case <-ctx.Done():
-	}
-	within(ctx, func() { b.tracker.Close(context.WithoutCancel(ctx)) })
-	b.stopped.Store(true)
-	b.endLocals()
-	var errs []error
-	for _, n := range b.hookSets() {
-		if err := n.flush(ctx); err != nil {
-			errs = append(errs, err)
-			break
-		}
-	}
+	start := time.Now()
+	errs := []error{b.endSessions(ctx, start, sessions), b.endHooks(ctx, start)}
 	b.life.Lock()
 	closers := b.closers
 	b.life.Unlock()
-	for _, f := range closers {
-		errs = append(errs, f(ctx))
-	}
+	errs = append(errs, b.all(ctx, closers))
 	b.life.Lock()
 	b.waiting = true
 	b.life.Unlock()
-	within(ctx, b.working.Wait)
-	within(ctx, b.budget.Wait)
-	if err := ctx.Err(); err != nil {
-		errs = append(errs, err)
-	}
+	errs = append(errs, within(ctx, func(context.Context) error {
+		b.working.Wait()
+		b.budget.Wait()
+		return nil
+	}), ctx.Err())
 	b.result = errors.Join(errs...)
 	close(b.done)
 	return b.result
 }
 
-// closeSessions closes every session, spread evenly over the drain window: the
-// clients reconnect as soon as they are closed, and all at once would be a storm.
-func (b *Broker) closeSessions(ctx context.Context, n int) {
-	window := min(time.Duration(n)*time.Millisecond, MaxDrainWindow)
+// endSessions closes all sessions, and then cuts off what is left.
+func (b *Broker) endSessions(ctx context.Context, start time.Time, sessions int) error {
+	window := b.window(ctx, sessions)
+	ctx, cancel := share(ctx, start, sessionsShare)
+	defer cancel()
+	_ = within(ctx, func(ctx context.Context) error { b.closeSessions(ctx, window, sessions); return nil })
+	select {
+	case <-b.empty:
+	case <-ctx.Done():
+	}
+	b.life.Lock()
+	drained := b.drained
+	b.life.Unlock()
+	err := b.all(ctx, drained)
+	select {
+	case <-b.empty:
+		return err
+	default:
+		return errors.Join(err, ctx.Err())
+	}
+}
+
+// endHooks lets all members leave and calls all hooks; then nothing is taken in any
+// more.
+func (b *Broker) endHooks(ctx context.Context, start time.Time) error {
+	ctx, cancel := share(ctx, start, hooksShare)
+	defer cancel()
+	err := within(ctx, func(ctx context.Context) error {
+		lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(lastMoment, cancel) })()
+		b.tracker.Close(lasting)
+		return nil
+	})
+	var flushes []func(context.Context) error
+	for _, n := range b.hookSets() {
+		flushes = append(flushes, n.flush)
+	}
+	err = errors.Join(err, b.all(ctx, flushes))
+	b.stopped.Store(true)
+	b.endLocals()
+	return err
+}
+
+// window is how long the closing of sessions is spread.
+func (b *Broker) window(ctx context.Context, sessions int) time.Duration {
+	window := min(time.Duration(sessions)*time.Millisecond, MaxDrainWindow)
 	if b.drainWindow != nil {
 		window = *b.drainWindow
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		window = min(window, time.Until(deadline)/2)
 	}
+	return window
+}
+
+// closeSessions closes every session, spread evenly over the drain window: the
+// clients reconnect as soon as they are closed, and all at once would be a storm.
+func (b *Broker) closeSessions(ctx context.Context, window time.Duration, n int) {
 	start := time.Now()
 	i := 0
 	for _, s := range b.allSessions() {
@@ -175,7 +263,8 @@ func (b *Broker) closeSessions(ctx context.Context, n int) {
 			case <-ctx.Done():
 			}
 		}
-		s.Close(CloseShutdown)
+		// A transport within the process may end the session in Close.
+		b.background(func() { s.Close(CloseShutdown) })
 		i++
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -198,16 +199,23 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()})
 	b.BoundEvents(h.sizes.free, h.sizes.check)
 	h.webhooks = newWebhooks(h, o.httpClient)
-	b.OnShutdown(h.shutdown)
+	b.OnDrained(h.drain)
+	b.OnShutdown(h.webhooks.shutdown)
 	return h, nil
 }
 
-// shutdown stops what the handler runs, after the broker has ended every session.
-func (h *Handler) shutdown(ctx context.Context) error {
+// drain stops all transports at once. Connections that are left are cut off when ctx
+// ends.
+func (h *Handler) drain(ctx context.Context) error {
 	h.callers.close()
-	err := errors.Join(h.sockets.Shutdown(ctx), h.xhr.Shutdown(ctx), h.feeds.Shutdown(ctx))
+	var errs [3]error
+	var stopping sync.WaitGroup
+	for i, shutdown := range [...]func(context.Context) error{h.sockets.Shutdown, h.xhr.Shutdown, h.feeds.Shutdown} {
+		stopping.Go(func() { errs[i] = shutdown(ctx) })
+	}
+	stopping.Wait()
 	h.wheel.Stop()
-	return errors.Join(err, h.webhooks.shutdown(ctx))
+	return errors.Join(errs[:]...)
 }
 
 // ServeHTTP implements http.Handler.

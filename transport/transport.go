@@ -139,3 +139,7 @@ const (
 	// StatusInternal ends a connection whose receiver has panicked.
 	StatusInternal = 1011
 )
+
+// ShutdownGrace is how long a server's Shutdown goes on after its context has ended,
+// so that the receivers of connections it has cut off can hear of their end.
+const ShutdownGrace = 100 * time.Millisecond

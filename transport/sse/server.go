@@ -45,10 +45,11 @@ type Server struct {
 	maxConnections            int
 	wheel                     *wheel.Wheel
 
-	mu     sync.Mutex
-	conns  map[*conn]struct{} // guarded by mu
-	closed bool               // guarded by mu
-	empty  chan struct{}      // closed when closed is set and the last connection has ended
+	mu      sync.Mutex
+	conns   map[*conn]struct{} // guarded by mu
+	closed  bool               // guarded by mu
+	stopped chan struct{}      // closed when no goroutine is left
+	empty   chan struct{}      // closed when closed is set and the last connection has ended
 
 	refused, slow, dropped, writeErrors atomic.Int64
 }
@@ -89,7 +90,7 @@ func NewServer(opts ...Option) *Server {
 		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
 		wheel: wheel.New(250*time.Millisecond, 512),
-		conns: make(map[*conn]struct{}), empty: make(chan struct{}),
+		conns: make(map[*conn]struct{}), empty: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	for _, opt := range opts {
 		opt(s)
@@ -177,36 +178,44 @@ func (s *Server) remove(c *conn) {
 	}
 }
 
-// Shutdown takes no further connections, waits until all have ended, and cuts
-// off those that are left when ctx ends. An open or a receiver that does not
-// return then delays it for the write time-out at most.
+// Shutdown takes no further connections, waits until all have ended, and cuts off
+// those that are left when ctx ends. It returns transport.ShutdownGrace after that
+// at the latest; an open or a receiver that does not return delays only the end of
+// the server's goroutines.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	idle := len(s.conns) == 0
 	if !s.closed {
 		s.closed = true
-		if len(s.conns) == 0 {
+		if idle {
 			close(s.empty)
 		}
+		go s.finish()
 	}
 	s.mu.Unlock()
-	var err error
 	select {
-	case <-s.empty:
+	case <-s.stopped:
+		return nil
 	case <-ctx.Done():
-		err = ctx.Err()
-		s.mu.Lock()
-		for c := range s.conns {
-			c.cut(errors.New("server is shut down"))
-		}
-		s.mu.Unlock()
-		patience := time.NewTimer(s.writeTimeout)
-		defer patience.Stop()
-		select {
-		case <-s.empty:
-		case <-patience.C:
-			return err
-		}
 	}
+	s.mu.Lock()
+	for c := range s.conns {
+		c.cut(errors.New("server is shut down"))
+	}
+	s.mu.Unlock()
+	select {
+	case <-s.stopped:
+		if idle {
+			return nil
+		}
+	case <-time.After(transport.ShutdownGrace):
+	}
+	return ctx.Err()
+}
+
+// finish ends the server's goroutine when all connections have ended.
+func (s *Server) finish() {
+	<-s.empty
 	s.wheel.Stop()
-	return err
+	close(s.stopped)
 }

@@ -33,8 +33,8 @@ type Server struct {
 
 	inflaters sync.Pool // of *inflater
 
-	writers  sync.WaitGroup // goroutines that write blocked connections
-	stopping sync.Once
+	writers sync.WaitGroup // goroutines that write blocked connections
+	stopped chan struct{}  // closed when no goroutine is left
 
 	mu sync.Mutex
 	// What follows is guarded by mu. conns is a list of the open connections;
@@ -48,7 +48,7 @@ type Server struct {
 
 // NewServer returns a server. It runs nothing until there is something to send.
 func NewServer(opts ...Option) *Server {
-	s := &Server{options: defaults(), format: textFrames, workers: newWorkers(), idle: make(chan struct{})}
+	s := &Server{options: defaults(), format: textFrames, workers: newWorkers(), idle: make(chan struct{}), stopped: make(chan struct{})}
 	for _, opt := range opts {
 		opt(&s.options)
 	}
@@ -114,38 +114,48 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 // Shutdown refuses new connections and waits until the open ones have ended; it
 // closes none, since only their protocol knows the code. Once ctx ends, it cuts
 // off what is left and returns an error that wraps ErrShutdown and the cause of
-// ctx. No goroutine of the server is left, unless a receiver holds on to one
-// for longer than the close time-out after that.
+// ctx, after transport.ShutdownGrace at the latest. No goroutine of the server is
+// left then, unless a receiver holds on to one, and as long as it does.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	idle := s.open == 0
 	if !s.closed {
 		s.closed = true
-		if s.open == 0 {
+		if idle {
 			close(s.idle)
 		}
+		go s.finish()
 	}
 	s.mu.Unlock()
-	var err error
 	select {
-	case <-s.idle:
+	case <-s.stopped:
+		return nil
 	case <-ctx.Done():
-		if err = s.cutOff(ctx); err != nil {
-			return err
-		}
-		err = shutdownError(context.Cause(ctx))
 	}
-	s.stopping.Do(func() {
-		s.workers.stop()
-		for _, f := range s.flushers {
-			f.stop()
+	s.cutOff()
+	select {
+	case <-s.stopped:
+		if idle {
+			return nil
 		}
-		s.writers.Wait()
-	})
-	return err
+	case <-time.After(transport.ShutdownGrace):
+	}
+	return shutdownError(context.Cause(ctx))
 }
 
-// cutOff cuts all connections and waits for their receivers.
-func (s *Server) cutOff(ctx context.Context) error {
+// finish ends the server's goroutines when all connections have ended.
+func (s *Server) finish() {
+	<-s.idle
+	s.workers.stop()
+	for _, f := range s.flushers {
+		f.stop()
+	}
+	s.writers.Wait()
+	close(s.stopped)
+}
+
+// cutOff cuts all connections.
+func (s *Server) cutOff() {
 	s.mu.Lock()
 	s.over = true
 	var conns []*conn
@@ -155,14 +165,6 @@ func (s *Server) cutOff(ctx context.Context) error {
 	s.mu.Unlock()
 	for _, c := range conns {
 		c.cut(ErrShutdown)
-	}
-	patience := time.NewTimer(s.options.closeTimeout)
-	defer patience.Stop()
-	select {
-	case <-s.idle:
-		return nil
-	case <-patience.C:
-		return shutdownError(context.Cause(ctx))
 	}
 }
 

@@ -75,6 +75,7 @@ type Server struct {
 	mu       sync.Mutex
 	sessions map[string]*session // guarded by mu
 	closed   bool                // guarded by mu
+	stopped  chan struct{}       // closed when no goroutine is left
 	empty    chan struct{}       // guarded by mu; closed when closed is set and the last session has ended
 	serving  sync.WaitGroup      // requests that receive; added to under mu, unless closed is set
 
@@ -93,6 +94,7 @@ func NewServer(opts ...Option) *Server {
 		wheel:    wheel.New(250*time.Millisecond, 512),
 		sessions: make(map[string]*session),
 		empty:    make(chan struct{}),
+		stopped:  make(chan struct{}),
 		seed:     maphash.MakeSeed(),
 	}
 	for _, opt := range opts {
@@ -259,41 +261,49 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request, method, origin 
 }
 
 // Shutdown takes no further sessions, waits until all have ended, and cuts off
-// those that are left when ctx ends. A receiver that holds on to one then delays
-// it for the write time-out at most.
+// those that are left when ctx ends. It returns transport.ShutdownGrace after that
+// at the latest; a receiver that holds on to a session delays only the end of
+// the server's goroutines.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
+	idle := len(s.sessions) == 0
 	if !s.closed {
 		s.closed = true
-		if len(s.sessions) == 0 {
+		if idle {
 			close(s.empty)
 		}
+		go s.finish()
 	}
 	s.mu.Unlock()
-	var err error
 	select {
-	case <-s.empty:
+	case <-s.stopped:
+		return nil
 	case <-ctx.Done():
-		err = ctx.Err()
-		s.mu.Lock()
-		left := make([]*session, 0, len(s.sessions))
-		for _, c := range s.sessions {
-			left = append(left, c)
-		}
-		s.mu.Unlock()
-		for _, c := range left {
-			// Receivers may take their time, and must not wait for each other.
-			go c.end(transport.StatusAbnormal, ctx.Err())
-		}
-		patience := time.NewTimer(s.writeTimeout)
-		defer patience.Stop()
-		select {
-		case <-s.empty:
-		case <-patience.C:
-			return err
-		}
 	}
+	s.mu.Lock()
+	left := make([]*session, 0, len(s.sessions))
+	for _, c := range s.sessions {
+		left = append(left, c)
+	}
+	s.mu.Unlock()
+	for _, c := range left {
+		// Receivers may take their time, and must not wait for each other.
+		go c.end(transport.StatusAbnormal, ctx.Err())
+	}
+	select {
+	case <-s.stopped:
+		if idle {
+			return nil
+		}
+	case <-time.After(transport.ShutdownGrace):
+	}
+	return ctx.Err()
+}
+
+// finish ends the server's goroutines when all sessions have ended.
+func (s *Server) finish() {
+	<-s.empty
 	s.serving.Wait()
 	s.wheel.Stop()
-	return err
+	close(s.stopped)
 }
