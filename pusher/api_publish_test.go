@@ -278,3 +278,20 @@ func FuzzAPIBody(f *testing.F) {
 		}
 	})
 }
+
+// TestDeepJSONIsRefused asks with what would exhaust a parser that calls itself.
+func TestDeepJSONIsRefused(t *testing.T) {
+	a := newAPITest(t)
+	for _, open := range []string{"[", `{"a":`} {
+		deep := strings.Repeat(open, 1<<20/len(open)-200)
+		for _, body := range []string{deep, `{"batch":` + deep, `{"name":"m","channel":"a","data":` + deep, `{"channels":` + deep} {
+			a.expectError(a.post("/batch_events", body), 400, "")
+			a.expectError(a.post("/events", body), 400, "")
+		}
+	}
+	c := a.client("private-room")
+	for _, data := range []string{strings.Repeat("[", 60000) + strings.Repeat("]", 60000), strings.Repeat(`{"a":`, 10000) + "1" + strings.Repeat("}", 10000)} {
+		require.NoError(t, c.Send([]byte(`{"event":"client-deep","channel":"private-room","data":`+data+`}`)))
+		assert.Contains(t, next(t, c), "pusher:error")
+	}
+}

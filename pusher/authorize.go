@@ -1,15 +1,10 @@
 package pusher
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"net/url"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -28,21 +23,26 @@ type AuthRequest struct {
 // they subscribe to a private, encrypted or presence channel; mount it at
 // /pusher/auth, or wherever channelAuthorization.endpoint or authEndpoint points.
 //
-// authorize decides by the request, whose cookies, headers and form (or JSON
-// body), which it may read once more, say who asks: it returns the member that the client will be (needed on presence channels, nil
-// is fine elsewhere), or an error. broker.Refuse says with which status and
-// why; other errors are a 403 that tells nothing.
+// authorize decides by the request, whose cookies, headers and body, which it may
+// read once more, say who asks: it returns the member that the client will be
+// (needed on presence channels, nil is fine elsewhere), or an error. broker.Refuse
+// says with which status and why; other errors are a 403 that tells nothing.
 //
-// The handler reads forms and JSON, signs, and adds the key of encrypted
-// channels. It answers no CORS preflight: wrap it where pages of other origins
-// ask. It panics if authorize is nil.
-func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broker.Member, error)) http.Handler {
+// The handler reads what it is asked from forms, multipart or not, from JSON of any
+// type, and, where the body does not say, from the query. It signs, and adds the key
+// of encrypted channels. Of several channels in one request, as the plugin
+// pusher-js-auth sends them (channel_name[0], channel_name[1], …, or a list in JSON,
+// up to MaxAuthChannels), authorize is asked for each, and the answer is
+// {"channel":{"status":200,"data":{…}},…}. It answers no JSONP, with which any page
+// could read what is signed for its visitors, and pages of other origins only with
+// WithCORS. It panics if authorize is nil.
+func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broker.Member, error), options ...AuthOption) *AuthHandler {
 	if authorize == nil {
 		panic("pusher: NewAuthHandler without a function")
 	}
-	return authHandler(func(r *http.Request, fields authFields) (any, error) {
-		req := AuthRequest{SocketID: fields.socketID, Channel: fields.channel, Kind: broker.KindOf(fields.channel)}
-		if err := checkAuthorizable(req.Channel); err != nil {
+	one := func(r *http.Request, socketID, channel string) (any, error) {
+		req := AuthRequest{SocketID: socketID, Channel: channel, Kind: broker.KindOf(channel)}
+		if err := checkAuthorizable(channel); err != nil {
 			return nil, badRequest("channel_name: %v", err)
 		}
 		member, err := authorize(r, req)
@@ -50,6 +50,31 @@ func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broke
 			return nil, err
 		}
 		return signSubscription(app, req, member)
+	}
+	return newAuthHandler(app, options, func(r *http.Request, asked *authFields) (any, error) {
+		if !asked.several {
+			return one(r, asked.socketID, asked.channel())
+		}
+		type verdict struct {
+			Status int    `json:"status"`
+			Data   any    `json:"data,omitempty"`
+			Error  string `json:"error,omitempty"`
+		}
+		verdicts := make(map[string]verdict, len(asked.channels))
+		for _, channel := range asked.channels {
+			if _, done := verdicts[channel]; done {
+				continue
+			}
+			asked.rewind(r)
+			data, err := one(r, asked.socketID, channel)
+			if err != nil {
+				a := authFailure(err)
+				verdicts[channel] = verdict{Status: a.status, Error: clip(a.text)}
+				continue
+			}
+			verdicts[channel] = verdict{Status: http.StatusOK, Data: data}
+		}
+		return verdicts, nil
 	})
 }
 
@@ -100,11 +125,11 @@ func misused(format string, args ...any) error {
 // signin; mount it at /pusher/user-auth, or wherever
 // userAuthentication.endpoint points. authenticate returns who the request comes
 // from, or an error; see NewAuthHandler. It panics if authenticate is nil.
-func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User, error)) http.Handler {
+func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User, error), options ...AuthOption) *AuthHandler {
 	if authenticate == nil {
 		panic("pusher: NewUserAuthHandler without a function")
 	}
-	return authHandler(func(r *http.Request, fields authFields) (any, error) {
+	return newAuthHandler(app, options, func(r *http.Request, asked *authFields) (any, error) {
 		user, err := authenticate(r)
 		if err != nil {
 			return nil, err
@@ -123,7 +148,7 @@ func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User
 		if err != nil {
 			return nil, misused("user_info is not JSON: %v", err)
 		}
-		auth, err := SignUser(app, fields.socketID, string(data))
+		auth, err := SignUser(app, asked.socketID, string(data))
 		if err != nil {
 			return nil, misused("user: %v", err)
 		}
@@ -132,96 +157,4 @@ func NewUserAuthHandler(app *App, authenticate func(*http.Request) (*broker.User
 			UserData string `json:"user_data"`
 		}{auth, string(data)}, nil
 	})
-}
-
-// authFields are what clients send to the endpoints.
-type authFields struct {
-	socketID, channel string
-}
-
-const (
-	// maxAuthBody bounds the body of a request to the endpoints, in bytes.
-	maxAuthBody = 64 << 10
-	// maxAuthReading bounds the bodies that one endpoint reads at once: nothing is
-	// known yet of who sends them.
-	maxAuthReading = 1000
-)
-
-// authHandler does what both endpoints have in common.
-func authHandler(answer func(*http.Request, authFields) (any, error)) http.Handler {
-	bodies := &bodies{max: maxAuthReading}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := serveAuth(w, r, bodies, answer)
-		status := http.StatusOK
-		if err != nil {
-			a := authFailure(err)
-			a.writeHeaders(w.Header())
-			status, body = a.status, struct {
-				Error string `json:"error"`
-			}{clip(a.text)}
-		}
-		out, err := json.Marshal(body)
-		if err != nil {
-			status, out = http.StatusInternalServerError, []byte(`{"error":"internal error"}`)
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(status)
-		_, _ = w.Write(out)
-	})
-}
-
-func serveAuth(w http.ResponseWriter, r *http.Request, bodies *bodies, answer func(*http.Request, authFields) (any, error)) (any, error) {
-	if r.Method != http.MethodPost {
-		refuseBody(w, r)
-		return nil, methodNotAllowed(r.Method, http.MethodPost)
-	}
-	fields, err := readAuthFields(w, r, bodies)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkSocketID(fields.socketID); err != nil {
-		return nil, err
-	}
-	return answer(r, fields)
-}
-
-// readAuthFields reads a form, as pusher-js sends it, or JSON. The body may be
-// read again, for what else the page has put into it.
-func readAuthFields(w http.ResponseWriter, r *http.Request, bodies *bodies) (authFields, error) {
-	var fields authFields
-	media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if media != "application/json" && len(r.PostForm) > 0 {
-		// A middleware has parsed the form, and left nothing of the body.
-		return formFields(r.PostForm), nil
-	}
-	body, err := bodies.read(w, r, maxAuthBody, nil)
-	if err != nil {
-		return fields, err
-	}
-	r.Body = io.NopCloser(bytes.NewReader(body))
-	if media == "application/json" {
-		err := parseObject(body, "body", field{name: "socket_id", text: &fields.socketID},
-			field{name: "channel_name", text: &fields.channel})
-		return fields, err
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return fields, badRequest("body is not a valid form: %v", err)
-	}
-	return formFields(form), nil
-}
-
-func formFields(form url.Values) authFields {
-	return authFields{socketID: form.Get("socket_id"), channel: form.Get("channel_name")}
-}
-
-// authFailure decides what the client is told: a function's own errors are
-// nothing to show, unless it has refused with a reason.
-func authFailure(err error) answer {
-	var own *apiError
-	if a := answerTo(err); a.text != failed.text || errors.As(err, &own) {
-		return a
-	}
-	return answer{status: http.StatusForbidden, text: "forbidden"}
 }

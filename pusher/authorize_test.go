@@ -95,9 +95,9 @@ func TestAuthHandler(t *testing.T) {
 	}
 	assert.Equal(t, 200, askJSON(h, `{"socket_id":"1.2","channel_name":"private-a"`+strings.Repeat(" ", maxAuthBody-47)+`}`).Code)
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/pusher/auth", nil))
+	h.ServeHTTP(w, httptest.NewRequest("PUT", "/pusher/auth", nil))
 	assert.Equal(t, 405, w.Code)
-	assert.Equal(t, "POST", w.Header().Get("Allow"))
+	assert.Equal(t, "GET, HEAD, POST", w.Header().Get("Allow"))
 }
 
 // TestAuthHandlersLeaveTheBodyToTheFunction is about what pages add to the
@@ -140,6 +140,8 @@ func FuzzAuthBody(f *testing.F) {
 	f.Add(true, []byte(`{"socket_id":"1.2","channel_name":"private-encrypted-a"}`))
 	f.Add(false, []byte("socket_id=1.2%0A&channel_name=private-a:b"))
 	f.Add(true, []byte(`{"socket_id":"1.2","Socket_ID":"1.3","channel_name":"\ud800"}`))
+	f.Add(true, []byte(`{"socket_id":"1.2","channel_name":["private-a","presence-b","c"]}`))
+	f.Add(false, []byte("socket_id=1.2&channel_name%5B1%5D=private-a&channel_name[0]=presence-b"))
 	var asked AuthRequest
 	channels := NewAuthHandler(authApp, func(_ *http.Request, req AuthRequest) (*broker.Member, error) {
 		asked = req
@@ -165,8 +167,21 @@ func FuzzAuthBody(f *testing.F) {
 			case answer.ChannelData != "":
 				require.NoError(t, broker.CheckChannelName(asked.Channel))
 				require.NoError(t, verifyChannelAuth(authApp, asked.SocketID, asked.Channel, answer.ChannelData, answer.Auth))
-			default:
-				require.NotEmpty(t, answer.Auth)
+			case answer.Auth == "":
+				var verdicts map[string]struct {
+					Status int
+					Error  string
+					Data   subscriptionAuth
+				}
+				require.NoError(t, json.Unmarshal(w.Body.Bytes(), &verdicts))
+				for channel, v := range verdicts {
+					if v.Status != 200 {
+						require.NotEmpty(t, v.Error)
+						continue
+					}
+					require.NoError(t, broker.CheckChannelName(channel))
+					require.NoError(t, verifyChannelAuth(authApp, asked.SocketID, channel, v.Data.ChannelData, v.Data.Auth))
+				}
 			}
 		}
 	})

@@ -93,12 +93,10 @@ func originAllowed(text, host string, app *App) bool {
 	if len(text) > maxOrigin {
 		return false
 	}
-	o, parsed := parseOrigin(text)
-	for _, pattern := range app.AllowedOrigins {
-		if pattern == "*" || parsed && o.matches(pattern) || !parsed && sameName(pattern, text) {
-			return true
-		}
+	if named, anybody := listed(text, app.AllowedOrigins); named || anybody {
+		return true
 	}
+	o, parsed := parseOrigin(text)
 	if !parsed {
 		return false
 	}
@@ -108,6 +106,24 @@ func originAllowed(text, host string, app *App) bool {
 	// No page has the origin ws://…, and so none can come from a name that somebody
 	// has made point here.
 	return (o.socket || len(app.AllowedOrigins) == 0 && len(app.Hosts) == 0) && o.of(host)
+}
+
+// listed reports whether one of the patterns names the origin, and whether one lets
+// in anybody.
+func listed(text string, patterns []string) (named, anybody bool) {
+	if len(text) > maxOrigin {
+		return false, false
+	}
+	o, parsed := parseOrigin(text)
+	for _, pattern := range patterns {
+		switch {
+		case pattern == "*":
+			anybody = true
+		case parsed && o.matches(pattern), !parsed && sameName(pattern, text):
+			return true, anybody
+		}
+	}
+	return false, anybody
 }
 
 // sameName compares origins that have no host.
