@@ -126,15 +126,26 @@ func (b *Budget) change(a *Account, by int) {
 		b.limit = memory() / 4
 	}
 	b.grown += int64(by)
-	if b.sum > b.limit && b.grown >= b.wait && !b.busy {
+	if b.due() && !b.busy {
 		b.busy = true
 		// Not here: the caller holds the lock of its queue.
 		b.relief.Go(b.relieve)
 	}
 }
 
-// relieve finds out how much the queues hold, and cuts off as many as need be.
+// due says whether the queues may hold more than the limit. The caller holds mu.
+func (b *Budget) due() bool { return b.sum > b.limit && b.grown >= b.wait }
+
+// relieve cuts off queues until there is no need.
 func (b *Budget) relieve() {
+	for due := true; due; {
+		due = b.look()
+	}
+}
+
+// look finds out how much the queues hold, and cuts off as many as need be. It
+// says whether so much was added meanwhile that it has to look again.
+func (b *Budget) look() (again bool) {
 	b.mu.Lock()
 	limit := b.limit
 	b.grown = 0
@@ -163,10 +174,11 @@ func (b *Budget) relieve() {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.busy = false
 	b.cut += cut
 	// What the queues hold grows by no more than is added to them.
 	b.wait = max(limit-all.bytes, limit/64)
+	b.busy = b.due()
+	return b.busy
 }
 
 type held struct {
