@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -137,6 +138,9 @@ func TestResumeIsExactWithAStoreThatFails(t *testing.T) {
 				visit, leave := context.WithTimeout(ctx, 20*time.Millisecond)
 				left := 1 + (n*7+i)%50
 				for ev, err := range kit.App.Subscribe(visit, "room", broker.After(last)) {
+					if errors.Is(err, visit.Err()) && err != nil { // it was over before it began
+						break
+					}
 					if !assert.NoError(t, err) || !assert.Equal(t, last.Offset+1, ev.Position.Offset) {
 						leave()
 						return

@@ -147,6 +147,9 @@ func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscri
 	}
 	if err != nil && ctx.Err() != nil {
 		q.end(nil) // as the end of ctx ends it at any time
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.queue, q.size = nil, 0 // nothing goes out without its past
 		return nil, nil
 	}
 	if err != nil {

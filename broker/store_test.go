@@ -269,11 +269,17 @@ func TestTheEndOfItsContextEndsASubscriptionThatWaitsForItsPast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, kit := wildKit(t)
 		release := make(chan struct{})
-		store.set(func(string) { <-release })
+		store.set(func(op string) {
+			if op == "read" {
+				<-release
+			}
+		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		for _, err := range kit.App.Subscribe(ctx, "room", broker.WithRewind(1)) {
-			t.Error("consumed", err)
+		publish(t, kit.App, "room", 1, 1)
+		go publish(t, kit.App, "room", 2, 2)
+		for ev, err := range kit.App.Subscribe(ctx, "room", broker.WithRewind(1)) {
+			t.Error("consumed", ev, err)
 		}
 		assert.Zero(t, kit.Broker.Stats().LocalSubscriptions)
 		close(release)
