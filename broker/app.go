@@ -164,13 +164,17 @@ func (a *App) History(ctx context.Context, channel string, opts ...HistoryOption
 	}
 }
 
-const historyPage = 256
+// What is read of a history at once.
+const (
+	historyPage  = 256
+	historyBytes = 1 << 20
+)
 
 // read yields page by page, so that a long history is never held whole.
 func (a *App) read(ctx context.Context, ch storage.ChannelID, o storage.ReadOptions, yield func(Event, error) bool) {
 	left := o.Limit
 	for {
-		o.Limit = historyPage
+		o.Limit, o.Bytes = historyPage, historyBytes
 		if left > 0 {
 			o.Limit = min(left, historyPage)
 		}

@@ -32,7 +32,8 @@ type subscribeOptions struct {
 // WithBuffer sets how many events may wait for the consumer, at least 1; the
 // default is DefaultBuffer. A consumer that falls further behind, or is too far
 // behind by WithBufferBytes or WithQueueBudget, gets ErrSlowSubscriber and no more.
-// The past events of WithRewind and After come on top.
+// The past events of WithRewind and After come on top: DefaultBufferBytes of data,
+// or what WithBufferBytes says if that is more, and with After as many events.
 func WithBuffer(events int) SubscribeOption {
 	return func(o *subscribeOptions) { o.buffer = events }
 }
@@ -51,9 +52,10 @@ func WithRewind(n int) SubscribeOption {
 }
 
 // After starts with every event after a position in the channel's history: what
-// was missed since, once and in order. Where that cannot be done without a gap,
-// the first thing the consumer gets is an error that wraps storage.ErrGap; who
-// goes on after it gets the events from now on.
+// was missed since, once and in order. Where that cannot be done without a gap, be
+// it that more was missed than a consumer may be behind, the first thing the
+// consumer gets is an error that wraps storage.ErrGap; who goes on after it gets
+// the events from now on.
 func After(p Position) SubscribeOption {
 	return func(o *subscribeOptions) { o.after = &p }
 }
@@ -137,11 +139,17 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 // subscription was attached. An error ends the subscription.
 func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscribeOptions) (gap, err error) {
 	b := q.sub.channel.broker
-	read := storage.ReadOptions{Backward: true, Limit: o.rewind}
+	bytes := max(o.bytes, DefaultBufferBytes)
+	read := storage.ReadOptions{Backward: true, Limit: o.rewind, Bytes: bytes}
 	if o.after != nil {
-		read = storage.ReadOptions{From: *o.after}
+		// One event more shows that there is no room for all.
+		read = storage.ReadOptions{From: *o.after, Limit: o.buffer + 1, Bytes: bytes}
 	}
 	page, err := b.history.Read(ctx, ch, read)
+	if err == nil && o.after != nil && (page.More || len(page.Events) > o.buffer) {
+		err = fmt.Errorf("%w: channel %q: more was missed than the %d events of the buffer, or %d bytes",
+			storage.ErrGap, ch.Name, o.buffer, bytes)
+	}
 	if isGap(err) {
 		return err, nil
 	}

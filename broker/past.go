@@ -29,7 +29,7 @@ func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kin
 	if limit == 0 {
 		return nil, nil
 	}
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: min(limit, max(room.events, 1))})
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: min(limit, max(room.events, 1)), Bytes: max(room.bytes, 1)})
 	if err != nil {
 		return nil, b.storeFailed("history read", ch, err)
 	}
@@ -98,9 +98,11 @@ func (r *pastRoom) takesOne(m *transport.Message) bool {
 	return !nearlyFull && q.Add(m)
 }
 
-// missed returns the events after a position, and reads up to limit of them.
+// missed returns the events after a position, and reads up to limit of them, and
+// no more bytes than tell that there is no room: the position may be anybody's
+// invention.
 func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Position, limit int, room pastRoom) ([]Event, error) {
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: after, Limit: limit})
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: after, Limit: limit, Bytes: room.bytes + 1})
 	if isGap(err) {
 		return nil, err
 	}
@@ -114,7 +116,7 @@ func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Positio
 	for i := range page.Events {
 		bytes += len(page.Events[i].Data)
 	}
-	if events > uint64(room.events) || bytes > room.bytes {
+	if events > uint64(room.events) || bytes > room.bytes || page.More && limit > 1 {
 		return nil, tooMuchMissed(ch, events, room)
 	}
 	return page.Events, nil
