@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -77,6 +78,11 @@ func verifyFeed(app *App, channels []string, token string) error {
 	}
 	return nil
 }
+
+// ConnContext is for the ConnContext of the http.Server, or to be called from it:
+// with it, feeds notice within a minute that a client is gone without a word; see
+// sse.ConnContext.
+func ConnContext(ctx context.Context, c net.Conn) context.Context { return sse.ConnContext(ctx, c) }
 
 // feedRoute takes the key from "{prefix}/sse/app/{key}".
 func feedRoute(path string) (key string, ok bool) {

@@ -23,6 +23,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/carillon-rt/carillon/pusher"
 )
 
 const shutdownTimeout = 10 * time.Second
@@ -64,6 +66,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		Handler:           c.routes(os.DirFS(*web)),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       2 * time.Minute,
+		ConnContext:       pusher.ConnContext,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
 	}
 	fmt.Fprintf(out, "Carillon chat: http://%s\n", listener.Addr())

@@ -154,6 +154,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	s.mu.Unlock()
 	defer s.remove(c)
 
+	watchPeer(r.Context(), s.heartbeat+s.writeTimeout)
 	receiver := open(c)
 	if receiver == nil {
 		return nil
