@@ -56,6 +56,7 @@ var limits = map[string][]string{
 	"queue of the HTTP fallback, of feeds":                      {"transport.DefaultQueueMessages messages", "transport.DefaultQueueBytes bytes"},
 	"channels of a feed":                                        {"pusher.MaxFeedChannels _"},
 	"message from a client":                                     {"transport/websocket.DefaultReadLimit bytes", "transport/xhr.DefaultReadLimit bytes"},
+	"body of a request of the HTTP fallback":                    {"transport/xhr.DefaultReadLimit bytes", "transport/xhr.DefaultReadTimeout time", "transport/xhr.maxReading at once"},
 	"buffer of an in-process subscription":                      {"broker.DefaultBuffer events", "broker.DefaultBufferBytes bytes"},
 	"all queues and buffers together":                           {"quarter"},
 	"webhook events waiting for a URL": {"pusher.maxEndpointEvents _", "pusher.maxEndpointBytes bytes",

@@ -235,6 +235,32 @@ func TestBodiesHaveTheirTime(t *testing.T) {
 	require.NoError(t, nc.Close())
 }
 
+// TestBodiesAreBoundedInNumber and keep nobody waiting for them.
+func TestBodiesAreBoundedInNumber(t *testing.T) {
+	s := newSite(t)
+	s.poll("one")
+	dial := func(action string) net.Conn {
+		nc, err := net.Dial("tcp", s.http.Listener.Addr().String())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = nc.Close() })
+		_, err = fmt.Fprintf(nc, "POST /one/%s HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n[", action)
+		require.NoError(t, err)
+		return nc
+	}
+	first := []net.Conn{dial("xhr_send"), dial("xhr"), dial("xhr_streaming")}
+	require.Eventually(t, func() bool { return s.incoming.Len() == len(first) }, 20*time.Second, time.Millisecond)
+	for range maxReading {
+		dial("xhr_send")
+	}
+	for _, nc := range first {
+		answer, err := io.ReadAll(nc)
+		require.NoError(t, err)
+		assert.Contains(t, string(answer), " 408 ")
+	}
+	assert.EqualValues(t, len(first), s.Stats().ReadTimeouts)
+	require.NoError(t, s.http.Config.Shutdown(t.Context()), "no server waits for them")
+}
+
 // stuckWriter is a client that takes nothing in, until its deadline.
 type stuckWriter struct {
 	http.ResponseWriter

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/carillon-rt/carillon/internal/incoming"
+
 	"github.com/carillon-rt/carillon/internal/surrogate"
 )
 
@@ -19,12 +21,33 @@ var (
 	errInvalid  = errors.New("body is not a JSON array of strings")
 )
 
-// body reads a request's body, whose size and time are limited. When it returns
-// an error, the request has been answered.
+// maxReading bounds the bodies that are read at once. Anybody may send one, and
+// those of honest clients come in one piece.
+const maxReading = 1000
+
+// body reads a request's body, whose size and time are limited, as is the number
+// of those that are read. When it returns an error, the request has been answered.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if r.ContentLength == 0 {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+		return nil, nil
+	}
+	coming := s.incoming.Begin(w, r, maxReading)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.readLimit))
+	why := coming.End()
 	var tooLarge *http.MaxBytesError
 	switch {
+	case why != nil:
+		err = why
+		status := http.StatusServiceUnavailable
+		if errors.Is(why, incoming.ErrSlowest) {
+			s.counters.readTimeouts.Add(1)
+			status = http.StatusRequestTimeout
+		}
+		if r.ProtoMajor == 1 {
+			w.Header().Set("Connection", "close")
+		}
+		http.Error(w, why.Error(), status)
 	case err == nil:
 		// The server's own time-outs are for requests that end soon.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})

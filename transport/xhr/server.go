@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/incoming"
 	"github.com/carillon-rt/carillon/internal/responsewriter"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
@@ -79,7 +80,8 @@ type Server struct {
 	empty    chan struct{}       // guarded by mu; closed when closed is set and the last session has ended
 	serving  sync.WaitGroup      // requests that receive; added to under mu, unless closed is set
 
-	seed maphash.Seed // of what requests are known by
+	seed     maphash.Seed // of what requests are known by
+	incoming incoming.Set // bodies on their way in
 
 	counters counters
 }

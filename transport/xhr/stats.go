@@ -22,7 +22,8 @@ type Stats struct {
 	// Repeated are requests that a browser sent again because their connection
 	// died: they got the same answer, and what they sent had arrived.
 	Repeated int64
-	// ReadTimeouts are requests whose body did not come in time, Oversized those
+	// ReadTimeouts are requests whose body did not come in time, or was the slowest
+	// of more than may come in at once, Oversized those
 	// whose body was over the limit, and Invalid those whose body was not a JSON
 	// array of strings.
 	ReadTimeouts, Oversized, Invalid int64
