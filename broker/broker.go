@@ -79,7 +79,7 @@ func New(opts ...Option) (*Broker, error) {
 		maxEventBytes: DefaultMaxEventBytes,
 		budget:        transport.NewBudget(0),
 		storeTimeout:  DefaultStoreTimeout,
-		node:          strconv.FormatUint(rand.Uint64(), 36),
+		node:          "node",
 		channels:      newRegistry(),
 		sessions:      xsync.NewMapOf[string, *Session](),
 		ids:           newEventIDs(),
@@ -102,7 +102,8 @@ func New(opts ...Option) (*Broker, error) {
 	b.history = &historyCalls{b.newStoreCalls(b.history), b.history}
 	members := &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
 	b.presenceStore, b.presenceWaits = members, members.calls != nil
-	b.tracker = presence.NewTracker(b.presenceStore, b.node)
+	b.tracker = presence.NewTracker(b.presenceStore, b.node+"-"+strconv.FormatUint(rand.Uint64(), 36))
+	b.shareMembers(members.store)
 	b.lifecycle.init()
 	return b, nil
 }

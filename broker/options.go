@@ -66,6 +66,11 @@ func WithHistory(h storage.History) Option {
 
 // WithPresence keeps members and users who are online in the given store. The
 // default is storage/memory.
+//
+// On a store whose storage.Capabilities say that it is shared or durable, brokers see
+// each other's members and tell their own clients of them: at once if the store
+// notifies, else within a second. Hooks are told of each change by one of them. A
+// broker that ends without a word loses its members within 30 s.
 func WithPresence(p storage.Presence) Option {
 	return func(b *Broker) error {
 		if p == nil {
@@ -155,10 +160,10 @@ func WithDrainWindow(d time.Duration) Option {
 	}
 }
 
-// WithNode names the node under which the connections of members are kept in the
-// presence store. The default is a random name. Processes that share a store must
-// not share a name. They count the same members, but do not tell each other of
-// changes; and as no lease is renewed, members of a process that crashed stay.
+// WithNode names the broker in the presence store, for whoever looks into that; the
+// default is "node". Names need not differ: each broker adds a random ending, lest a
+// process that was started again is taken for the one before, whose members have
+// gone.
 func WithNode(name string) Option {
 	return func(b *Broker) error {
 		if name == "" {

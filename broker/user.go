@@ -177,9 +177,19 @@ func (s *Session) signOut(ctx context.Context) {
 
 // userChanged tells the watchers and the hooks.
 func (b *Broker) userChanged(change UserChange, online bool) {
-	for _, w := range b.watchers.Of(change.App, change.UserID) {
-		w.hear(change.UserID, online)
+	b.tellWatchers(change.App, change.UserID, online)
+	b.informUser(change, online)
+}
+
+// tellWatchers tells those who have the user on their watchlist.
+func (b *Broker) tellWatchers(app, userID string, online bool) {
+	for _, w := range b.watchers.Of(app, userID) {
+		w.hear(userID, online)
 	}
+}
+
+// informUser tells the hooks.
+func (b *Broker) informUser(change UserChange, online bool) {
 	if online {
 		inform(b, userOnline, change)
 	} else {

@@ -41,6 +41,9 @@ type Tracker struct {
 	// other channel.
 	order keylock.Locks[orderKey]
 
+	// shared is nil on a store that nobody else uses, and that ends with the process.
+	shared *shared
+
 	mu      sync.Mutex
 	pending map[pendingKey]*pendingLeave // guarded by mu
 	failed  int                          // guarded by mu: how many of pending have failed before
@@ -77,6 +80,8 @@ type pendingKey struct {
 }
 
 // NewTracker returns a tracker for the connections of the named node.
+//
+// Where the store is shared, or outlives the process, Share is to be called next.
 func NewTracker(store storage.Presence, node string) *Tracker {
 	return &Tracker{store: store, node: node, seed: maphash.MakeSeed(), pending: make(map[pendingKey]*pendingLeave)}
 }
@@ -116,16 +121,35 @@ func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m
 			return err
 		}
 	}
-	out, err := t.store.Join(ctx, ch, c, m, storage.JoinOptions{MaxMembers: max, Members: ch.Name != ""})
+	opts := storage.JoinOptions{MaxMembers: max, Members: ch.Name != ""}
+	s := t.shared
+	var v *view
+	if s != nil {
+		if err := s.lease(ctx); err != nil {
+			return err
+		}
+		if v = s.view(ch, true); v != nil {
+			opts.Known = v.revision
+			defer s.forget(v) // if this is the first, and fails
+		}
+	}
+	out, err := t.store.Join(ctx, ch, c, m, opts)
 	if errors.Is(err, storage.ErrMemberLimit) {
 		return err
 	}
 	if err == nil {
 		t.cancel(pendingKey{ch, conn})
-		err = joined(out.First, out.Members)
+		members := out.Members
+		if v != nil {
+			members = s.joining(v, m, out)
+		}
+		err = joined(out.First, members)
 	}
 	if err != nil {
 		return t.undo(ctx, ch, c, m.UserID, err)
+	}
+	if s != nil {
+		s.joined(v, c, ch, m, out)
 	}
 	return nil
 }
@@ -192,7 +216,11 @@ func (t *Tracker) leaveNow(ctx context.Context, p *pendingLeave) {
 		if d.Last {
 			t.userLeft(p.channel, p.userID)
 		}
-		p.left(d, nil)
+		if t.shared != nil {
+			t.shared.left(ctx, p.channel, p.conn, d, func() { p.left(d, nil) })
+		} else {
+			p.left(d, nil)
+		}
 		return
 	}
 	again := &pendingLeave{pendingKey: p.pendingKey, userID: p.userID, left: p.left, failed: true, unwanted: p.unwanted}
@@ -337,6 +365,10 @@ func (t *Tracker) Observe(ctx context.Context, app, userID string, seen func(onl
 	if err == nil {
 		seen(online[0])
 	}
+	if t.shared != nil {
+		// After an error, as if offline: it is told if that is wrong.
+		t.shared.observe(app, userID, err == nil && online[0])
+	}
 	return err
 }
 
@@ -374,4 +406,5 @@ func (t *Tracker) Close(ctx context.Context) {
 	close(next)
 	closing.Wait()
 	t.leaving.Wait()
+	t.shared.close()
 }

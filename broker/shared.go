@@ -1,0 +1,63 @@
+package broker
+
+import (
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// shareMembers has the broker hold a lease, and hear of members that other brokers
+// on the same store have, if there may be any.
+func (b *Broker) shareMembers(store storage.Presence) {
+	caps := storage.CapabilitiesOf(store)
+	if !caps.Shared && !caps.Durable {
+		return
+	}
+	watch, _ := store.(storage.WatchPresence)
+	b.tracker.Share(presence.Sharing{
+		Changed: b.membersChanged,
+		Joined:  func(c storage.PresenceChange) { b.tellJoined(c) },
+		Left:    b.tellLeft,
+		Watched: func(app, userID string) bool { return len(b.watchers.Of(app, userID)) > 0 },
+		Failed:  func(what string, err error) { _ = b.storeFailed(what, ChannelID{}, err) },
+		Watch:   watch,
+	})
+}
+
+// membersChanged tells those who are connected here of a change that was made
+// elsewhere. Hooks hear of it there.
+func (b *Broker) membersChanged(c storage.PresenceChange) {
+	if c.Channel.Name == "" {
+		b.tellWatchers(c.Channel.App, c.Member.UserID, c.Joined)
+		return
+	}
+	here := b.channels.load(c.Channel)
+	if here == nil {
+		return
+	}
+	here.announce(nil, func(p Protocol) *transport.Message {
+		if c.Joined {
+			return p.MemberAdded(c.Channel.Name, c.Member)
+		}
+		return p.MemberRemoved(c.Channel.Name, c.Member)
+	})
+}
+
+// tellJoined tells the hooks of a member who came although no client has asked for
+// that now.
+func (b *Broker) tellJoined(c storage.PresenceChange) {
+	if c.Channel.Name == "" {
+		b.informUser(UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)
+	} else {
+		b.memberJoined(c.Channel, c.Member)
+	}
+}
+
+// tellLeft tells the hooks of a member who has left with another broker.
+func (b *Broker) tellLeft(d presence.Departure) {
+	if d.Channel.Name == "" {
+		b.informUser(UserChange{App: d.Channel.App, UserID: d.Member.UserID, Time: d.Time}, false)
+	} else {
+		b.memberLeft(d.Channel, d)
+	}
+}

@@ -1,0 +1,307 @@
+package presence
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Sharing is how a tracker tells its caller what happens on a store beside its own
+// joins and leaves. None of the functions may call the tracker.
+type Sharing struct {
+	// Changed tells of each member who comes to a channel that this node has
+	// connections on, or leaves it, by what happens elsewhere; and of users who are
+	// Watched as they come online or go. It is called in the order of the channel's
+	// changes, before any other change of it on this node. Whether anybody has told
+	// hooks of it is not known: that is for the node that was told by the store.
+	Changed func(storage.PresenceChange)
+	// Joined and Left tell, once on all nodes together, of members who joined again
+	// after the lease of this node had ended, and of those who left with a node whose
+	// lease has ended. Those who are connected here hear of it by Changed.
+	Joined func(storage.PresenceChange)
+	Left   func(Departure)
+	// Watched reports whether anybody on this node wants to know whether a user is
+	// online.
+	Watched func(app, userID string) bool
+	// Failed tells of what the store could not do for the tracker itself.
+	Failed func(what string, err error)
+	// Watch is the store if it can notify; nil if it has to be asked.
+	Watch storage.WatchPresence
+}
+
+// shared is what a tracker knows and does besides on a store that other nodes use
+// as well, or that outlives the process.
+type shared struct {
+	Sharing
+	t *Tracker
+
+	mu       sync.Mutex
+	views    map[storage.ChannelID]*view // guarded by mu: of channels with a name
+	local    map[localConn]Member        // guarded by mu: all connections of this node
+	observed map[string]map[string]bool  // guarded by mu: by app, what watchers were last told of each user
+	online   map[string]storage.Position // guarded by mu: the revision of the users online in an app, as far as it was looked at
+	heard    heardChanges                // guarded by mu
+	leased   bool                        // guarded by mu
+	closed   bool                        // guarded by mu
+
+	ctx     context.Context // ends with Close
+	end     context.CancelFunc
+	running sync.WaitGroup
+}
+
+type localConn struct {
+	channel storage.ChannelID
+	conn    string
+}
+
+// view is what those who are connected here know of a channel. It is there as long
+// as the node has connections on the channel.
+type view struct {
+	channel  storage.ChannelID
+	conns    int              // guarded by the channel's order
+	members  []Member         // guarded by the channel's order: in the order they joined
+	revision storage.Position // written under the channel's order and mu; zero until members are known
+}
+
+// Share makes the tracker keep a lease on the store, expire those of others, and
+// tell of what other nodes change, until Close. It is to be called before anything
+// else.
+func (t *Tracker) Share(s Sharing) {
+	ctx, end := context.WithCancel(context.Background())
+	t.shared = &shared{Sharing: s, t: t, ctx: ctx, end: end,
+		views:    make(map[storage.ChannelID]*view),
+		local:    make(map[localConn]Member),
+		observed: make(map[string]map[string]bool),
+		online:   make(map[string]storage.Position),
+	}
+	t.shared.begin()
+}
+
+// view returns what is known of a channel, and nil if nothing is and it is not to
+// be made. The caller holds the channel's order.
+func (s *shared) view(ch storage.ChannelID, create bool) *view {
+	if s == nil || ch.Name == "" {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.views[ch]
+	if v == nil && create {
+		v = &view{channel: ch}
+		s.views[ch] = v
+	}
+	return v
+}
+
+// advance notes up to where a view has been told. The caller holds the channel's
+// order.
+func (s *shared) advance(v *view, revision storage.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v.revision = revision
+}
+
+// joining brings the view up to the moment before a join of this node, and returns
+// the members after it. The caller holds the channel's order.
+func (s *shared) joining(v *view, m Member, out storage.Joined) []Member {
+	if out.Members != nil {
+		others := out.Members
+		if out.First {
+			others = slices.DeleteFunc(slices.Clone(others), func(o Member) bool { return o.UserID == m.UserID })
+		}
+		s.replace(v, others, out.Prev)
+	}
+	if !out.First {
+		return v.members
+	}
+	return append(slices.Clone(v.members), m)
+}
+
+// joined notes a join of this node that was told. The caller holds the channel's
+// order.
+func (s *shared) joined(v *view, c storage.Connection, ch storage.ChannelID, m Member, out storage.Joined) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := localConn{ch, c.ID}
+	_, again := s.local[key]
+	s.local[key] = m
+	if v == nil {
+		if out.First && s.Watched(ch.App, m.UserID) {
+			s.told(ch.App, m.UserID, true)
+		}
+		return
+	}
+	if !again {
+		v.conns++
+	}
+	if out.First {
+		v.members = append(slices.Clip(v.members), m)
+		v.revision = out.Revision
+	}
+}
+
+// left notes a leave of this node, and has tell tell of it in its turn. The caller
+// holds the channel's order.
+func (s *shared) left(ctx context.Context, ch storage.ChannelID, conn string, d Departure, tell func()) {
+	key := localConn{ch, conn}
+	s.mu.Lock()
+	_, there := s.local[key]
+	delete(s.local, key)
+	if ch.Name == "" && d.Last && s.Watched(ch.App, d.Member.UserID) {
+		s.told(ch.App, d.Member.UserID, false)
+	}
+	s.mu.Unlock()
+	v := s.view(ch, false)
+	if v == nil {
+		tell()
+		return
+	}
+	if d.Last {
+		s.arrive(ctx, v, d.Change(), tell)
+	} else {
+		tell()
+	}
+	if there {
+		v.conns--
+	}
+	if v.conns <= 0 {
+		s.forget(v)
+	}
+}
+
+// forget drops a view that nobody here has any more. The caller holds the
+// channel's order.
+func (s *shared) forget(v *view) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.views[v.channel] == v && v.conns <= 0 {
+		delete(s.views, v.channel)
+	}
+}
+
+// arrive takes a change in: in its turn, after those that the view has missed. tell
+// tells of it; nil if that is for Changed. The caller holds the channel's order.
+func (s *shared) arrive(ctx context.Context, v *view, c storage.PresenceChange, tell func()) {
+	switch {
+	case c.Prev == v.revision:
+		s.apply(v, c, tell)
+	case !c.Revision.IsZero() && !c.Revision.After(v.revision):
+		// It was taken in with others. Who alone knows that it was theirs tells now.
+		if tell != nil {
+			tell()
+		}
+	default:
+		s.catchUp(ctx, v, c, tell)
+	}
+}
+
+// catchUp reads what a view has missed, up to c or beyond.
+func (s *shared) catchUp(ctx context.Context, v *view, own storage.PresenceChange, tell func()) {
+	missed, err := s.t.store.Changes(ctx, v.channel, v.revision)
+	if err == nil {
+		mine := -1
+		for i, c := range missed {
+			if tell != nil && isOwn(c, own) {
+				mine = i
+			}
+		}
+		for i, c := range missed {
+			if i == mine {
+				s.apply(v, c, tell)
+				tell = nil
+			} else {
+				s.apply(v, c, nil)
+			}
+		}
+	}
+	if tell != nil {
+		// Whatever has come between: this node has to tell of it.
+		s.change(v, own)
+		tell()
+	}
+	if errors.Is(err, storage.ErrGap) {
+		var roster storage.Roster
+		if roster, err = s.t.store.Members(ctx, v.channel); err == nil {
+			s.replace(v, roster.Members, roster.Revision)
+		}
+	}
+	if err != nil && s.ctx.Err() == nil {
+		// The next notification or look at the store tries again.
+		s.Failed("presence changes", err)
+	}
+}
+
+// isOwn reports whether a change is the one that this node has made. Where the
+// store's answer was lost, its revision is not known.
+func isOwn(c, own storage.PresenceChange) bool {
+	if !own.Revision.IsZero() {
+		return c.Revision == own.Revision
+	}
+	return c.Joined == own.Joined && c.Member.UserID == own.Member.UserID
+}
+
+// apply takes in the next change of a view.
+func (s *shared) apply(v *view, c storage.PresenceChange, tell func()) {
+	changed := s.change(v, c)
+	s.advance(v, c.Revision)
+	if tell != nil {
+		tell()
+	} else if changed {
+		s.Changed(c)
+	}
+}
+
+// change adds or removes a member, and reports whether that is one.
+func (s *shared) change(v *view, c storage.PresenceChange) bool {
+	i := slices.IndexFunc(v.members, func(m Member) bool { return m.UserID == c.Member.UserID })
+	if c.Joined == (i >= 0) {
+		return false
+	}
+	if c.Joined {
+		v.members = append(slices.Clip(v.members), c.Member)
+	} else {
+		v.members = slices.Concat(v.members[:i], v.members[i+1:])
+	}
+	return true
+}
+
+// replace puts what the store has into a view, and tells of the difference.
+func (s *shared) replace(v *view, members []Member, revision storage.Position) {
+	if revision.Before(v.revision) {
+		return // an old answer
+	}
+	old := v.members
+	v.members = members
+	known := !v.revision.IsZero()
+	s.advance(v, revision)
+	if !known {
+		return // nobody has been told anything
+	}
+	is, was := userIDs(members), userIDs(old)
+	now := time.Now()
+	change := storage.PresenceChange{Channel: v.channel, Count: len(members), Revision: revision, Prev: revision, Time: now}
+	for _, m := range old {
+		if !is[m.UserID] {
+			change.Member, change.Joined = m, false
+			s.Changed(change)
+		}
+	}
+	for _, m := range members {
+		if !was[m.UserID] {
+			change.Member, change.Joined = m, true
+			s.Changed(change)
+		}
+	}
+}
+
+func userIDs(members []Member) map[string]bool {
+	ids := make(map[string]bool, len(members))
+	for _, m := range members {
+		ids[m.UserID] = true
+	}
+	return ids
+}
