@@ -153,7 +153,7 @@ func (b *Broker) attach(id storage.ChannelID, s *subscription, ready func()) err
 			}
 			c.sessions++
 			if c.sessions == 1 {
-				inform(b, channelOccupied, c.change())
+				c.occupied(true)
 			}
 		}
 		if len(c.subs) == 0 {
@@ -187,7 +187,7 @@ func (c *channel) detach(s *subscription) {
 	}
 	if s.session != nil {
 		if c.sessions--; c.sessions == 0 {
-			inform(b, channelVacated, c.change())
+			c.occupied(false)
 		}
 	}
 	if last == 0 {

@@ -62,9 +62,11 @@ type Hooks struct {
 	// of one whose last one has gone.
 	UserOnline  func(UserChange)
 	UserOffline func(UserChange)
-	// ChannelOccupied tells of a channel that has its first client subscription
-	// on this node, before MemberJoined, and ChannelVacated of one that has lost
-	// the last, after MemberLeft unless the rule has a LeaveGrace.
+	// ChannelOccupied tells of a channel that has its first client subscription,
+	// before MemberJoined, and ChannelVacated of one that has lost the last, after
+	// MemberLeft unless the rule has a LeaveGrace. On a presence store that is shared
+	// or durable they tell of all brokers on it together, soon after, in no order
+	// with MemberJoined and MemberLeft.
 	ChannelOccupied func(ChannelChange)
 	ChannelVacated  func(ChannelChange)
 	// SubscriptionCount tells of the number of client subscriptions of a

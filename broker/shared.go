@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
@@ -13,11 +15,15 @@ func (b *Broker) shareMembers(store storage.Presence) {
 	if !caps.Shared && !caps.Durable {
 		return
 	}
+	b.shared = true
 	watch, _ := store.(storage.WatchPresence)
 	b.tracker.Share(presence.Sharing{
 		Changed: b.membersChanged,
 		Joined:  func(c storage.PresenceChange) { b.tellJoined(c) },
 		Left:    b.tellLeft,
+		Occupied: func(ch ChannelID, occupied bool) {
+			b.tellOccupied(occupied, ChannelChange{App: ch.App, Channel: ch.Name, SubscriptionCount: b.sessionsOn(ch), Time: time.Now()})
+		},
 		Watched: func(app, userID string) bool { return len(b.watchers.Of(app, userID)) > 0 },
 		Failed:  func(what string, err error) { _ = b.storeFailed(what, ChannelID{}, err) },
 		Watch:   watch,
@@ -60,4 +66,30 @@ func (b *Broker) tellLeft(d presence.Departure) {
 	} else {
 		b.memberLeft(d.Channel, d)
 	}
+}
+
+// occupied says that the channel has its first client, or has lost the last. The
+// caller holds c.mu.
+func (c *channel) occupied(is bool) {
+	if b := c.broker; b.shared {
+		b.tracker.Occupy(c.id, is)
+	} else {
+		b.tellOccupied(is, c.change())
+	}
+}
+
+func (b *Broker) tellOccupied(is bool, change ChannelChange) {
+	if is {
+		inform(b, channelOccupied, change)
+	} else {
+		inform(b, channelVacated, change)
+	}
+}
+
+// sessionsOn returns the number of client subscriptions of a channel here.
+func (b *Broker) sessionsOn(ch ChannelID) int {
+	if c := b.channels.load(ch); c != nil {
+		return c.sessionCount()
+	}
+	return 0
 }

@@ -413,3 +413,85 @@ func TestALeaseThatCannotBeHadRefusesMembers(t *testing.T) {
 	require.NoError(t, s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: "presence-room", Authorized: true, Member: &broker.Member{UserID: "ann"}}))
 	assert.Less(t, presence.Lease*4/3, 30*time.Second)
 }
+
+func TestOccupancyIsToldByOneOfAllBrokers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hooks := memory.New(memory.WithShared()), new(told)
+		var all []*process
+		for range 3 {
+			all = append(all, newProcess(t, &handle{Store: store}, hooks, broker.WithHooks(broker.Hooks{
+				ChannelOccupied: func(c broker.ChannelChange) { hooks.add("occupied " + c.Channel) },
+				ChannelVacated:  func(c broker.ChannelChange) { hooks.add("vacated " + c.Channel) },
+			})))
+		}
+		a, b, c := all[0].Connect(t), all[1].Connect(t), all[2].Connect(t)
+		expect := func(lines ...string) {
+			t.Helper()
+			synctest.Wait()
+			assert.ElementsMatch(t, lines, hooks.all())
+		}
+		a.Subscribe("room")
+		expect("occupied room")
+		b.Subscribe("room")
+		c.Subscribe("other")
+		c.Subscribe("room")
+		expect("occupied other")
+		a.Close()
+		c.Close()
+		expect("vacated other")
+		b.Unsubscribe("room")
+		expect("vacated room")
+		for range 10 {
+			b.Subscribe("room")
+			b.Unsubscribe("room")
+		}
+		b.Subscribe("room")
+		synctest.Wait()
+		net := 0
+		for _, line := range hooks.all() {
+			if line == "occupied room" {
+				net++
+			} else {
+				net--
+			}
+		}
+		assert.Equal(t, 1, net, "what comes and goes is told in turn")
+
+		// Killed, then back, then down in order.
+		all[1].store.dead.Store(true)
+		time.Sleep(30 * time.Second)
+		expect("vacated room")
+		all[1].store.dead.Store(false)
+		time.Sleep(30 * time.Second)
+		expect("occupied room")
+		require.NoError(t, all[1].Broker.Shutdown(t.Context()))
+		expect("vacated room")
+	})
+}
+
+func TestOccupancyIsToldWhenTheStoreIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hooks := &handle{Store: memory.New(memory.WithShared())}, new(told)
+		p := newProcess(t, store, hooks, broker.WithHooks(broker.Hooks{
+			ChannelOccupied: func(c broker.ChannelChange) { hooks.add("occupied " + c.Channel) },
+			ChannelVacated:  func(c broker.ChannelChange) { hooks.add("vacated " + c.Channel) },
+		}))
+		c := p.Connect(t)
+		store.dead.Store(true)
+		c.Subscribe("room")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.Empty(t, hooks.all())
+		store.dead.Store(false)
+		time.Sleep(presence.RetryLeave)
+		synctest.Wait()
+		assert.Equal(t, []string{"occupied room"}, hooks.all())
+		store.dead.Store(true)
+		c.Unsubscribe("room")
+		time.Sleep(time.Minute)
+		store.dead.Store(false)
+		time.Sleep(presence.RetryLeave)
+		synctest.Wait()
+		assert.Equal(t, []string{"vacated room"}, hooks.all())
+	})
+}

@@ -139,7 +139,11 @@ func (s *shared) rejoin1(key localConn, m Member) error {
 	} else if ch.Name == "" {
 		s.userCame(c)
 	}
-	s.Joined(c)
+	if of, ok := ofNodes(ch); !ok {
+		s.Joined(c)
+	} else if out.Occupied() {
+		s.Occupied(of, true)
+	}
 	return nil
 }
 
@@ -181,7 +185,12 @@ func (s *shared) expired(d Departure) {
 	} else if ch.Name == "" {
 		s.userWent(d)
 	}
-	s.Left(d)
+	s.t.userLeft(ch, d.Member.UserID)
+	if of, ok := ofNodes(ch); !ok {
+		s.Left(d)
+	} else if d.Vacated() {
+		s.Occupied(of, false)
+	}
 }
 
 // userWent tells watchers of a user. The caller holds the user's order.

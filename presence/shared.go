@@ -24,6 +24,9 @@ type Sharing struct {
 	// lease has ended. Those who are connected here hear of it by Changed.
 	Joined func(storage.PresenceChange)
 	Left   func(Departure)
+	// Occupied tells, once on all nodes together, of a channel that is occupied now,
+	// or vacant: see Tracker.Occupy.
+	Occupied func(ch storage.ChannelID, occupied bool)
 	// Watched reports whether anybody on this node wants to know whether a user is
 	// online.
 	Watched func(app, userID string) bool
@@ -40,13 +43,17 @@ type shared struct {
 	t *Tracker
 
 	mu       sync.Mutex
-	views    map[storage.ChannelID]*view // guarded by mu: of channels with a name
-	local    map[localConn]Member        // guarded by mu: all connections of this node
-	observed map[string]map[string]bool  // guarded by mu: by app, what watchers were last told of each user
-	online   map[string]storage.Position // guarded by mu: the revision of the users online in an app, as far as it was looked at
-	heard    heardChanges                // guarded by mu
-	leased   bool                        // guarded by mu
-	closed   bool                        // guarded by mu
+	views    map[storage.ChannelID]*view      // guarded by mu: of channels with a name
+	local    map[localConn]Member             // guarded by mu: the connections of this node that are to stay
+	observed map[string]map[string]bool       // guarded by mu: by app, what watchers were last told of each user
+	online   map[string]storage.Position      // guarded by mu: the revision of the users online in an app, as far as it was looked at
+	heard    heardChanges                     // guarded by mu
+	leased   bool                             // guarded by mu
+	closed   bool                             // guarded by mu
+	occupied map[storage.ChannelID]*occupancy // guarded by mu
+	toTell   []storage.ChannelID              // guarded by mu: those of occupied that the store has to be told of
+	tellers  int                              // guarded by mu
+	telling  sync.WaitGroup
 
 	ctx     context.Context // ends with Close
 	end     context.CancelFunc
@@ -62,9 +69,9 @@ type localConn struct {
 // as the node has connections on the channel.
 type view struct {
 	channel  storage.ChannelID
-	conns    int              // guarded by the channel's order
-	members  []Member         // guarded by the channel's order: in the order they joined
-	revision storage.Position // written under the channel's order and mu; zero until members are known
+	conns    map[string]struct{} // guarded by the channel's order
+	members  []Member            // guarded by the channel's order: in the order they joined
+	revision storage.Position    // written under the channel's order and mu; zero until members are known
 }
 
 // Share makes the tracker keep a lease on the store, expire those of others, and
@@ -77,6 +84,7 @@ func (t *Tracker) Share(s Sharing) {
 		local:    make(map[localConn]Member),
 		observed: make(map[string]map[string]bool),
 		online:   make(map[string]storage.Position),
+		occupied: make(map[storage.ChannelID]*occupancy),
 	}
 	t.shared.begin()
 }
@@ -91,7 +99,7 @@ func (s *shared) view(ch storage.ChannelID, create bool) *view {
 	defer s.mu.Unlock()
 	v := s.views[ch]
 	if v == nil && create {
-		v = &view{channel: ch}
+		v = &view{channel: ch, conns: make(map[string]struct{}, 1)}
 		s.views[ch] = v
 	}
 	return v
@@ -126,35 +134,38 @@ func (s *shared) joining(v *view, m Member, out storage.Joined) []Member {
 func (s *shared) joined(v *view, c storage.Connection, ch storage.ChannelID, m Member, out storage.Joined) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := localConn{ch, c.ID}
-	_, again := s.local[key]
-	s.local[key] = m
+	s.local[localConn{ch, c.ID}] = m
 	if v == nil {
 		if out.First && s.Watched(ch.App, m.UserID) {
 			s.told(ch.App, m.UserID, true)
 		}
 		return
 	}
-	if !again {
-		v.conns++
-	}
+	v.conns[c.ID] = struct{}{}
 	if out.First {
 		v.members = append(slices.Clip(v.members), m)
 		v.revision = out.Revision
 	}
 }
 
+// leaving notes that a connection does not want to be there any more, whatever the
+// store says to that.
+func (s *shared) leaving(ch storage.ChannelID, conn string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.local, localConn{ch, conn})
+}
+
 // left notes a leave of this node, and has tell tell of it in its turn. The caller
 // holds the channel's order.
 func (s *shared) left(ctx context.Context, ch storage.ChannelID, conn string, d Departure, tell func()) {
-	key := localConn{ch, conn}
-	s.mu.Lock()
-	_, there := s.local[key]
-	delete(s.local, key)
-	if ch.Name == "" && d.Last && s.Watched(ch.App, d.Member.UserID) {
-		s.told(ch.App, d.Member.UserID, false)
+	if ch.Name == "" && d.Last {
+		s.mu.Lock()
+		if s.Watched(ch.App, d.Member.UserID) {
+			s.told(ch.App, d.Member.UserID, false)
+		}
+		s.mu.Unlock()
 	}
-	s.mu.Unlock()
 	v := s.view(ch, false)
 	if v == nil {
 		tell()
@@ -165,20 +176,16 @@ func (s *shared) left(ctx context.Context, ch storage.ChannelID, conn string, d 
 	} else {
 		tell()
 	}
-	if there {
-		v.conns--
-	}
-	if v.conns <= 0 {
-		s.forget(v)
-	}
+	delete(v.conns, conn)
+	s.forget(v)
 }
 
-// forget drops a view that nobody here has any more. The caller holds the
+// forget drops a view if nobody here has it any more. The caller holds the
 // channel's order.
 func (s *shared) forget(v *view) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.views[v.channel] == v && v.conns <= 0 {
+	if s.views[v.channel] == v && len(v.conns) == 0 {
 		delete(s.views, v.channel)
 	}
 }
@@ -251,6 +258,13 @@ func (s *shared) apply(v *view, c storage.PresenceChange, tell func()) {
 	if tell != nil {
 		tell()
 	} else if changed {
+		s.tell(c)
+	}
+}
+
+// tell tells those who are connected here, whom nodes do not concern.
+func (s *shared) tell(c storage.PresenceChange) {
+	if _, ok := ofNodes(c.Channel); !ok {
 		s.Changed(c)
 	}
 }
@@ -287,13 +301,13 @@ func (s *shared) replace(v *view, members []Member, revision storage.Position) {
 	for _, m := range old {
 		if !is[m.UserID] {
 			change.Member, change.Joined = m, false
-			s.Changed(change)
+			s.tell(change)
 		}
 	}
 	for _, m := range members {
 		if !was[m.UserID] {
 			change.Member, change.Joined = m, true
-			s.Changed(change)
+			s.tell(change)
 		}
 	}
 }

@@ -14,7 +14,8 @@ package storage
 import "time"
 
 // ChannelID names a channel of an app. The zero Name is reserved: the broker
-// uses it for the set of users of an app that are signed in.
+// uses it for the set of users of an app that are signed in. So are names that begin
+// with ":", which it uses for the brokers that have clients on a channel.
 type ChannelID struct {
 	App  string
 	Name string
