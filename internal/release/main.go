@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, args []string, out io.Writer) error {
+func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	top, err := exec.CommandContext(ctx, "git", "rev-parse", "--show-toplevel").Output()
 	if err != nil {
 		return fmt.Errorf("git rev-parse: %w", err)
@@ -43,39 +43,29 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case len(args) == 1 && args[0] == "tidy":
-		return tidy(ctx, tr)
-	case len(args) == 2 && args[0] == "release":
-		return release(ctx, tr, args[1], out)
-	}
-	return errors.New("want tidy, or release and a version")
-}
-
-// tidy leaves every go.mod, every go.sum and go.work as they have to be.
-func tidy(ctx context.Context, tr *tree) (err error) {
 	w, err := newWorkshop(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
-	return w.tidy(ctx, tr, false)
+	switch {
+	case len(args) == 1 && args[0] == "tidy":
+		return w.tidy(ctx, tr, false)
+	case len(args) == 2 && args[0] == "release":
+		return release(ctx, w, tr, args[1], out)
+	}
+	return errors.New("want tidy, or release and a version")
 }
 
 // release makes every module ask for the version of the others, and proves that
 // the server can be installed from what would be published.
-func release(ctx context.Context, tr *tree, version string, out io.Writer) (err error) {
+func release(ctx context.Context, w *workshop, tr *tree, version string, out io.Writer) error {
 	if !semver.IsValid(version) || semver.Canonical(version) != version || semver.Major(version) > "v1" {
 		return fmt.Errorf("version %q is not like v0.1.0 or v1.2.3-rc.1", version)
 	}
 	if err := tr.askFor(version); err != nil {
 		return err
 	}
-	w, err := newWorkshop(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, w.close()) }()
 	if err := w.tidy(ctx, tr, true); err != nil {
 		return err
 	}

@@ -32,42 +32,51 @@ func copied(t *testing.T) (original, writable *tree) {
 	return original, writable
 }
 
-func TestTreeIsTidy(t *testing.T) {
-	original, writable := copied(t)
-	require.NoError(t, tidy(t.Context(), writable))
-	names := []string{"go.work"}
-	for _, m := range original.modules {
-		names = append(names, filepath.Join(m.dir, "go.mod"), filepath.Join(m.dir, "go.sum"))
-	}
-	for _, name := range names {
-		is, err := os.ReadFile(filepath.Join(original.dir, name))
-		require.NoError(t, err)
-		tidied, err := os.ReadFile(filepath.Join(writable.dir, name))
-		require.NoError(t, err)
-		assert.Equal(t, string(tidied), string(is), "%s: run make tidy", name)
-	}
-}
-
-func TestServerIsInstalledFromARelease(t *testing.T) {
-	_, writable := copied(t)
-	var out bytes.Buffer
-	require.NoError(t, release(t.Context(), writable, "v0.99.0-rc.1", &out))
-	assert.Contains(t, out.String(), "mod\tgithub.com/carillon-rt/carillon/examples\tv0.99.0-rc.1")
-	assert.Contains(t, out.String(), "dep\tgithub.com/carillon-rt/carillon\tv0.99.0-rc.1")
-	assert.Contains(t, out.String(), "git tag v0.99.0-rc.1")
-	assert.Contains(t, out.String(), "git tag examples/v0.99.0-rc.1")
-
-	work, err := os.ReadFile(filepath.Join(writable.dir, "go.work"))
+// TestModules tidies a copy of the tree, which has to change nothing, and installs
+// the server from a release of it. Both use one workshop, whose module cache takes
+// the longest to fill.
+func TestModules(t *testing.T) {
+	w, err := newWorkshop(t.Context())
 	require.NoError(t, err)
-	assert.Contains(t, string(work), "replace github.com/carillon-rt/carillon v0.99.0-rc.1 => .")
-	sums, err := os.ReadFile(filepath.Join(writable.dir, "examples", "go.sum"))
-	require.NoError(t, err)
-	assert.Contains(t, string(sums), "github.com/carillon-rt/carillon v0.99.0-rc.1 h1:")
+	t.Cleanup(func() { assert.NoError(t, w.close()) })
+
+	t.Run("the tree is tidy", func(t *testing.T) {
+		original, writable := copied(t)
+		require.NoError(t, w.tidy(t.Context(), writable, false))
+		names := []string{"go.work"}
+		for _, m := range original.modules {
+			names = append(names, filepath.Join(m.dir, "go.mod"), filepath.Join(m.dir, "go.sum"))
+		}
+		for _, name := range names {
+			is, err := os.ReadFile(filepath.Join(original.dir, name))
+			require.NoError(t, err)
+			tidied, err := os.ReadFile(filepath.Join(writable.dir, name))
+			require.NoError(t, err)
+			assert.Equal(t, string(tidied), string(is), "%s: run make tidy", name)
+		}
+	})
+
+	t.Run("the server is installed from a release", func(t *testing.T) {
+		_, writable := copied(t)
+		var out bytes.Buffer
+		require.NoError(t, release(t.Context(), w, writable, "v0.99.0-rc.1", &out))
+		assert.Contains(t, out.String(), "mod\tgithub.com/carillon-rt/carillon/examples\tv0.99.0-rc.1")
+		assert.Contains(t, out.String(), "dep\tgithub.com/carillon-rt/carillon\tv0.99.0-rc.1")
+		assert.Contains(t, out.String(), "git tag v0.99.0-rc.1")
+		assert.Contains(t, out.String(), "git tag examples/v0.99.0-rc.1")
+
+		work, err := os.ReadFile(filepath.Join(writable.dir, "go.work"))
+		require.NoError(t, err)
+		assert.Contains(t, string(work), "replace github.com/carillon-rt/carillon v0.99.0-rc.1 => .")
+		sums, err := os.ReadFile(filepath.Join(writable.dir, "examples", "go.sum"))
+		require.NoError(t, err)
+		assert.Contains(t, string(sums), "github.com/carillon-rt/carillon v0.99.0-rc.1 h1:")
+	})
 }
 
 func TestVersionsThatAreNone(t *testing.T) {
 	for _, version := range []string{"", "1.2.3", "v1", "v1.2", "v2.0.0", "v1.2.3+meta", "latest"} {
-		assert.ErrorContains(t, release(t.Context(), &tree{}, version, nil), "is not like v0.1.0", version)
+		assert.ErrorContains(t, release(t.Context(), nil, &tree{}, version, nil), "is not like v0.1.0", version)
 	}
 }
 
