@@ -65,6 +65,11 @@ func (c *connection) checkIdle() {
 		return
 	}
 	c.pinged.Store(time.Now().UnixNano())
+	// In both ways: all versions of the protocol that are served know pusher:ping,
+	// but not all of their clients do, and others hide WebSocket's own pings.
+	if p, ok := c.conn.(transport.Pinger); ok {
+		p.Ping()
+	}
 	c.session.Send(pingMessage)
 	c.handler.wheel.Schedule(&c.idle, PongTimeout)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +16,8 @@ import (
 	"github.com/carillon-rt/carillon/brokertest"
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 type pusherError struct {
@@ -170,6 +173,44 @@ func TestSilentConnectionsArePingedAndClosed(t *testing.T) {
 		time.Sleep(pusher.DefaultActivityTimeout)
 		synctest.Wait()
 		answers.Expect("pusher:ping", "")
+	})
+}
+
+// pingable is a connection whose client answers pings of its transport, but knows
+// nothing of pusher:ping.
+type pingable struct {
+	transport.Conn
+	answered atomic.Int64 // Unix time in nanoseconds
+}
+
+func (c *pingable) Ping() { c.answered.Store(time.Now().UnixNano()) }
+
+func (c *pingable) LastReceived() time.Time {
+	if at := time.Unix(0, c.answered.Load()); at.After(c.Conn.LastReceived()) {
+		return at
+	}
+	return c.Conn.LastReceived()
+}
+
+func TestSilentConnectionsArePingedInBothWays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := broker.New()
+		require.NoError(t, err)
+		defer func() { assert.NoError(t, b.Shutdown(context.Background())) }()
+		apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
+		require.NoError(t, err)
+		open := newHandler(t, b, apps).Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"})
+		client := memory.Connect(func(conn transport.Conn) transport.Receiver { return open(&pingable{Conn: conn}) })
+		_, err = client.Receive(t.Context())
+		require.NoError(t, err)
+		for range 5 {
+			time.Sleep(pusher.DefaultActivityTimeout + time.Second)
+			message, err := client.Receive(t.Context())
+			require.NoError(t, err)
+			assert.Contains(t, string(message), "pusher:ping")
+			time.Sleep(pusher.PongTimeout)
+		}
+		client.Close(1000, "")
 	})
 }
 

@@ -13,8 +13,8 @@
 //     StatusTooLarge and StatusInvalidData tell it what it did wrong.
 //   - Messages are text in UTF-8, and each is handed over by Deliver, the end by
 //     DeliverClosed.
-//   - A peer is not asked for signs of life: the protocol does that, and closes
-//     the connection of one whose LastReceived is long ago.
+//   - A peer is not asked for signs of life but by Pinger: the protocol does that,
+//     and closes the connection of one whose LastReceived is long ago.
 //   - What is sent is framed once for all connections: see Message.In and Format.
 //   - What is queued for all connections together is bounded: each has an Account
 //     of the Budget that the transport was given.
@@ -46,8 +46,9 @@ type Conn interface {
 	// send at the same time may take the room before the caller does.
 	Queue() Queue
 
-	// LastReceived is when anything last came in from the peer, control frames
-	// and heartbeats included.
+	// LastReceived is when the peer last gave a sign of life, control frames and
+	// heartbeats included: something that is complete, or part of it while it is
+	// not long about it. A byte now and then is none.
 	LastReceived() time.Time
 
 	// Info describes the connection. It does not change.
@@ -68,6 +69,15 @@ type LoneSender interface {
 	// Flush writes what SendLone left, as far as that needs no waiting; the
 	// transport sees to the rest.
 	Flush()
+}
+
+// Pinger is what a Conn may be besides, if its transport can ask the peer for a sign
+// of life without words of the protocol. There are clients that know only one of
+// the two ways.
+type Pinger interface {
+	// Ping asks the peer, whose answer LastReceived tells. It is safe for
+	// concurrent use, and does nothing where nothing can be sent.
+	Ping()
 }
 
 // Info describes a connection for logs, limits and hooks.

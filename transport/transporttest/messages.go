@@ -127,6 +127,26 @@ func checkLastReceived(s *suite) {
 	require.False(s, p.conn.LastReceived().After(time.Now().Add(time.Second)))
 }
 
+// checkPing sees that a client that says nothing gives a sign of life when it is
+// asked for one, if the transport can ask.
+func checkPing(s *suite) {
+	p := s.connect(nil)
+	pinger, ok := p.conn.(transport.Pinger)
+	if !ok {
+		return
+	}
+	before := p.conn.LastReceived()
+	time.Sleep(20 * time.Millisecond) // the clock of a machine may be coarse
+	p.promptly("Ping", pinger.Ping)
+	p.send("behind it") // who receives that has seen the ping
+	require.Equal(s, "behind it", p.next())
+	require.Eventually(s, func() bool { return p.conn.LastReceived().After(before) }, patience, time.Millisecond)
+	p.conn.Close(4000, "")
+	p.promptly("Ping", pinger.Ping)
+	require.Empty(s, p.rest())
+	p.endedWith(4000)
+}
+
 // checkSerial relies on the receiver, which fails when it is called twice at a
 // time; several goroutines of the client give it the occasion.
 func checkSerial(s *suite) {

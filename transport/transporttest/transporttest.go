@@ -116,6 +116,7 @@ func checks() []check {
 		{"OpenMayClose", defaults, checkCloseInOpen, false},
 		{"Info", defaults, checkInfo, false},
 		{"LastReceived", defaults, checkLastReceived, true},
+		{"Ping", defaults, checkPing, false},
 		{"ReceiveIsNeverConcurrent", defaults, checkSerial, true},
 
 		{"ServerCloses", defaults, checkServerCloses, false},

@@ -221,6 +221,16 @@ func (c *conn) Info() transport.Info {
 	return transport.Info{Transport: "websocket", RemoteAddr: c.nc.RemoteAddr().String(), Secure: c.secure}
 }
 
+// Ping implements transport.Pinger.
+func (c *conn) Ping() {
+	c.mu.Lock()
+	if c.room(pingFrame) != nil {
+		c.mu.Unlock()
+		return
+	}
+	c.enqueue(pingFrame)
+}
+
 // pinged sees that a pong is sent. What it returns keeps coder/websocket from
 // sending one.
 func (c *conn) pinged(_ context.Context, payload []byte) bool {

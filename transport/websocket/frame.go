@@ -14,10 +14,14 @@ import (
 const (
 	finText  = 0x81
 	finClose = 0x88
+	finPing  = 0x89
 	finPong  = 0x8A
 	// compressed is the bit of a message deflated as RFC 7692 says.
 	compressed = 0x40
 )
+
+// pingFrame asks for a pong. Whose it is does not matter: it has no payload.
+var pingFrame = []byte{finPing, 0}
 
 const (
 	maxHeader = 10

@@ -15,8 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const finPing = 0x89
-
 // masked returns a client's frame. Its mask changes nothing.
 func masked(first byte, payload []byte) []byte {
 	frame := appendFrame(nil, first, payload)
