@@ -79,6 +79,21 @@ func checkBudget(s *suite) {
 	require.Zero(s, s.config.Budget.Stats().Queues)
 }
 
+// checkDefaultBounds sees that a bound of 0 leaves the default, and the other one
+// as it is.
+func checkDefaultBounds(s *suite) {
+	q := s.connect(nil).conn.Queue()
+	want := s.config
+	if want.QueueMessages == 0 {
+		want.QueueMessages = transport.DefaultQueueMessages
+	}
+	if want.QueueBytes == 0 {
+		want.QueueBytes = transport.DefaultQueueBytes
+	}
+	require.Equal(s, want.QueueMessages, q.MessageLimit)
+	require.Equal(s, want.QueueBytes, q.ByteLimit)
+}
+
 // checkNoGap sees that what was refused is all that is missing.
 func checkNoGap(s *suite) {
 	p := s.connect(nil)

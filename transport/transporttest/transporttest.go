@@ -24,7 +24,8 @@ import (
 
 // Config is how a factory is to set up its transport.
 type Config struct {
-	// QueueMessages and QueueBytes bound what may wait for one peer.
+	// QueueMessages and QueueBytes bound what may wait for one peer; 0 leaves the
+	// defaults of package transport.
 	QueueMessages, QueueBytes int
 	// Timeout is how long a peer may neither read nor answer before it is cut
 	// off, where the transport has such bounds.
@@ -134,6 +135,8 @@ func checks() []check {
 
 		{"FullQueueByMessages", small(50, 4<<20), checkFullQueue, false},
 		{"FullQueueByBytes", small(transport.DefaultQueueMessages, 1<<20), checkFullQueue, false},
+		{"NoBoundInMessagesIsTheDefault", small(0, 64<<10), checkDefaultBounds, false},
+		{"NoBoundInBytesIsTheDefault", small(50, 0), checkDefaultBounds, false},
 		{"QueueSaysWhatFits", small(50, 1<<20), checkRoom, false},
 		{"LargestQueueIsCutOverTheBudget", together, checkBudget, false},
 		{"FullQueueIsNeverSkipped", small(50, 4<<20), checkNoGap, false},

@@ -57,9 +57,10 @@ func defaults() options {
 type Option func(*options)
 
 // WithQueueLimits bounds what may wait for one peer: so many messages, and so
-// many bytes as they are on the wire, pongs included. Send returns a
-// *transport.QueueError over either. Values below 1 leave the defaults,
-// transport.DefaultQueueMessages and transport.DefaultQueueBytes.
+// many bytes as they are on the wire. A ping counts as a message; a pong and the
+// close frame, of which there is one each, do too, but are queued whatever the
+// bounds. Send returns a *transport.QueueError over either. Values below 1 leave the
+// defaults, transport.DefaultQueueMessages and transport.DefaultQueueBytes.
 func WithQueueLimits(messages, bytes int) Option {
 	return func(o *options) {
 		setPositive(&o.queueMessages, messages)

@@ -69,9 +69,16 @@ func WithWriteTimeout(d time.Duration) Option {
 // in b, hold no more than that: see transport.Budget. The default is none.
 func WithBudget(b *transport.Budget) Option { return func(s *Server) { s.budget = b } }
 
-// WithQueueLimits bounds what may wait for one client; the default is
-// transport.DefaultQueueMessages and transport.DefaultQueueBytes. Values below 1
-// count as 1.
+// WithQueueLimits bounds what may wait for one client: so many messages, and so
+// many bytes as they are on the wire. Values below 1 leave the defaults,
+// transport.DefaultQueueMessages and transport.DefaultQueueBytes.
 func WithQueueLimits(messages, bytes int) Option {
-	return func(s *Server) { s.queueMessages, s.queueBytes = max(messages, 1), max(bytes, 1) }
+	return func(s *Server) {
+		if messages > 0 {
+			s.queueMessages = messages
+		}
+		if bytes > 0 {
+			s.queueBytes = bytes
+		}
+	}
 }
