@@ -74,7 +74,7 @@ func TestHandshake(t *testing.T) {
 	}
 	c.Expect("pusher:connection_established", "").Decode(t, &hello)
 	assert.Regexp(t, `\A\d+\.\d+\z`, hello.SocketID)
-	assert.Equal(t, 120, hello.ActivityTimeout)
+	assert.Equal(t, 45, hello.ActivityTimeout)
 	c.Write(`{"event":"pusher:ping","data":{}}`)
 	c.Expect("pusher:pong", "")
 	c.Write(`{"event":"pusher:pong","data":{}}`)

@@ -49,9 +49,9 @@ type Handler struct {
 
 // DefaultActivityTimeout is how long a connection may be silent before either
 // side pings, where WithActivityTimeout does not say. PongTimeout is how long
-// the answer may take.
+// the answer may take. Proxies close what is silent for 60 s.
 const (
-	DefaultActivityTimeout = 120 * time.Second
+	DefaultActivityTimeout = 45 * time.Second
 	PongTimeout            = 30 * time.Second
 )
 
@@ -280,6 +280,18 @@ func apiRoute(path string) (id, rest string, ok bool) {
 	}
 }
 
+// isUpgrade says whether WebSocket is among the protocols that the client offers
+// to switch to, in whatever order (RFC 9110, section 7.8). HTTP/2 has no such offers.
 func isUpgrade(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Upgrade"), "websocket")
+	if r.ProtoMajor != 1 {
+		return false
+	}
+	for _, line := range r.Header["Upgrade"] {
+		for protocol := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(protocol), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -16,7 +16,10 @@ import (
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string) {
 	if !isUpgrade(r) {
 		refuseBody(w, r)
-		w.Header().Set("Upgrade", "websocket")
+		if r.ProtoMajor == 1 { // a later one knows no such header (RFC 9113, section 8.2.2)
+			w.Header().Set("Connection", "Upgrade")
+			w.Header().Set("Upgrade", "websocket")
+		}
 		http.Error(w, "connect to this path with WebSocket", http.StatusUpgradeRequired)
 		return
 	}

@@ -9,17 +9,17 @@ test('a client connects and gets a socket ID', async (t) => {
 });
 
 test('the first frame has a socket ID and the activity timeout, as a string of JSON', async (t) => {
-  const world = await World.start(t, ['-activity-timeout', '45s']);
+  const world = await World.start(t, ['-activity-timeout', '90s']);
   const socket = world.raw();
   const data = await socket.established();
   assert.match(data.socket_id, /^\d+\.\d+$/);
-  assert.equal(data.activity_timeout, 45);
+  assert.equal(data.activity_timeout, 90);
   assert.equal(socket.frames.all[0].event, 'pusher:connection_established');
 });
 
-test('the activity timeout is 120 s by default', async (t) => {
+test('the activity timeout is 45 s by default', async (t) => {
   const world = await World.start(t);
-  assert.equal((await world.raw().established()).activity_timeout, 120);
+  assert.equal((await world.raw().established()).activity_timeout, 45);
 });
 
 test('every connection has a socket ID of its own', async (t) => {

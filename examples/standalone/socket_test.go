@@ -48,7 +48,7 @@ func (f *fixture) dial() *socket {
 	}
 	require.NoError(f.t, json.Unmarshal([]byte(s.expect("pusher:connection_established").text(f.t)), &data))
 	require.Regexp(f.t, `^\d+\.\d+$`, data.SocketID)
-	require.Equal(f.t, 120, data.ActivityTimeout)
+	require.Equal(f.t, 45, data.ActivityTimeout)
 	s.id = data.SocketID
 	return s
 }
