@@ -109,8 +109,7 @@ func (c *conn) advance(n int) (messages int) {
 		case frame[0] == finPong:
 			c.ponging = c.pong != nil
 			if c.ponging {
-				c.queue.push(&c.server.chunks, c.pong)
-				c.size += len(c.pong)
+				c.push(c.pong)
 				c.pong = nil
 			}
 		}
