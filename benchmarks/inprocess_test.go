@@ -166,6 +166,7 @@ type plain struct{ nothing *transport.Message }
 func (*plain) Event(ev *broker.Event) *transport.Message { return transport.NewMessage(ev.Data) }
 
 func (p *plain) Subscribed(string, []broker.Member) *transport.Message  { return p.nothing }
+func (p *plain) Revoked(string) *transport.Message                      { return p.nothing }
 func (p *plain) CacheMiss(string) *transport.Message                    { return p.nothing }
 func (p *plain) MemberAdded(string, broker.Member) *transport.Message   { return p.nothing }
 func (p *plain) MemberRemoved(string, broker.Member) *transport.Message { return p.nothing }

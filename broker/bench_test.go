@@ -34,6 +34,7 @@ func (*plain) Event(ev *broker.Event) *transport.Message {
 	return transport.NewMessage(ev.Data)
 }
 func (*plain) Subscribed(string, []broker.Member) *transport.Message  { return empty }
+func (*plain) Revoked(string) *transport.Message                      { return empty }
 func (*plain) CacheMiss(string) *transport.Message                    { return empty }
 func (*plain) MemberAdded(string, broker.Member) *transport.Message   { return empty }
 func (*plain) MemberRemoved(string, broker.Member) *transport.Message { return empty }

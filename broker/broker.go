@@ -30,6 +30,7 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 
 	"github.com/carillon-rt/carillon/internal/keylock"
+	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
@@ -64,6 +65,7 @@ type Broker struct {
 	bound     atomic.Pointer[eventBound]
 	ids       *eventIDs
 	stats     stats
+	grantEnds *wheel.Wheel
 
 	// storing puts the events of each channel that are kept into the order of
 	// their offsets. A store that hangs holds up no other channel.
@@ -84,6 +86,7 @@ func New(opts ...Option) (*Broker, error) {
 		channels:      newRegistry(),
 		sessions:      xsync.NewMapOf[string, *Session](),
 		ids:           newEventIDs(),
+		grantEnds:     wheel.New(grantTick, 512),
 		stats:         stats{published: xsync.NewCounter(), delivered: xsync.NewCounter()},
 	}
 	for _, opt := range opts {

@@ -16,6 +16,11 @@ var (
 	ErrRefused = errors.New("refused")
 	// ErrUnauthorized refuses a subscription that was not authorized.
 	ErrUnauthorized = fmt.Errorf("%w: not authorized", ErrRefused)
+	// ErrExpired refuses a subscription whose authorization has ended.
+	ErrExpired = fmt.Errorf("%w: authorization has expired", ErrUnauthorized)
+	// ErrRevoked refuses a subscription to a channel that was taken from the session;
+	// see App.Revoke.
+	ErrRevoked = fmt.Errorf("%w: authorization was revoked, a new connection can ask for another", ErrRefused)
 	// ErrSubscribed refuses a second subscription of a session to a channel.
 	ErrSubscribed = errors.New("existing subscription")
 	// ErrNotSubscribed refuses a client event to a channel that its sender is

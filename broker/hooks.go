@@ -126,6 +126,10 @@ type SubscribeRequest struct {
 	// Authorized says that the subscription is allowed: the channel needs no
 	// authorization, or the client brought a valid signature.
 	Authorized bool
+	// Expires is when the authorization ends; zero for never. The connection is then
+	// closed so that its client connects again at once, and asks for its channels
+	// anew: nothing else makes clients ask. Hooks may set it on any channel.
+	Expires time.Time
 	// Member is who the subscriber is on a presence channel; nil elsewhere.
 	// A presence channel without one takes the signed-in user. Of a user who is on
 	// the channel with another connection the Info of the first one stays until

@@ -16,6 +16,8 @@ type Protocol interface {
 	// Subscribed says that a subscription has succeeded. members is nil but on
 	// presence channels.
 	Subscribed(channel string, members []presence.Member) *transport.Message
+	// Revoked says that the client was taken off a channel.
+	Revoked(channel string) *transport.Message
 	// CacheMiss says that a cache channel has no event.
 	CacheMiss(channel string) *transport.Message
 	// MemberAdded and MemberRemoved tell of the other members of a channel.
@@ -41,6 +43,9 @@ const (
 	CloseSlow
 	// CloseTerminated: the connections of its user were terminated.
 	CloseTerminated
+	// CloseExpired: an authorization has ended; the client should reconnect, and ask
+	// for its channels again.
+	CloseExpired
 )
 
 // Cipher seals the events of encrypted channels. It is safe for concurrent use.

@@ -43,6 +43,8 @@ type Session struct {
 	op    sync.Mutex
 	subs  map[string]*subscription // guarded by op
 	ended bool                     // guarded by op
+	// nil for most; guarded by op.
+	grants *grants
 
 	// news keeps what a session hears of the users it watches in order. It is
 	// taken after the tracker's order of presence changes.
@@ -233,6 +235,9 @@ func (s *Session) End(code int) {
 	subs := s.subs
 	s.subs = nil
 	b := s.broker
+	if s.grants != nil {
+		b.grantEnds.Cancel(&s.grants.end)
+	}
 	// At once: a store that hangs must not keep the client from coming back.
 	b.sessions.Delete(s.id)
 	b.quotas.give(s.app)
@@ -282,7 +287,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		return b.refusal(&FieldError{Field: "channel", Value: req.Channel, Problem: "does not relay client events: only private and presence channels do"})
 	}
 	s.op.Lock()
-	sub := s.subs[req.Channel]
+	sub, revoked := s.subs[req.Channel], s.revoked(req.Channel)
 	s.op.Unlock()
 	if sub == nil {
 		b.stats.refused.Add(1)
@@ -322,6 +327,9 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	}
 	if err := b.fits(ch.Name, req.Event, req.UserID, req.Data, req.JSON); err != nil {
 		return err
+	}
+	if s.revocations(req.Channel) != revoked { // while a hook was thinking
+		return b.refusal(ErrRevoked)
 	}
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
 		UserID: req.UserID, SocketID: s.id, Time: time.Now()}

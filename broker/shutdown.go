@@ -178,6 +178,7 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	b.life.Unlock()
 	start := time.Now()
 	errs := []error{b.endSessions(ctx, start, sessions), b.endHooks(ctx, start)}
+	b.grantEnds.Stop()
 	b.life.Lock()
 	closers := b.closers
 	b.life.Unlock()

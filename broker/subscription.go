@@ -168,7 +168,8 @@ func (s *subscription) finish(success *transport.Message, after *Position, past 
 // ratelimit.ErrLimited or storage.ErrMemberLimit, or storage.ErrGap if what
 // came after req.After is no longer kept; ErrClosed if the session has ended.
 //
-// Only Channel, Authorized, Member and After of req are taken from the caller.
+// Only Channel, Authorized, Expires, Member and After of req are taken from the
+// caller.
 func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	b := s.broker
 	if err := CheckChannelName(req.Channel); err != nil {
@@ -180,7 +181,8 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if err := s.maySubscribe(time.Now(), req.Kind, req.Rewind); err != nil {
 		return b.refusal(err)
 	}
-	if err := s.authorize(ctx, &req); err != nil {
+	revoked := s.revocations(req.Channel)
+	if err := s.authorize(ctx, &req, revoked > 0); err != nil {
 		return err
 	}
 
@@ -188,6 +190,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	defer s.op.Unlock()
 	if s.ended {
 		return ErrClosed
+	}
+	if s.revoked(req.Channel) != revoked {
+		return b.refusal(ErrRevoked)
 	}
 	if s.subs[req.Channel] != nil {
 		b.stats.refused.Add(1)
@@ -213,6 +218,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		s.subs = make(map[string]*subscription, 1)
 	}
 	s.subs[req.Channel] = sub
+	s.granted(req.Channel, req.Expires)
 	if req.Kind.NeedsAuthorization() {
 		s.authorized.Store(true)
 	}
@@ -222,8 +228,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	return nil
 }
 
-// authorize decides whether the session may subscribe.
-func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
+// authorize decides whether the session may subscribe. Where the channel was taken
+// from it, no signature counts.
+func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked bool) error {
 	b := s.broker
 	if err := b.limited(ctx, s.subscribeLimit(req)); err != nil {
 		return err
@@ -243,9 +250,13 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
 		req.Member = &Member{UserID: user.ID, Info: user.Info}
 	}
 	if needed {
+		req.Authorized = req.Authorized && !revoked
 		if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }, req); err != nil {
 			return err
 		}
+	}
+	if !req.Authorized && revoked {
+		return b.refusal(ErrRevoked)
 	}
 	if !req.Authorized {
 		return b.refusal(ErrUnauthorized)
@@ -255,6 +266,9 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest) error {
 	}
 	// What was authorized is what is subscribed to, whatever a hook has written.
 	req.Session, req.Channel, req.Kind = s, channel, kind
+	if !req.Expires.IsZero() && !time.Now().Before(req.Expires) {
+		return b.refusal(ErrExpired)
+	}
 	if req.Rewind < 0 {
 		return b.refusal(&FieldError{Field: "rewind", Problem: "is negative"})
 	}
@@ -326,11 +340,17 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
 	s.op.Lock()
 	defer s.op.Unlock()
+	return s.unsubscribe(ctx, channel)
+}
+
+// unsubscribe is Unsubscribe for a caller that holds s.op.
+func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 	sub := s.subs[channel]
 	if sub == nil {
 		return false
 	}
 	delete(s.subs, channel)
+	s.ungranted(channel)
 	s.dropAlone(ctx, sub)
 	if s.counts {
 		sub.channel.countChanged()

@@ -55,6 +55,7 @@ func TestInvalidApps(t *testing.T) {
 		"short master key":  {func(a *App) { a.EncryptionMasterKey = []byte("short") }, "apps[1].EncryptionMasterKey"},
 		"connections":       {func(a *App) { a.MaxConnections = -1 }, "apps[1].MaxConnections"},
 		"timeout":           {func(a *App) { a.AuthorizationTimeout = -time.Second }, "apps[1].AuthorizationTimeout"},
+		"lifetime":          {func(a *App) { a.AuthorizationLifetime = 9 * time.Second }, "apps[1].AuthorizationLifetime"},
 		"origin":            {func(a *App) { a.AllowedOrigins = []string{"example.com"} }, "apps[1].AllowedOrigins[0]"},
 		"origin and path":   {func(a *App) { a.AllowedOrigins = []string{"https://example.com/chat"} }, "apps[1].AllowedOrigins[0]"},
 		"origin of a user":  {func(a *App) { a.AllowedOrigins = []string{"https://a@example.com"} }, "apps[1].AllowedOrigins[0]"},

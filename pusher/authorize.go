@@ -4,7 +4,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -85,20 +87,36 @@ type subscriptionAuth struct {
 	SharedSecret string `json:"shared_secret,omitempty"`
 }
 
+// authExpires is the field of channel_data that says when the authorization ends, in
+// seconds since 1970. Clients pass channel_data on as it is, and it is signed.
+const authExpires = "auth_expires"
+
+// channelData is the JSON that goes with a signature.
+type channelData struct {
+	UserID   string          `json:"user_id,omitempty"`
+	UserInfo json.RawMessage `json:"user_info,omitempty"`
+	Expires  int64           `json:"auth_expires,omitempty"`
+}
+
+// expires is when an authorization that is made now ends; 0 for never. Clients come
+// back when it does, so it is up to a tenth earlier than it might be: not all that
+// came at once come back at once.
+func (a *App) expires() int64 {
+	if a.AuthorizationLifetime == 0 {
+		return 0
+	}
+	early := rand.N(max(a.AuthorizationLifetime/10, 1))
+	return time.Now().Add(a.AuthorizationLifetime - early).Unix()
+}
+
 func signSubscription(app *App, req AuthRequest, member *broker.Member) (any, error) {
 	var answer subscriptionAuth
+	extra := channelData{Expires: app.expires()}
 	if member != nil {
 		if err := broker.CheckUserID(member.UserID); err != nil {
 			return nil, misused("member of channel %q: %v", req.Channel, err)
 		}
-		data, err := json.Marshal(struct {
-			UserID   string          `json:"user_id"`
-			UserInfo json.RawMessage `json:"user_info,omitempty"`
-		}{member.UserID, member.Info})
-		if err != nil {
-			return nil, misused("member of channel %q: user_info is not JSON: %v", req.Channel, err)
-		}
-		answer.ChannelData = string(data)
+		extra.UserID, extra.UserInfo = member.UserID, member.Info
 	} else if req.Kind.Base() == broker.Presence {
 		return nil, misused("channel %q: a presence channel needs a member, and the function returned none", req.Channel)
 	}
@@ -108,6 +126,13 @@ func signSubscription(app *App, req AuthRequest, member *broker.Member) (any, er
 		}
 		secret := sharedSecret(app, req.Channel)
 		answer.SharedSecret = base64.StdEncoding.EncodeToString(secret[:])
+	}
+	if member != nil || extra.Expires != 0 {
+		data, err := json.Marshal(extra)
+		if err != nil {
+			return nil, misused("member of channel %q: user_info is not JSON: %v", req.Channel, err)
+		}
+		answer.ChannelData = string(data)
 	}
 	var err error
 	if answer.Auth, err = SignChannel(app, req.SocketID, req.Channel, answer.ChannelData); err != nil {

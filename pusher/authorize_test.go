@@ -10,11 +10,14 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 var authApp = &App{ID: "1", Key: "key", Secret: "secret", EncryptionMasterKey: []byte("0123456789abcdef0123456789abcdef")}
@@ -215,4 +218,41 @@ func TestUserAuthHandler(t *testing.T) {
 func TestHandlersNeedAFunction(t *testing.T) {
 	assert.Panics(t, func() { NewAuthHandler(authApp, nil) })
 	assert.Panics(t, func() { NewUserAuthHandler(authApp, nil) })
+}
+
+// TestAuthorizationsOfTheHandlerEnd for all kinds of channels: the end is part of what
+// is signed, and clients hand it on.
+func TestAuthorizationsOfTheHandlerEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPITest(t)
+		a.app.AuthorizationLifetime = 10 * time.Minute
+		h := NewAuthHandler(a.app, func(_ *http.Request, req AuthRequest) (*broker.Member, error) {
+			if req.Kind.Base() == broker.Presence {
+				return &broker.Member{UserID: "ann"}, nil
+			}
+			return nil, nil
+		})
+		for _, channel := range []string{"private-a", "private-encrypted-a", "presence-a"} {
+			c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}), memory.WithSignsOfLife())
+			w := askForm(h, url.Values{"socket_id": {socketIDOf(t, c)}, "channel_name": {channel}})
+			require.Equal(t, 200, w.Code, w.Body)
+			var answer map[string]string
+			require.NoError(t, json.Unmarshal(w.Body.Bytes(), &answer))
+			answer["channel"] = channel
+			subscribe, err := json.Marshal(map[string]any{"event": "pusher:subscribe", "data": answer})
+			require.NoError(t, err)
+			require.NoError(t, c.Send(subscribe))
+			assert.Contains(t, next(t, c), "pusher_internal:subscription_succeeded")
+			time.Sleep(9*time.Minute - 2*time.Second)
+			synctest.Wait()
+			none(t, c)
+			code, _ := c.CloseStatus()
+			assert.Zero(t, code, "it is up to a tenth early")
+			time.Sleep(time.Minute + 3*time.Second)
+			synctest.Wait()
+			code, reason := c.CloseStatus()
+			assert.Equal(t, 4200, code)
+			assert.Contains(t, reason, "expired")
+		}
+	})
 }

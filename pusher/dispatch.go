@@ -52,7 +52,12 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	kind := broker.KindOf(sub.channel)
 	if kind.NeedsAuthorization() {
 		signed := verifyChannelAuth(c.app, c.session.ID(), sub.channel, sub.channelData, sub.auth)
-		req.Authorized = signed == nil
+		if req.Authorized = signed == nil; req.Authorized {
+			if req.Expires, err = authorizationEnd(sub.channelData); err != nil {
+				c.refuseSubscription(sub.channel, "AuthError", err.Error(), 400)
+				return
+			}
+		}
 		if kind.Base() == broker.Presence && sub.channelData != "" && req.Authorized {
 			m, err := parseChannelData(sub.channelData, limits)
 			if err != nil {

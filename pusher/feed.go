@@ -26,7 +26,7 @@ const MaxFeedChannels = 20
 const maxLastEventID = 16 << 10
 
 // SignFeed returns the token with which anybody may read the channels as a feed,
-// until it expires: give it as {prefix}/sse/app/{key}?channels=…&token=…, where
+// until it expires, when the feed ends: give it as {prefix}/sse/app/{key}?channels=…&token=…, where
 // channels are separated by commas; one with a comma in its name comes in a parameter
 // of its own, named channel. Public channels need none. Neither the order of the channels matters nor how often one
 // is named. Errors wrap broker.ErrInvalid and name a channel that no feed can have,
@@ -65,18 +65,20 @@ func feedSignature(app *App, channels []string, seconds string) string {
 	return sign(app.Secret, "feed:", seconds, ":", strings.Join(slices.Sorted(slices.Values(channels)), "\n"))
 }
 
-func verifyFeed(app *App, channels []string, token string) error {
+// verifyFeed returns when the token ends.
+func verifyFeed(app *App, channels []string, token string) (expires time.Time, err error) {
 	if token == "" {
-		return fmt.Errorf("%w: token is missing", ErrSignature)
+		return time.Time{}, fmt.Errorf("%w: token is missing", ErrSignature)
 	}
 	seconds, got, _ := strings.Cut(token, ".")
 	if !equal(got, feedSignature(app, channels, seconds)) {
-		return fmt.Errorf("%w: token was not made with the app's secret for these channels", ErrSignature)
+		return time.Time{}, fmt.Errorf("%w: token was not made with the app's secret for these channels", ErrSignature)
 	}
-	if n, err := strconv.ParseInt(seconds, 10, 64); err != nil || time.Now().Unix() > n {
-		return fmt.Errorf("%w: token has expired", ErrTimestamp)
+	n, err := strconv.ParseInt(seconds, 10, 64)
+	if err != nil || time.Now().Unix() >= n {
+		return time.Time{}, fmt.Errorf("%w: token has expired", ErrTimestamp)
 	}
-	return nil
+	return time.Unix(n, 0), nil
 }
 
 // ConnContext is for the ConnContext of the http.Server, or to be called from it:
@@ -119,6 +121,11 @@ func (*feedWords) Subscribed(channel string, _ []broker.Member) *transport.Messa
 	return transport.NewMessage(sse.Comment("subscribed to " + channel))
 }
 
+// Revoked implements broker.Protocol.
+func (*feedWords) Revoked(channel string) *transport.Message {
+	return transport.NewMessage(sse.Comment("authorization was revoked for " + channel))
+}
+
 // CacheMiss implements broker.Protocol.
 func (*feedWords) CacheMiss(channel string) *transport.Message {
 	return transport.NewMessage(sse.Comment("no event yet on " + channel))
@@ -131,7 +138,8 @@ type feedRequest struct {
 	app      *App
 	channels []string
 	resume   map[string]broker.Position
-	signed   error // why private channels may not be read
+	signed   error     // why private channels may not be read
+	expires  time.Time // when they may not be any more
 }
 
 // serveFeed answers GET {prefix}/sse/app/{key}?channels=a,b&channel=c, of which the
@@ -238,7 +246,7 @@ func (r *feedRequest) parse() error {
 		epoch, _ := storage.ParseEpoch(id.Epoch)
 		r.resume[id.Channel] = broker.Position{Epoch: epoch, Offset: id.Offset}
 	}
-	r.signed = verifyFeed(r.app, r.channels, query.Get("token"))
+	r.expires, r.signed = verifyFeed(r.app, r.channels, query.Get("token"))
 	return nil
 }
 
@@ -301,6 +309,9 @@ func (r *feedRequest) tellPositions(conn transport.Conn) {
 func (r *feedRequest) subscribe(conn transport.Conn, session *broker.Session, channel string) error {
 	ctx := session.Context()
 	req := broker.SubscribeRequest{Channel: channel, Authorized: r.signed == nil}
+	if broker.KindOf(channel).NeedsAuthorization() {
+		req.Expires = r.expires
+	}
 	if from, ok := r.resume[channel]; ok {
 		if !from.IsZero() {
 			req.After = &from

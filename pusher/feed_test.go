@@ -242,6 +242,23 @@ func TestFeedOfPrivateChannels(t *testing.T) {
 	assert.Equal(t, frameOf("private-b", "secret"), data)
 }
 
+// TestFeedEndsWithItsToken, and then cannot come back.
+func TestFeedEndsWithItsToken(t *testing.T) {
+	f := newFeedTest(t)
+	ends := time.Now().Add(2 * time.Second)
+	token, err := SignFeed(f.app, []string{"private-a"}, ends)
+	require.NoError(t, err)
+	params := url.Values{"channels": {"private-a"}, "token": {token}}
+	r := f.open(t, params, "")
+	event, data := r.next()
+	assert.Equal(t, "close", event)
+	assert.Contains(t, data, `"code":4200`)
+	assert.WithinRange(t, time.Now(), ends.Truncate(time.Second), time.Now())
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, httptest.NewRequest("GET", "/sse/app/key?"+params.Encode(), nil))
+	f.expectError(w, 401, "token has expired")
+}
+
 // TestFeedOfANameWithACommaInIt is of one channel, and not of the two that it reads as.
 func TestFeedOfANameWithACommaInIt(t *testing.T) {
 	f := newFeedTest(t)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -126,6 +127,23 @@ func parseChannelData(channelData string, limits Limits) (broker.Member, error) 
 	}
 	info, err := userInfo(rawInfo, limits)
 	return broker.Member{UserID: id, Info: info}, err
+}
+
+// maxSeconds is the end of the year 9999, after which no time is written.
+const maxSeconds = 253402300799
+
+// authorizationEnd returns when the authorization ends that channel_data is part of,
+// and the zero time if it does not. On private channels channel_data may be anything.
+func authorizationEnd(channelData string) (time.Time, error) {
+	var raw json.RawMessage
+	if parseObject([]byte(channelData), "channel_data", field{name: authExpires, raw: &raw}) != nil || len(raw) == 0 {
+		return time.Time{}, nil
+	}
+	seconds, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || seconds < 0 || seconds > maxSeconds {
+		return time.Time{}, &broker.FieldError{Field: "channel_data." + authExpires, Problem: "is not a time in whole seconds since 1970"}
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 // userID accepts numbers, which many backends have for their users' IDs.

@@ -78,6 +78,12 @@ func (*protocol) Subscribed(channel string, members []broker.Member) *transport.
 	return message(event, channel, append(data, "}}}"...))
 }
 
+// Revoked implements broker.Protocol: what a page hears of a subscription that did
+// not come about is what it hears when one comes to its end.
+func (*protocol) Revoked(channel string) *transport.Message {
+	return subscriptionError(channel, "AuthError", "authorization was revoked", 403)
+}
+
 // CacheMiss implements broker.Protocol.
 func (*protocol) CacheMiss(channel string) *transport.Message {
 	return message("pusher:cache_miss", channel, []byte("{}"))
@@ -136,6 +142,8 @@ func (*protocol) Close(reason broker.CloseReason) (code int, text string) {
 		return 4100, "client is too slow: messages were waiting over the limit"
 	case broker.CloseTerminated:
 		return 4009, "connections of the user were terminated"
+	case broker.CloseExpired:
+		return 4200, "an authorization has expired: reconnect and ask again"
 	default:
 		return 4200, "server is shutting down: reconnect"
 	}

@@ -1,5 +1,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { Recorder } from '../lib/wait.mjs';
 import { World, subscribe, refused, heard, own } from '../lib/world.mjs';
 
 const masterKey = { encryptionMasterKeyBase64: Buffer.alloc(32, 3).toString('base64') };
@@ -131,4 +132,27 @@ test('an encrypted channel without the secret gives the client nothing to read',
   await heard(reader, 'secret');
   await heard(channel, 'readable');
   assert.deepEqual(own(channel), ['readable']);
+});
+
+test('an authorization that ends is asked for again, with all others, and nothing else happens', async (t) => {
+  const world = await World.start(t);
+  const asked = new Recorder();
+  const names = ['private-x', 'private-encrypted-x', 'presence-x'];
+  const client = await signing(world, (id, name) => {
+    const first = !asked.all.some((a) => a.name === name);
+    asked.push({ id, name });
+    const ends = Math.floor(Date.now() / 1000) + (first && name === 'private-x' ? 2 : 3600);
+    return world.backend(masterKey).authorizeChannel(id, name, { ...member, auth_expires: ends });
+  });
+  const channels = await Promise.all(names.map((name) => subscribe(client, name)));
+  const before = client.connection.socket_id;
+  for (const name of names) await asked.next((a) => a.name === name && a.id !== before);
+  for (const channel of [...channels, ...channels])
+    await channel.seen.next((e) => e.event === 'pusher:subscription_succeeded');
+  await world.backend(masterKey).trigger(['private-x', 'presence-x'], 'after', {});
+  await heard(channels[0], 'after');
+  await heard(channels[2], 'after');
+  assert.equal(client.states.all.includes('unavailable') || client.states.all.includes('disconnected'), false);
+  for (const channel of channels)
+    assert.equal(channel.seen.all.some((e) => e.event === 'pusher:subscription_error'), false);
 });
