@@ -29,9 +29,9 @@ type Stats struct {
 	// Refused is how many requests were refused: by hooks, rules or limits, or
 	// because they were not valid.
 	Refused int64
-	// HooksDropped is how many calls of informing hooks were dropped, because
-	// the hooks were too slow; HookPanics is how many hooks, ciphers and functions
-	// of rate limits panicked.
+	// HooksDropped is how many calls of informing hooks were never made, because the
+	// hooks were too slow: see Hooks. HookPanics is how many hooks, ciphers and
+	// functions of rate limits panicked.
 	HooksDropped, HookPanics int64
 	// StoreErrors is how many operations failed for their store; StorePanics is how
 	// many calls of a store panicked, StoreTimeouts how many took too long.

@@ -81,9 +81,13 @@ type App struct {
 // (https://pusher.com/docs/channels/server_api/webhooks/).
 //
 // It has 4 s to answer with a 2xx status. Otherwise the request is sent again
-// after 1 s, and then after twice as long each time, for 5 minutes. Events on
-// their way out are held in memory, up to 10 000 or 32 MiB for a URL; what is
-// dropped is logged and counted in WebhookStats. A channel that was vacated, or a
+// after 1 s, and then after twice as long each time, for 5 minutes; later events of
+// its channels wait until then, so that the last that is told of each is true.
+// Events on their way out are held in memory, up to 10 000 or 8 MiB of each kind for
+// a URL: channels, members, client events, cache misses and counts. Of channels and
+// members beyond that the URL is told when there is room again; what is dropped is
+// logged and counted in WebhookStats. Webhooks that an app gains or loses count
+// within 10 s of use. A channel that was vacated, or a
 // member who left, is told of 3 s later, and not at all if undone by then.
 type Webhook struct {
 	// URL takes the POST requests.
