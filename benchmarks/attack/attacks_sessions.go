@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -10,21 +11,23 @@ import (
 	"time"
 )
 
-// from sends a request that a proxy would have sent for somebody else, and returns
-// its status.
-func (t *target) from(ctx context.Context, client *http.Client, address, path string) (int, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+t.addr+path, strings.NewReader(""))
+// open polls for a session that is not there yet, as a proxy would have done it
+// for somebody else, and says whether there is one now.
+func (t *target) open(ctx context.Context, client *http.Client, address, session string) bool {
+	url := "http://" + t.addr + session + "/xhr?protocol=7&client=attack&version=1"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(""))
 	if err != nil {
-		return 0, err
+		return false
 	}
 	req.Header.Set("X-Forwarded-For", address)
 	res, err := client.Do(req)
 	if err != nil {
-		return 0, err
+		return false
 	}
-	_, err = io.Copy(io.Discard, res.Body)
+	text, err := io.ReadAll(res.Body)
 	_ = res.Body.Close()
-	return res.StatusCode, err
+	// A line that begins with a c closes the session.
+	return err == nil && res.StatusCode == http.StatusOK && !bytes.Contains(text, []byte("c["))
 }
 
 // sessions opens sessions of a fallback below a path, each by one poll that is
@@ -37,12 +40,9 @@ func sessions(path string) func(context.Context, *target) (string, error) {
 		most := int64(t.of(100_000))
 		go func() {
 			for ctx.Err() == nil {
-				status, err := t.from(ctx, client, "198.51.100.7", fmt.Sprintf("%s/999/h%07d/xhr", path, next.Add(1)))
-				switch {
-				case ctx.Err() != nil:
-				case err == nil && status == http.StatusOK:
+				if t.open(ctx, client, "198.51.100.7", fmt.Sprintf("%s/999/h%07d", path, next.Add(1))) {
 					honest.Add(1)
-				default:
+				} else if ctx.Err() == nil {
 					turnedAway.Add(1)
 				}
 				time.Sleep(100 * time.Millisecond)
@@ -54,8 +54,7 @@ func sessions(path string) func(context.Context, *target) (string, error) {
 				if n > most {
 					break
 				}
-				status, err := t.from(ctx, client, fmt.Sprintf("203.0.113.%d", n%4), fmt.Sprintf("%s/%03d/s%07d/xhr", path, n%1000, n))
-				if err == nil && status == http.StatusOK {
+				if t.open(ctx, client, fmt.Sprintf("203.0.113.%d", n%4), fmt.Sprintf("%s/%03d/s%07d", path, n%1000, n)) {
 					opened.Add(1)
 				} else if ctx.Err() == nil {
 					refused.Add(1)
