@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
 // conn is one stream. It is written by the goroutine of its request.
@@ -24,18 +25,15 @@ type conn struct {
 	wake      chan struct{} // has room for one
 
 	mu      sync.Mutex
-	queue   []*transport.Message // guarded by mu
-	bytes   int                  // guarded by mu
-	account transport.Account    // guarded by mu: of the server's budget
-	beat    bool                 // guarded by mu: a heartbeat is due
-	closing bool                 // guarded by mu: Close was called
-	code    int                  // guarded by mu
-	reason  string               // guarded by mu
-	closeBy time.Time            // guarded by mu: when all is to be written after Close
-	slow    bool                 // guarded by mu: the queue was full once
-	ended   bool                 // guarded by mu
-	cause   error                // guarded by mu until ended is set: why it was cut
-	writing int                  // guarded by mu: how many messages are being written; -1 for none
+	outbox  stream.Outbox // guarded by mu
+	beat    bool          // guarded by mu: a heartbeat is due
+	closing bool          // guarded by mu: Close was called
+	code    int           // guarded by mu
+	reason  string        // guarded by mu
+	closeBy time.Time     // guarded by mu: when all is to be written after Close
+	ended   bool          // guarded by mu
+	cause   error         // guarded by mu until ended is set: why it was cut
+	writing int           // guarded by mu: how many messages are being written; -1 for none
 	control *http.ResponseController
 
 	// ids are the latest of each channel, in the order they came; only the
@@ -51,7 +49,7 @@ func newConn(s *Server, w http.ResponseWriter, r *http.Request) *conn {
 		control: http.NewResponseController(w),
 		info:    transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.heartbeat.Init(c.due)
-	c.account.Open(s.budget, c)
+	c.outbox.Open(s.Queue(), s.budget, c)
 	return c
 }
 
@@ -62,17 +60,13 @@ func (c *conn) Send(m *transport.Message) error {
 	if c.closing || c.ended {
 		return transport.ErrClosed
 	}
-	q := c.waiting()
-	if !q.Add(m) {
-		if !c.slow {
-			c.slow = true
-			c.server.slow.Add(1)
-		}
-		return q.Error()
+	first, err := c.outbox.Add(m)
+	if first {
+		c.server.slow.Add(1)
 	}
-	c.queue = append(c.queue, m)
-	c.bytes = q.Bytes
-	c.account.Set(c.bytes)
+	if err != nil {
+		return err
+	}
 	c.signal()
 	return nil
 }
@@ -81,13 +75,7 @@ func (c *conn) Send(m *transport.Message) error {
 func (c *conn) Queue() transport.Queue {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting()
-}
-
-// waiting describes the queue. The caller holds mu.
-func (c *conn) waiting() transport.Queue {
-	return transport.Queue{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
-		Bytes: c.bytes, ByteLimit: c.server.queueBytes}
+	return c.outbox.Queue()
 }
 
 func (c *conn) signal() {
@@ -101,11 +89,7 @@ func (c *conn) signal() {
 func (c *conn) Held(yield func([]byte) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range c.queue {
-		if !yield(m.Payload()) {
-			return
-		}
-	}
+	c.outbox.Held(yield)
 }
 
 // Release implements transport.Holder.
@@ -131,9 +115,7 @@ func (c *conn) cut(err error) {
 		return
 	}
 	c.ended, c.cause = true, err
-	c.server.dropped.Add(int64(len(c.queue)))
-	c.queue, c.bytes = nil, 0
-	c.account.Set(0)
+	c.server.dropped.Add(int64(c.outbox.Clear()))
 	if c.writing >= 0 {
 		_ = c.control.SetWriteDeadline(time.Now())
 	}
@@ -211,7 +193,7 @@ func (c *conn) wrote() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writing = -1
-	if len(c.queue) > 0 {
+	if c.outbox.Len() > 0 {
 		c.signal()
 	}
 }
@@ -222,9 +204,8 @@ func (c *conn) end() (code int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended = true
-	c.server.dropped.Add(int64(len(c.queue) + max(c.writing, 0)))
-	c.queue, c.bytes, c.writing = nil, 0, -1
-	c.account.Set(0)
+	c.server.dropped.Add(int64(c.outbox.Clear() + max(c.writing, 0)))
+	c.writing = -1
 	if !c.closing {
 		return transport.StatusAbnormal
 	}
@@ -239,17 +220,12 @@ func (c *conn) take(buf []byte) (_ []byte, last, cut bool) {
 	if c.ended {
 		return buf, false, true
 	}
-	n := 0
-	for ; n < len(c.queue) && len(buf) < writeBytes; n++ {
-		c.bytes -= len(c.queue[n].Payload())
-		buf = c.appendBlock(buf, c.queue[n].Payload())
+	n, waiting := 0, c.outbox.Messages()
+	for ; n < len(waiting) && len(buf) < writeBytes; n++ {
+		buf = c.appendBlock(buf, waiting[n].Payload())
 	}
-	c.account.Set(c.bytes)
-	clear(c.queue[:n])
-	if c.queue = c.queue[n:]; len(c.queue) == 0 {
-		c.queue = nil
-	}
-	if c.closing && len(c.queue) == 0 {
+	c.outbox.Drop(n)
+	if c.closing && c.outbox.Len() == 0 {
 		last = true
 		buf = appendClose(buf, c.code, c.reason)
 	} else if c.beat && len(buf) == 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/carillon-rt/carillon/internal/responsewriter"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
 // Name is what Info.Transport says of these connections.
@@ -45,11 +46,9 @@ type Server struct {
 	maxConnections            int
 	wheel                     *wheel.Wheel
 
-	mu      sync.Mutex
-	conns   map[*conn]struct{} // guarded by mu
-	closed  bool               // guarded by mu
-	stopped chan struct{}      // closed when no goroutine is left
-	empty   chan struct{}      // closed when closed is set and the last connection has ended
+	mu       sync.Mutex
+	conns    map[*conn]struct{} // guarded by mu
+	lifetime *stream.Lifetime   // entered and left under mu
 
 	refused, slow, dropped, writeErrors atomic.Int64
 }
@@ -97,8 +96,9 @@ func NewServer(opts ...Option) *Server {
 		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
 		wheel: wheel.New(250*time.Millisecond, 512),
-		conns: make(map[*conn]struct{}), empty: make(chan struct{}), stopped: make(chan struct{}),
+		conns: make(map[*conn]struct{}),
 	}
+	s.lifetime = stream.NewLifetime(s.wheel.Stop)
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -152,7 +152,7 @@ func (s *Server) Serve(w http.ResponseWriter, r *http.Request, open transport.Op
 	}
 	c := newConn(s, w, r)
 	s.mu.Lock()
-	if s.closed || len(s.conns) >= s.maxConnections {
+	if !s.lifetime.Enter(s.maxConnections) {
 		s.mu.Unlock()
 		s.refused.Add(1)
 		return fmt.Errorf("%w: the limit is %d", ErrFull, s.maxConnections)
@@ -181,9 +181,7 @@ func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
-	if s.closed && len(s.conns) == 0 {
-		close(s.empty)
-	}
+	s.lifetime.Leave()
 }
 
 // Shutdown takes no further connections, waits until all have ended, and cuts off
@@ -191,39 +189,11 @@ func (s *Server) remove(c *conn) {
 // at the latest; an open or a receiver that does not return delays only the end of
 // the server's goroutines.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	idle := len(s.conns) == 0
-	if !s.closed {
-		s.closed = true
-		if idle {
-			close(s.empty)
+	return s.lifetime.Shutdown(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for c := range s.conns {
+			c.cut(errors.New("server is shut down"))
 		}
-		go s.finish()
-	}
-	s.mu.Unlock()
-	select {
-	case <-s.stopped:
-		return nil
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	for c := range s.conns {
-		c.cut(errors.New("server is shut down"))
-	}
-	s.mu.Unlock()
-	select {
-	case <-s.stopped:
-		if idle {
-			return nil
-		}
-	case <-time.After(transport.ShutdownGrace):
-	}
-	return ctx.Err()
-}
-
-// finish ends the server's goroutine when all connections have ended.
-func (s *Server) finish() {
-	<-s.empty
-	s.wheel.Stop()
-	close(s.stopped)
+	})
 }

@@ -201,24 +201,20 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 		buf = append(buf, openChunk...)
 		written += len(openChunk)
 	}
-	for _, m := range c.queue {
+	waiting := c.outbox.Messages()
+	for _, m := range waiting {
 		if written > restart {
 			break
 		}
 		chunk := m.In(chunks)
 		buf = append(buf, chunk...)
 		written += length(chunk)
-		c.bytes -= len(chunk)
 		r.taken++
 	}
-	c.account.Set(c.bytes)
-	c.answer.keep(c.queue[:r.taken], r.mode, written)
-	clear(c.queue[:r.taken])
-	if c.queue = c.queue[r.taken:]; len(c.queue) == 0 {
-		c.queue = nil
-	}
+	c.answer.keep(waiting[:r.taken], r.mode, written)
+	c.outbox.Drop(r.taken)
 	full := written > restart
-	if c.closing && len(c.queue) == 0 && !full {
+	if c.closing && c.outbox.Len() == 0 && !full {
 		last, c.answer.last = true, true
 		buf = append(buf, closeChunk(c.code, c.reason)...)
 	} else if c.beat {

@@ -27,6 +27,7 @@ import (
 	"github.com/carillon-rt/carillon/internal/responsewriter"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
 // Mode is how a session receives.
@@ -75,9 +76,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[string]*session // guarded by mu
-	closed   bool                // guarded by mu
-	stopped  chan struct{}       // closed when no goroutine is left
-	empty    chan struct{}       // guarded by mu; closed when closed is set and the last session has ended
+	lifetime *stream.Lifetime    // of which sessions are the connections; entered and left under mu
 	serving  sync.WaitGroup      // requests that receive; added to under mu, unless closed is set
 
 	seed     maphash.Seed // of what requests are known by
@@ -95,10 +94,12 @@ func NewServer(opts ...Option) *Server {
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
 		wheel:    wheel.New(250*time.Millisecond, 512),
 		sessions: make(map[string]*session),
-		empty:    make(chan struct{}),
-		stopped:  make(chan struct{}),
 		seed:     maphash.MakeSeed(),
 	}
+	s.lifetime = stream.NewLifetime(func() {
+		s.serving.Wait()
+		s.wheel.Stop()
+	})
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -120,7 +121,7 @@ func (s *Server) session(id string, mode Mode, r *http.Request) (c *session, mad
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	spare := 0
-	if s.sessions[id] == nil && !s.closed && len(s.sessions) >= s.maxSessions && s.makeRoom != nil {
+	if s.sessions[id] == nil && !s.lifetime.Closed() && len(s.sessions) >= s.maxSessions && s.makeRoom != nil {
 		s.mu.Unlock()
 		room := s.makeRoom()
 		s.mu.Lock()
@@ -129,7 +130,7 @@ func (s *Server) session(id string, mode Mode, r *http.Request) (c *session, mad
 		}
 	}
 	if c = s.sessions[id]; c == nil {
-		if s.closed || len(s.sessions) >= s.maxSessions+spare {
+		if !s.lifetime.Enter(s.maxSessions + spare) {
 			s.counters.refused.Add(1)
 			return nil, false, fmt.Errorf("%w: the limit is %d", errFull, s.maxSessions)
 		}
@@ -145,9 +146,7 @@ func (s *Server) remove(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, c.id)
-	if s.closed && len(s.sessions) == 0 {
-		close(s.empty)
-	}
+	s.lifetime.Leave()
 }
 
 // ServeReceive answers a request that receives for the session with this ID,
@@ -267,45 +266,12 @@ func (s *Server) prepare(w http.ResponseWriter, r *http.Request, method, origin 
 // at the latest; a receiver that holds on to a session delays only the end of
 // the server's goroutines.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.mu.Lock()
-	idle := len(s.sessions) == 0
-	if !s.closed {
-		s.closed = true
-		if idle {
-			close(s.empty)
+	return s.lifetime.Shutdown(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, c := range s.sessions {
+			// Receivers may take their time, and must not wait for each other.
+			go c.end(transport.StatusAbnormal, ctx.Err())
 		}
-		go s.finish()
-	}
-	s.mu.Unlock()
-	select {
-	case <-s.stopped:
-		return nil
-	case <-ctx.Done():
-	}
-	s.mu.Lock()
-	left := make([]*session, 0, len(s.sessions))
-	for _, c := range s.sessions {
-		left = append(left, c)
-	}
-	s.mu.Unlock()
-	for _, c := range left {
-		// Receivers may take their time, and must not wait for each other.
-		go c.end(transport.StatusAbnormal, ctx.Err())
-	}
-	select {
-	case <-s.stopped:
-		if idle {
-			return nil
-		}
-	case <-time.After(transport.ShutdownGrace):
-	}
-	return ctx.Err()
-}
-
-// finish ends the server's goroutines when all sessions have ended.
-func (s *Server) finish() {
-	<-s.empty
-	s.serving.Wait()
-	s.wheel.Stop()
-	close(s.stopped)
+	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
 // closeGap is how long a client may take to come back for the end of a session.
@@ -34,32 +35,29 @@ type session struct {
 	sends     sends              // guarded by receiving
 
 	mu      sync.Mutex
-	queue   []*transport.Message // guarded by mu
-	bytes   int                  // guarded by mu
-	account transport.Account    // guarded by mu: of the server's budget
-	opened  bool                 // guarded by mu: the open chunk has been written
-	beat    bool                 // guarded by mu: a heartbeat is due
-	closing bool                 // guarded by mu: Close was called
-	code    int                  // guarded by mu
-	reason  string               // guarded by mu
-	closeBy time.Time            // guarded by mu: when the client is to have come back for all of it
-	slow    bool                 // guarded by mu: the queue was full once
-	ended   bool                 // guarded by mu
-	endCode int                  // guarded by mu: what the receiver is to be told
-	watcher transport.Receiver   // guarded by mu: the receiver, once open has returned it
-	endErr  error                // guarded by mu
-	cause   error                // guarded by mu: why Close was called, if not by the protocol
-	reader  *reader              // guarded by mu: the request that receives
-	answer  answer               // guarded by mu: what that, or the one before, was sent
-	failed  error                // guarded by mu: why that may not have arrived
-	unsure  int                  // guarded by mu: how many messages may not have
+	outbox  stream.Outbox      // guarded by mu
+	opened  bool               // guarded by mu: the open chunk has been written
+	beat    bool               // guarded by mu: a heartbeat is due
+	closing bool               // guarded by mu: Close was called
+	code    int                // guarded by mu
+	reason  string             // guarded by mu
+	closeBy time.Time          // guarded by mu: when the client is to have come back for all of it
+	ended   bool               // guarded by mu
+	endCode int                // guarded by mu: what the receiver is to be told
+	watcher transport.Receiver // guarded by mu: the receiver, once open has returned it
+	endErr  error              // guarded by mu
+	cause   error              // guarded by mu: why Close was called, if not by the protocol
+	reader  *reader            // guarded by mu: the request that receives
+	answer  answer             // guarded by mu: what that, or the one before, was sent
+	failed  error              // guarded by mu: why that may not have arrived
+	unsure  int                // guarded by mu: how many messages may not have
 }
 
 func newSession(s *Server, id string, mode Mode, r *http.Request) *session {
 	c := &session{server: s, id: id, info: transport.Info{Transport: mode.String(), RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.lastReceived.Store(time.Now().UnixNano())
 	c.timer.Init(c.due)
-	c.account.Open(s.budget, c)
+	c.outbox.Open(s.Queue(), s.budget, c)
 	return c
 }
 
@@ -86,17 +84,13 @@ func (c *session) Send(m *transport.Message) error {
 	if c.closing || c.ended {
 		return transport.ErrClosed
 	}
-	q := c.waiting()
-	if !q.Add(m) {
-		if !c.slow {
-			c.slow = true
-			c.server.counters.slow.Add(1)
-		}
-		return q.Error()
+	first, err := c.outbox.Add(m)
+	if first {
+		c.server.counters.slow.Add(1)
 	}
-	c.queue = append(c.queue, m)
-	c.bytes = q.Bytes
-	c.account.Set(c.bytes)
+	if err != nil {
+		return err
+	}
 	if c.reader != nil {
 		c.reader.signal()
 	}
@@ -107,24 +101,14 @@ func (c *session) Send(m *transport.Message) error {
 func (c *session) Queue() transport.Queue {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waiting()
-}
-
-// waiting describes the queue. The caller holds mu.
-func (c *session) waiting() transport.Queue {
-	return transport.Queue{Messages: len(c.queue), MessageLimit: c.server.queueMessages,
-		Bytes: c.bytes, ByteLimit: c.server.queueBytes, Format: chunks}
+	return c.outbox.Queue()
 }
 
 // Held implements transport.Holder.
 func (c *session) Held(yield func([]byte) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range c.queue {
-		if !yield(m.In(chunks)) {
-			return
-		}
-	}
+	c.outbox.Held(yield)
 }
 
 // Release implements transport.Holder. The receiver may take its time.
@@ -215,9 +199,7 @@ func (c *session) end(code int, err error) {
 	}
 	c.answer.forget()
 	c.ended, c.endCode, c.endErr = true, code, err
-	c.server.counters.dropped.Add(int64(len(c.queue)))
-	c.queue, c.bytes = nil, 0
-	c.account.Set(0)
+	c.server.counters.dropped.Add(int64(c.outbox.Clear()))
 	if r := c.reader; r != nil {
 		c.reader = nil
 		r.over = true
