@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/streamtest"
 	"github.com/carillon-rt/carillon/transport/transporttest"
 )
 
@@ -23,25 +22,14 @@ func TestTransport(t *testing.T) {
 }
 
 // harness is a server for package transporttest.
-type harness struct {
-	server *Server
-	http   *httptest.Server
+type harness struct{ *streamtest.Harness }
 
-	mu      sync.Mutex
-	opens   map[string]transport.Open // guarded by mu
-	clients []*suiteClient            // guarded by mu
-}
-
-func newHarness(c transporttest.Config) *harness {
-	h := &harness{opens: map[string]transport.Open{}, server: NewServer(
-		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))}
-	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.mu.Lock()
-		open := h.opens[r.URL.Path]
-		h.mu.Unlock()
-		_ = h.server.Serve(w, r, func(conn transport.Conn) transport.Receiver { return open(blocks{conn}) })
-	}))
-	return h
+func newHarness(c transporttest.Config) harness {
+	s := NewServer(WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))
+	serve := func(w http.ResponseWriter, r *http.Request, _, _ string, open transport.Open) {
+		_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver { return open(blocks{conn}) })
+	}
+	return harness{streamtest.New(serve, s.Shutdown)}
 }
 
 // blocks makes blocks of the suite's messages, as a protocol does.
@@ -51,41 +39,17 @@ func (b blocks) Send(m *transport.Message) error {
 	return b.Conn.Send(transport.NewMessage(Block(ID{}, m.Payload())))
 }
 
-// Wordless implements transporttest.Wordless.
-func (*harness) Wordless() {}
-
 // OneWay implements transporttest.OneWay.
-func (*harness) OneWay() {}
+func (harness) OneWay() {}
 
-func (h *harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
-	h.mu.Lock()
-	path := fmt.Sprint("/", len(h.opens))
-	h.opens[path] = open
-	h.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.http.URL+path, nil)
+func (h harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
+	url, ctx, cancel := h.Client(open)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	require.NoError(t, err)
-	resp, err := h.http.Client().Do(req)
+	resp, err := h.HTTP.Client().Do(req)
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
-	c := &suiteClient{cancel: cancel, lines: bufio.NewReader(resp.Body)}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.clients = append(h.clients, c)
-	return c
-}
-
-func (h *harness) Close() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = h.server.Shutdown(ctx)
-	h.mu.Lock()
-	for _, c := range h.clients {
-		c.cancel()
-	}
-	h.mu.Unlock()
-	h.http.Client().CloseIdleConnections()
-	h.http.Close()
+	return &suiteClient{cancel: cancel, lines: bufio.NewReader(resp.Body)}
 }
 
 type suiteClient struct {

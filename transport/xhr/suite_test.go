@@ -6,10 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/streamtest"
 	"github.com/carillon-rt/carillon/transport/transporttest"
 )
 
@@ -32,61 +30,28 @@ func TestTransport(t *testing.T) {
 
 // harness is a server for package transporttest.
 type harness struct {
-	mode   Mode
-	server *Server
-	http   *httptest.Server
-
-	mu      sync.Mutex
-	opens   map[string]transport.Open // guarded by mu
-	clients []*suiteClient            // guarded by mu
+	*streamtest.Harness
+	mode Mode
 }
 
 func newHarness(mode Mode, c transporttest.Config) *harness {
-	h := &harness{mode: mode, opens: map[string]transport.Open{}, server: NewServer(
-		WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout), WithGap(3*time.Second))}
-	h.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, rest, _ := strings.Cut(r.URL.Path, "/")
-		id, action, _ := strings.Cut(rest, "/")
+	s := NewServer(WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout),
+		WithGap(3*time.Second))
+	serve := func(w http.ResponseWriter, r *http.Request, id, action string, open transport.Open) {
 		if action == "xhr_send" {
-			h.server.ServeSend(w, r, id)
-			return
+			s.ServeSend(w, r, id)
+		} else {
+			s.ServeReceive(w, r, id, mode, open)
 		}
-		h.mu.Lock()
-		open := h.opens[id]
-		h.mu.Unlock()
-		h.server.ServeReceive(w, r, id, mode, open)
-	}))
-	return h
+	}
+	return &harness{streamtest.New(serve, s.Shutdown), mode}
 }
-
-// Wordless implements transporttest.Wordless: a client just does not come back.
-func (*harness) Wordless() {}
 
 func (h *harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	id := fmt.Sprint(len(h.opens))
-	h.opens[id] = open
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &suiteClient{harness: h, url: h.http.URL + "/" + id, ctx: ctx, cancel: cancel}
-	h.clients = append(h.clients, c)
-	h.mu.Unlock()
-	defer h.mu.Lock()
-	require.NoError(t, c.open(ctx))
+	c := &suiteClient{harness: h}
+	c.url, c.ctx, c.cancel = h.Client(open)
+	require.NoError(t, c.open(c.ctx))
 	return c
-}
-
-func (h *harness) Close() {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = h.server.Shutdown(ctx)
-	h.mu.Lock()
-	for _, c := range h.clients {
-		c.cancel()
-	}
-	h.mu.Unlock()
-	h.http.Client().CloseIdleConnections()
-	h.http.Close()
 }
 
 // suiteClient receives as pusher-js does.
@@ -117,7 +82,7 @@ func (c *suiteClient) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.harness.http.Client().Do(req)
+	resp, err := c.harness.HTTP.Client().Do(req)
 	if err != nil {
 		return err
 	}
@@ -140,7 +105,7 @@ func (c *suiteClient) Send(data []byte) error {
 	if err != nil {
 		return err
 	}
-	resp, err := c.harness.http.Client().Do(req)
+	resp, err := c.harness.HTTP.Client().Do(req)
 	if err != nil {
 		return err
 	}
