@@ -47,7 +47,11 @@ type pipeServer struct {
 }
 
 func servePipes(t *testing.T, h http.Handler) *pipeServer {
-	s := &pipeServer{t: t, pipes: &pipes{conns: make(chan net.Conn), done: make(chan struct{})}, http: &http.Server{Handler: h}}
+	return servePipesWith(t, &http.Server{Handler: h})
+}
+
+func servePipesWith(t *testing.T, server *http.Server) *pipeServer {
+	s := &pipeServer{t: t, pipes: &pipes{conns: make(chan net.Conn), done: make(chan struct{})}, http: server}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.pipes) }()
 	t.Cleanup(func() {
@@ -214,6 +218,37 @@ func TestSlowBodiesGiveWay(t *testing.T) {
 		assert.Equal(t, 408, status)
 		assert.Contains(t, text, "over 1000 are coming in")
 		assert.Zero(t, after)
+	})
+}
+
+// TestStreamsOutliveTheServersReadTimeout lets programs bound what their own
+// handlers read.
+func TestStreamsOutliveTheServersReadTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPITest(t)
+		s := servePipesWith(t, &http.Server{Handler: a.handler, ReadTimeout: 10 * time.Second})
+		feed := bufio.NewReader(s.send("GET /sse/app/key?channels=room HTTP/1.1\r\nHost: h\r\n\r\n"))
+		stream := bufio.NewReader(s.send("POST /app/key/0/abcdefgh/xhr_streaming?protocol=7 HTTP/1.1\r\nHost: h\r\n\r\n"))
+		until := func(in *bufio.Reader, text string) {
+			t.Helper()
+			for {
+				line, err := in.ReadString('\n')
+				require.NoError(t, err)
+				if strings.Contains(line, text) {
+					return
+				}
+			}
+		}
+		until(feed, "subscribed to room")
+		until(stream, "connection_established")
+		go func() { _, _ = io.Copy(io.Discard, stream) }() // such as heartbeats
+		time.Sleep(15 * time.Second)
+		assert.EqualValues(t, 2, a.broker.Stats().Sessions)
+		_, err := a.broker.App("1").Publish(t.Context(), "room", "message", []byte("hello"))
+		require.NoError(t, err)
+		until(feed, "hello")
+		go func() { _, _ = io.Copy(io.Discard, feed) }()
+		require.NoError(t, a.broker.Shutdown(t.Context()))
 	})
 }
 

@@ -28,7 +28,7 @@ func Example() {
 	mux := http.NewServeMux()
 	mux.Handle("/", h)
 	srv := &http.Server{Addr: "127.0.0.1:6001", Handler: mux,
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute}
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() { _ = srv.ListenAndServe() }()
 
 	// Later, on SIGTERM: refuse what is new, and close what is open so that

@@ -65,6 +65,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	server := &http.Server{
 		Handler:           c.routes(os.DirFS(*web)),
 		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second, // streams outlive it
 		IdleTimeout:       2 * time.Minute,
 		ConnContext:       pusher.ConnContext,
 		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),

@@ -101,7 +101,6 @@ const maxBody = 16 << 10
 
 // readJSON reads the request's body into v, or answers why it cannot.
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(pusher.BodyTimeout))
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(v)
 	if err == nil {
 		return true

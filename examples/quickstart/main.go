@@ -81,7 +81,7 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	}
 	srv := &http.Server{ // pages of other sites may not post
 		Handler:           http.NewCrossOriginProtection().Handler(pusher.MergeSlashes(mux)),
-		ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, ConnContext: pusher.ConnContext}
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ConnContext: pusher.ConnContext}
 	fmt.Fprintf(out, "Carillon quickstart, a chat in two tabs: http://%s\n", listener.Addr())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()

@@ -57,6 +57,7 @@ func TestAuthorizationsOfOthersAreRefused(t *testing.T) {
 			require.NoError(t, json.Unmarshal([]byte(refused.text(t)), &data))
 			require.Equal(t, "AuthError", data.Type)
 			require.Equal(t, 401, data.Status)
+			require.Contains(t, string(ws.expect("pusher:error").Data), "Invalid signature")
 		})
 	}
 	ws.subscribe("goes-on", "")

@@ -114,7 +114,7 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 	log.Info("serving", "url", url, "app", c.app.ID, "key", c.app.Key, "origins", c.app.AllowedOrigins)
 	started(url)
 
-	srv := &http.Server{Handler: pusher.MergeSlashes(mux), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute, ConnContext: pusher.ConnContext,
+	srv := &http.Server{Handler: pusher.MergeSlashes(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ConnContext: pusher.ConnContext,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	if c.certificate != nil {
 		srv.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*c.certificate}}

@@ -30,7 +30,7 @@ func serveMetrics(addr string, log *slog.Logger, stats func() map[string]any) (s
 			writeMetrics(w, "carillon_"+name, reflect.ValueOf(parts[name]))
 		}
 	})
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
+	srv := &http.Server{Handler: mux, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)}
 	log.Info("serving metrics", "url", fmt.Sprintf("http://%s/metrics", listener.Addr()))
 	served := make(chan struct{})
