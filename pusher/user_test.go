@@ -1,14 +1,21 @@
 package pusher_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"testing"
+	"time"
 
+	coder "github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/transport/websocket"
 )
 
 func TestUsers(t *testing.T) {
@@ -171,4 +178,48 @@ func TestWatchlistLimit(t *testing.T) {
 		assert.Equal(t, ids[:min(len(ids), 98)], watched(c)[:98])
 		c.ExpectNothing()
 	}
+}
+
+// TestTerminatedUserLeavesAtOnce has a client that neither reads nor answers when
+// the connections of its user are terminated: others see the member leave all the
+// same.
+func TestTerminatedUserLeavesAtOnce(t *testing.T) {
+	b, err := broker.New()
+	require.NoError(t, err)
+	app := pusher.App{ID: "1", Key: "key", Secret: "secret"}
+	apps, err := pusher.NewApps(app)
+	require.NoError(t, err)
+	h := newHandler(t, b, apps, pusher.WithWebSocket(websocket.WithCloseTimeout(time.Hour)))
+	server := httptest.NewServer(h)
+	t.Cleanup(func() {
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = b.Shutdown(over)
+		server.Close()
+	})
+	client, _, err := coder.Dial(t.Context(), server.URL+"/app/key?protocol=7", nil)
+	require.NoError(t, err)
+	defer func() { _ = client.CloseNow() }()
+	var hello struct{ Data string }
+	require.NoError(t, json.Unmarshal([]byte(read(t, client)), &hello))
+	var established struct {
+		SocketID string `json:"socket_id"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(hello.Data), &established))
+	user, member := `{"id":"ann"}`, `{"user_id":"ann"}`
+	send := func(format string, args ...any) {
+		require.NoError(t, client.Write(t.Context(), coder.MessageText, fmt.Appendf(nil, format, args...)))
+	}
+	send(`{"event":"pusher:signin","data":{"auth":%q,"user_data":%q}}`, pusher.UncheckedUserAuth(&app, established.SocketID, user), user)
+	require.Contains(t, read(t, client), "pusher:signin_success")
+	send(`{"event":"pusher:subscribe","data":{"channel":"presence-room","auth":%q,"channel_data":%q}}`,
+		pusher.UncheckedChannelAuth(&app, established.SocketID, "presence-room", member), member)
+	require.Contains(t, read(t, client), "subscription_succeeded")
+	n, err := b.App("1").TerminateUser("ann")
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Eventually(t, func() bool {
+		members, err := b.App("1").Members(t.Context(), "presence-room")
+		return err == nil && len(members) == 0
+	}, 10*time.Second, time.Millisecond)
 }

@@ -106,7 +106,7 @@ func TestCloseTimeout(t *testing.T) {
 				require.Equal(t, start, time.Now())
 				time.Sleep(3*time.Second - 1)
 				require.EqualValues(t, 1, s.Stats().Open)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				require.Zero(t, s.Stats().Open)
 				require.EqualValues(t, 1, s.Stats().CloseTimeouts)
