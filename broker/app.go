@@ -265,17 +265,22 @@ func (a *App) LastSeenOn(ctx context.Context, channel, userID string) (time.Time
 	return seen, nil
 }
 
-// TerminateUser closes every connection that is signed in as the user, and
-// returns their number.
-func (a *App) TerminateUser(userID string) (int, error) {
+// TerminateUser closes every connection on this node that is signed in as the user,
+// and returns their number. If ctx ends before it is through, its error comes with the
+// number closed until then.
+func (a *App) TerminateUser(ctx context.Context, userID string) (int, error) {
 	if err := CheckUserID(userID); err != nil {
 		return 0, err
 	}
-	sessions := a.broker.signedIn.Of(a.id, userID)
-	for _, s := range sessions {
+	n := 0
+	for _, s := range a.broker.signedIn.Of(a.id, userID) {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
 		s.Close(CloseTerminated)
+		n++
 	}
-	return len(sessions), nil
+	return n, nil
 }
 
 // PublishToUser publishes an event to every connection that is signed in as the

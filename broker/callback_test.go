@@ -31,7 +31,7 @@ func TestHooksMayCallTheBroker(t *testing.T) {
 		user := fmt.Sprint("user", rand.IntN(3))
 		switch rand.IntN(12) {
 		case 0:
-			_, _ = kit.App.TerminateUser(user)
+			_, _ = kit.App.TerminateUser(ctx, user)
 		case 1:
 			if s != nil {
 				s.Close(broker.CloseTerminated)

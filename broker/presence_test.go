@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -342,7 +343,12 @@ func TestTerminateEndsTheConnectionsSignedInAsTheUser(t *testing.T) {
 	}
 	member := kit.Connect(t)
 	member.SubscribeAs("presence-room", "ann", "")
-	n, err := kit.App.TerminateUser("ann")
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	n, err := kit.App.TerminateUser(over, "ann")
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Zero(t, n)
+	n, err = kit.App.TerminateUser(t.Context(), "ann")
 	require.NoError(t, err)
 	assert.Equal(t, 2, n)
 	for _, c := range tabs {

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"context"
 	"math"
 	"net/url"
 	"slices"
@@ -131,7 +132,8 @@ func (r *apiRequest) terminate(userID string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.app.TerminateUser(userID); err != nil {
+	// To the end, also if the backend has hung up.
+	if _, err := r.app.TerminateUser(context.WithoutCancel(r.Context()), userID); err != nil {
 		return nil, err
 	}
 	return empty{}, nil

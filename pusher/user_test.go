@@ -35,7 +35,7 @@ func TestUsers(t *testing.T) {
 	ann.Write(`{"event":"pusher:subscribe","data":{"channel":"#server-to-user-bob"}}`)
 	expectSubscriptionError(t, ann, "#server-to-user-bob", "AuthError", 401, "")
 
-	n, err := kit.App.TerminateUser("bob")
+	n, err := kit.App.TerminateUser(t.Context(), "bob")
 	require.NoError(t, err)
 	assert.Equal(t, 2, n)
 	assert.Equal(t, 4009, bob.CloseCode())
@@ -215,7 +215,7 @@ func TestTerminatedUserLeavesAtOnce(t *testing.T) {
 	send(`{"event":"pusher:subscribe","data":{"channel":"presence-room","auth":%q,"channel_data":%q}}`,
 		pusher.UncheckedChannelAuth(&app, established.SocketID, "presence-room", member), member)
 	require.Contains(t, read(t, client), "subscription_succeeded")
-	n, err := b.App("1").TerminateUser("ann")
+	n, err := b.App("1").TerminateUser(t.Context(), "ann")
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Eventually(t, func() bool {

@@ -27,7 +27,7 @@ func TestOldClientsAreToldBeforeTheyAreClosed(t *testing.T) {
 		"shutdown":   {end: func(kit *brokertest.Kit, _ *brokertest.Client) { _ = kit.Broker.Shutdown(context.Background()) }, code: 4200},
 		"terminated": {end: func(kit *brokertest.Kit, c *brokertest.Client) {
 			c.SignIn("ann")
-			_, err := kit.App.TerminateUser("ann")
+			_, err := kit.App.TerminateUser(t.Context(), "ann")
 			assert.NoError(t, err)
 		}, code: 4009},
 		"silent": {end: func(_ *brokertest.Kit, c *brokertest.Client) {
