@@ -103,12 +103,21 @@ func (s *Store) lockRoster(ch storage.ChannelID, create bool) *roster {
 // lockOrRevision returns the channel's roster with its lock held, or the revision
 // of a channel that nobody is on.
 func (s *Store) lockOrRevision(ch storage.ChannelID) (*roster, storage.Position) {
-	// Asked before: whoever joins from now on has a later one.
-	revision := s.revision.Load()
-	if r := s.lockRoster(ch, false); r != nil {
-		return r, storage.Position{}
+	for {
+		if r := s.lockRoster(ch, false); r != nil {
+			return r, storage.Position{}
+		}
+		revision := storage.Position{Epoch: s.started}
+		// While nobody can join: what was before has an older revision, and what
+		// comes has a later one.
+		_, there := s.rosters.Compute(ch, func(r *roster, there bool) (*roster, bool) {
+			revision.Offset = s.revision.Load()
+			return r, !there
+		})
+		if !there {
+			return nil, revision
+		}
 	}
-	return nil, storage.Position{Epoch: s.started, Offset: revision}
 }
 
 // unlockRoster releases the lock, and takes a channel that nobody is on out of
