@@ -1,6 +1,8 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { World, state, subscribe, heard } from '../lib/world.mjs';
+import { within } from '../lib/wait.mjs';
 
 test('a client connects and gets a socket ID', async (t) => {
   const world = await World.start(t);
@@ -65,13 +67,23 @@ test('pusher-js stays connected through its own pings', async (t) => {
   assert.deepEqual(client.states.all, ['connected']);
 });
 
-test('who does not answer a ping within 30 s is closed with 4201', async (t) => {
+test('who answers neither way of pinging within 30 s is closed with 4201', async (t) => {
   const world = await World.start(t, ['-activity-timeout', '1s']);
-  const socket = world.raw();
-  await socket.established();
-  await socket.event('pusher:ping');
-  const { code } = await socket.end(40_000);
-  assert.equal(code, 4201);
+  // Every WebSocket answers pings by itself: this is none.
+  const socket = connect(world.server.port, '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.write(
+    'GET /app/app-key?protocol=7 HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
+  );
+  const chunks = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  await within(new Promise((resolve) => socket.on('end', resolve)), 'the end of the connection', 40_000);
+  const all = Buffer.concat(chunks);
+  assert.ok(all.includes(Buffer.from([0x89, 0])), 'a ping of WebSocket');
+  assert.ok(all.includes('pusher:ping'));
+  const close = all.subarray(all.lastIndexOf(0x88));
+  assert.equal(close.readUInt16BE(2), 4201);
 });
 
 test('a client disconnects cleanly and connects again', async (t) => {
