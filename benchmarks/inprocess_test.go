@@ -163,16 +163,13 @@ func (s *sink) Info() transport.Info    { return transport.Info{Transport: "sink
 // plain is a protocol without an envelope.
 type plain struct{ nothing *transport.Message }
 
-func (*plain) Event(ev *broker.Event) *transport.Message { return transport.NewMessage(ev.Data) }
-
-func (p *plain) Subscribed(string, []broker.Member) *transport.Message  { return p.nothing }
-func (p *plain) Revoked(string) *transport.Message                      { return p.nothing }
-func (p *plain) CacheMiss(string) *transport.Message                    { return p.nothing }
-func (p *plain) MemberAdded(string, broker.Member) *transport.Message   { return p.nothing }
-func (p *plain) MemberRemoved(string, broker.Member) *transport.Message { return p.nothing }
-func (p *plain) SubscriptionCount(string, int) *transport.Message       { return p.nothing }
-func (p *plain) Watchlist(online, offline []string) *transport.Message  { return p.nothing }
-func (p *plain) Close(broker.CloseReason) (int, string)                 { return 4200, "" }
+func (p *plain) Encode(n broker.Notice) *transport.Message {
+	if n, ok := n.(broker.EventNotice); ok {
+		return transport.NewMessage(n.Data)
+	}
+	return p.nothing
+}
+func (p *plain) Close(broker.CloseReason) (int, string) { return 4200, "" }
 
 // Publishing from several goroutines, each to a channel of its own with one
 // session that takes everything at once. ns/op is the time of a publish by the

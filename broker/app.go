@@ -122,11 +122,11 @@ func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Du
 	}
 	ch := storage.ChannelID{App: a.id, Name: channel}
 	rule := a.broker.rule(ch)
-	past, err := a.broker.past(ctx, ch, rule, kind, 0, nil, anyPast)
-	if err != nil || len(past) == 0 {
+	cached, err := a.broker.latestEvent(ctx, ch, rule)
+	if err != nil || cached == nil {
 		return Event{}, 0, false, err
 	}
-	return past[0], rule.cacheTTL() - time.Since(past[0].Time), true, nil
+	return *cached, rule.cacheTTL() - time.Since(cached.Time), true, nil
 }
 
 // HistoryOption says what to read of a channel's history.

@@ -15,10 +15,17 @@ import (
 )
 
 // sink is a connection that takes everything in and keeps nothing.
-type sink struct{ sent int }
+type sink struct {
+	sent int
+	gap  bool // a subscription began with one
+}
 
-func (s *sink) Send(*transport.Message) error { s.sent++; return nil }
-func (s *sink) Close(int, string)             {}
+func (s *sink) Send(m *transport.Message) error {
+	s.sent++
+	s.gap = s.gap || m == gapped
+	return nil
+}
+func (s *sink) Close(int, string) {}
 func (s *sink) Queue() transport.Queue {
 	return transport.Queue{MessageLimit: transport.DefaultQueueMessages, ByteLimit: transport.DefaultQueueBytes}
 }
@@ -28,19 +35,22 @@ func (s *sink) Info() transport.Info    { return transport.Info{Transport: "sink
 // plain is a protocol with as little encoding as there can be.
 type plain struct{}
 
-var empty = transport.NewMessage(nil)
+var empty, gapped = transport.NewMessage(nil), transport.NewMessage(nil)
 
-func (*plain) Event(ev *broker.Event) *transport.Message {
-	return transport.NewMessage(ev.Data)
+func (*plain) Encode(n broker.Notice) *transport.Message {
+	switch n := n.(type) {
+	case broker.EventNotice:
+		return transport.NewMessage(n.Data)
+	case broker.SubscribedNotice:
+		if n.Resume == broker.ResumeGap {
+			return gapped
+		}
+	case broker.GapNotice:
+		return nil
+	}
+	return empty
 }
-func (*plain) Subscribed(string, []broker.Member) *transport.Message  { return empty }
-func (*plain) Revoked(string) *transport.Message                      { return empty }
-func (*plain) CacheMiss(string) *transport.Message                    { return empty }
-func (*plain) MemberAdded(string, broker.Member) *transport.Message   { return empty }
-func (*plain) MemberRemoved(string, broker.Member) *transport.Message { return empty }
-func (*plain) SubscriptionCount(string, int) *transport.Message       { return empty }
-func (*plain) Watchlist(online, offline []string) *transport.Message  { return empty }
-func (*plain) Close(broker.CloseReason) (int, string)                 { return 4200, "" }
+func (*plain) Close(broker.CloseReason) (int, string) { return 4200, "" }
 
 var data = make([]byte, 100)
 

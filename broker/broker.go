@@ -29,7 +29,6 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
-	"github.com/carillon-rt/carillon/internal/keylock"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -67,9 +66,7 @@ type Broker struct {
 	stats     stats
 	grantEnds *wheel.Wheel
 
-	// storing puts the events of each channel that are kept into the order of
-	// their offsets. A store that hangs holds up no other channel.
-	storing keylock.Locks[storage.ChannelID]
+	appendTime appendTime
 
 	lifecycle
 }

@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/cursor"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -13,7 +15,7 @@ import (
 // out of the registry and never used again.
 //
 // Locks are taken in this order: the tracker's order of presence changes, the
-// broker's storing order, channel.order, channel.mu, then a subscription's.
+// channel.order, channel.mu, then a subscription's.
 type channel struct {
 	// What handing out needs comes first, in one cache line: with many channels
 	// each line that is not in the cache costs a wait.
@@ -35,12 +37,20 @@ type channel struct {
 	counting *time.Timer // guarded by mu: announces the count when it fires
 	id       storage.ChannelID
 	rule     *Rule
-	failed   *failedAppends // guarded by the channel's storing order; nil if there are none
+
+	kept   *order     // guarded by order; nil where no events are kept
+	past   pastReader // guarded by its own lock
+	failed failedKeys // guarded by order
 }
 
-func newChannel(b *Broker, id storage.ChannelID) *channel {
+// newChannel makes a channel whose latest event is at a position; the zero Position
+// says that it is not known. An older answer of the store is harmless.
+func newChannel(b *Broker, id storage.ChannelID, latest Position) *channel {
 	c := &channel{broker: b, id: id, kind: KindOf(id.Name), rule: b.rule(id)}
 	c.subs = c.first[:0]
+	if c.rule.retention(c.kind).Events > 0 {
+		c.kept = &order{Cursor: cursor.New(latest)}
+	}
 	return c
 }
 
@@ -49,8 +59,8 @@ type delivery struct {
 	// event is what in-process subscribers get; nil for what only concerns
 	// clients.
 	event *Event
-	// notice encodes what is not an event.
-	notice func(Protocol) *transport.Message
+	// notice is what clients are told.
+	notice Notice
 	// exclude is the session that does not get it, if any.
 	exclude *Session
 	// counts says that only sessions that asked for subscription counts get it.
@@ -60,8 +70,8 @@ type delivery struct {
 	message  *transport.Message
 	others   map[Protocol]*transport.Message
 
-	// more says that another event follows before anything is to be flushed.
-	more bool
+	// gap is what in-process subscribers get of events that will not be handed out.
+	gap error
 
 	// lone says that only one subscriber gets it, and later is the connection
 	// that is then to be flushed, if any.
@@ -79,7 +89,7 @@ func (d *delivery) in(p Protocol) *transport.Message {
 	if m := d.others[p]; m != nil {
 		return m
 	}
-	m := d.encode(p)
+	m := p.Encode(d.notice)
 	if d.protocol == nil {
 		d.protocol, d.message = p, m
 		return m
@@ -91,20 +101,13 @@ func (d *delivery) in(p Protocol) *transport.Message {
 	return m
 }
 
-func (d *delivery) encode(p Protocol) *transport.Message {
-	if d.notice != nil {
-		return d.notice(p)
-	}
-	return p.Event(d.event)
-}
-
 // fanOut hands d to every subscriber. The caller holds c.order.
 func (c *channel) fanOut(d *delivery) {
 	c.mu.Lock()
 	subs := c.subs
 	c.reading = true
 	c.mu.Unlock()
-	d.lone = d.event != nil && !d.more && lone(subs, d.exclude)
+	d.lone = d.lone && lone(subs, d.exclude)
 	for _, s := range subs {
 		s.deliver(d)
 	}
@@ -114,6 +117,18 @@ func (c *channel) fanOut(d *delivery) {
 	if d.event != nil {
 		c.broker.stats.delivered.Add(int64(len(subs) - d.excluded))
 	}
+}
+
+// handOut hands an event to every subscriber. The caller holds c.order. With last,
+// what it returns is to be flushed once no lock is held; without, other events follow.
+func (c *channel) handOut(ev *Event, last bool) transport.LoneSender {
+	c.broker.stats.published.Add(1)
+	d := delivery{event: ev, notice: EventNotice{ev}, lone: last}
+	if ev.Exclude != "" {
+		d.exclude = c.broker.Session(ev.Exclude)
+	}
+	c.fanOut(&d)
+	return d.later
 }
 
 // lone says whether exclude leaves one of the subscribers.
@@ -128,47 +143,99 @@ func lone(subs []*subscription, exclude *Session) bool {
 }
 
 // announce sends every subscribed session what is not an event.
-func (c *channel) announce(exclude *Session, notice func(Protocol) *transport.Message) {
+func (c *channel) announce(exclude *Session, notice Notice) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.fanOut(&delivery{notice: notice, exclude: exclude})
 }
 
-// attach adds a subscription to the channel, creating it if need be. ready is
+// opening is where a channel stands in the store, for who may be the first to
+// subscribe to it. It is asked for before anything else, since what is published from
+// then on is either handed out or missing behind it.
+type opening struct {
+	latest Position // zero if the store could not say: then the first event comes behind a gap
+	asked  bool
+}
+
+// opening asks for the channel's latest position, unless it is open already or keeps
+// nothing.
+func (b *Broker) opening(ctx context.Context, id storage.ChannelID) opening {
+	if b.channels.load(id) != nil {
+		return opening{}
+	}
+	if b.rule(id).retention(KindOf(id.Name)).Events == 0 {
+		return opening{asked: true}
+	}
+	latest, err := storage.LatestOf(ctx, b.history, id)
+	if err != nil {
+		_ = b.storeFailed("history position", id, err)
+	}
+	return opening{latest, true}
+}
+
+// attach adds a subscription to the channel, opening it if need be. ready is
 // called in the same step: what it sends to the subscriber comes before
 // anything that goes out to all, and after nothing that the subscriber is still
-// to get.
-func (b *Broker) attach(id storage.ChannelID, s *subscription, ready func()) error {
+// to get. Every event after the position that it is given goes to the subscription.
+func (b *Broker) attach(ctx context.Context, id storage.ChannelID, open opening, s *subscription, ready func(at Position)) error {
 	for {
-		c := b.channels.loadOrCreate(b, id)
-		c.mu.Lock()
-		if c.gone {
-			c.mu.Unlock()
-			continue
-		}
-		if s.session != nil {
-			if limit := c.rule.MaxSubscribers; limit > 0 && c.sessions >= limit {
-				c.mu.Unlock()
-				return b.refusal(Refuse(403, fmt.Sprintf("channel %q is full: the limit is %d subscribers", id.Name, limit)))
+		c := b.channels.load(id)
+		if c == nil {
+			if !open.asked {
+				open = b.opening(ctx, id)
+				continue
 			}
-			c.sessions++
-			if c.sessions == 1 {
-				c.occupied(true)
-			}
+			c = b.channels.loadOrCreate(b, id, open.latest)
 		}
-		if len(c.subs) == 0 {
-			b.stats.channels.Add(1)
+		attached, err := c.attach(s, ready)
+		if attached || err != nil {
+			return err
 		}
-		s.channel, s.index = c, len(c.subs)
-		c.subs = append(c.subs, s)
-		ready()
-		c.mu.Unlock()
-		return nil
 	}
+}
+
+// attach adds a subscription, unless the channel has gone.
+func (c *channel) attach(s *subscription, ready func(at Position)) (attached bool, err error) {
+	b := c.broker
+	var at Position
+	if c.kept != nil {
+		// From here on the subscription gets every event behind where the cursor is.
+		c.order.Lock()
+		defer c.order.Unlock()
+		at = c.kept.Last()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.gone {
+		return false, nil
+	}
+	if s.session != nil {
+		if limit := c.rule.MaxSubscribers; limit > 0 && c.sessions >= limit {
+			return false, b.refusal(Refuse(403, fmt.Sprintf("channel %q is full: the limit is %d subscribers", c.id.Name, limit)))
+		}
+		c.sessions++
+		if c.sessions == 1 {
+			c.occupied(true)
+		}
+	}
+	if len(c.subs) == 0 {
+		b.stats.channels.Add(1)
+	}
+	s.channel, s.index = c, len(c.subs)
+	c.subs = append(c.subs, s)
+	ready(at)
+	return true, nil
 }
 
 // detach takes a subscription away, and with the last one the channel.
 func (c *channel) detach(s *subscription) {
+	if c.remove(s) && c.kept != nil {
+		c.close()
+	}
+}
+
+// remove takes a subscription away, and reports whether the channel has gone with it.
+func (c *channel) remove(s *subscription) (gone bool) {
 	b := c.broker
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,6 +265,7 @@ func (c *channel) detach(s *subscription) {
 		b.channels.remove(c.id)
 		b.stats.channels.Add(-1)
 	}
+	return c.gone
 }
 
 // change describes the channel for hooks. The caller holds c.mu.
@@ -247,7 +315,5 @@ func (c *channel) announceCount() {
 	}
 	inform(c.broker, subscriptionCount, change)
 	c.mu.Unlock()
-	c.fanOut(&delivery{counts: true, notice: func(p Protocol) *transport.Message {
-		return p.SubscriptionCount(c.id.Name, change.SubscriptionCount)
-	}})
+	c.fanOut(&delivery{counts: true, notice: SubscriptionCountNotice{c.id.Name, change.SubscriptionCount}})
 }

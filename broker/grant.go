@@ -163,6 +163,6 @@ func (s *Session) revoke(ctx context.Context, channel string) (subscribed bool) 
 	if !s.unsubscribe(ctx, channel) {
 		return false
 	}
-	s.Send(s.protocol.Revoked(channel))
+	s.Send(s.protocol.Encode(RevokedNotice{channel}))
 	return true
 }

@@ -72,6 +72,10 @@ type Hooks struct {
 	// SubscriptionCount tells of the number of client subscriptions of a
 	// channel, at most every 5 s above 100, and never of 0: see ChannelVacated.
 	SubscriptionCount func(ChannelChange)
+	// Gap tells of a channel of which events that have been published will not reach
+	// those who are subscribed on this node: its store has lost them, or could not be
+	// read for too long. Clients that keep positions are told so themselves.
+	Gap func(ChannelChange)
 	// CacheMissed tells of a subscription to a cache channel that has no event.
 	CacheMissed func(ChannelChange)
 	// ClientEventSent tells of an event that a client has sent to others.

@@ -17,6 +17,7 @@ const (
 	HookChannelVacated
 	HookSubscriptionCount
 	HookCacheMissed
+	HookGap
 	HookClientEventSent
 )
 
@@ -28,6 +29,7 @@ const (
 	ofChannels
 	ofCounts
 	ofMisses
+	ofGaps
 	ofClientEvents
 	classes
 )
@@ -107,6 +109,8 @@ var (
 		hook: func(h *Hooks) func(ChannelChange) { return h.SubscriptionCount }, about: aboutChannel}
 	cacheMissed = &telling[ChannelChange]{name: HookCacheMissed, class: ofMisses,
 		hook: func(h *Hooks) func(ChannelChange) { return h.CacheMissed }, about: aboutChannel}
+	gapTold = &telling[ChannelChange]{name: HookGap, class: ofGaps,
+		hook: func(h *Hooks) func(ChannelChange) { return h.Gap }, about: aboutChannel}
 	clientEventSent = &telling[sentEvent]{name: HookClientEventSent, class: ofClientEvents,
 		hook: func(h *Hooks) func(sentEvent) {
 			if h.ClientEventSent == nil {

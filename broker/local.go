@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -108,7 +107,7 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 	q.account.Open(b.budget, q)
 	q.extras.local = q
 	q.sub.extras = &q.extras
-	if err := b.attach(ch, &q.sub, func() {}); err != nil {
+	if err := b.attach(ctx, ch, b.opening(ctx, ch), &q.sub, func(at Position) { q.sub.at = at }); err != nil {
 		return nil, nil, err
 	}
 	b.stats.locals.Add(1)
@@ -117,7 +116,7 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 		return nil, nil, ErrShutdown
 	}
 	if o.rewind > 0 || o.after != nil {
-		if gap, err = q.rewind(ctx, ch, o); err != nil {
+		if gap, err = q.rewind(ctx, o); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -137,65 +136,46 @@ func (a *App) subscribe(ctx context.Context, channel string, o subscribeOptions)
 
 // rewind puts past events in front of those that have come in since the
 // subscription was attached. An error ends the subscription.
-func (q *localQueue) rewind(ctx context.Context, ch storage.ChannelID, o subscribeOptions) (gap, err error) {
-	b := q.sub.channel.broker
-	bytes := max(o.bytes, DefaultBufferBytes)
-	read := storage.ReadOptions{Backward: true, Limit: o.rewind, Bytes: bytes}
+func (q *localQueue) rewind(ctx context.Context, o subscribeOptions) (gap, err error) {
+	r := &pastRead{ctx: ctx, after: o.after, limit: o.rewind, bytes: max(o.bytes, DefaultBufferBytes), reach: q.sub.at}
 	if o.after != nil {
-		// One event more shows that there is no room for all.
-		read = storage.ReadOptions{From: *o.after, Limit: o.buffer + 1, Bytes: bytes}
+		r.limit = o.buffer
 	}
-	page, err := b.history.Read(ctx, ch, read)
-	if err == nil && o.after != nil && (page.More || len(page.Events) > o.buffer) {
-		err = fmt.Errorf("%w: channel %q: more was missed than the %d events of the buffer, or %d bytes",
-			storage.ErrGap, ch.Name, o.buffer, bytes)
-	}
-	if isGap(err) {
+	err = q.sub.channel.readPast(r)
+	switch {
+	case isGap(err):
 		return err, nil
-	}
-	if err != nil && ctx.Err() != nil {
+	case err != nil && ctx.Err() != nil:
 		q.end(nil) // as the end of ctx ends it at any time
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		q.queue, q.size = nil, 0 // nothing goes out without its past
 		return nil, nil
-	}
-	if err != nil {
-		err = b.storeFailed("history read", ch, err)
+	case err != nil:
 		q.end(err)
 		return nil, err
 	}
-	if read.Backward {
-		slices.Reverse(page.Events)
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	queue := make([]*Event, 0, len(page.Events)+len(q.queue))
-	var last Position
+	events := r.events()
+	queue := make([]*Event, 0, len(events)+len(q.queue))
 	if o.after != nil {
-		last = *o.after
+		q.last = *o.after
 	}
 	q.size, q.pastBytes = 0, 0
-	for i := range page.Events {
-		queue = append(queue, &page.Events[i])
-		last = page.Events[i].Position
-		q.pastBytes += len(page.Events[i].Data)
+	for i := range events {
+		queue = append(queue, &events[i])
+		q.last = events[i].Position
+		q.pastBytes += len(events[i].Data)
 	}
-	known := 0
-	for i, ev := range q.queue {
-		if covered(ev.Position, last) {
-			known = i + 1
-		}
-	}
-	for i, ev := range q.queue {
-		// Before what is known there may be events of an epoch that is over.
-		if i >= known || ev.Position.IsZero() {
+	for _, ev := range q.queue {
+		if !covered(ev.Position, q.last) {
 			queue = append(queue, ev)
 			q.size += len(ev.Data)
 		}
 	}
 	q.grown(q.pastBytes)
-	q.queue, q.last, q.past = queue, last, int32(len(page.Events))
+	q.queue, q.past = queue, int32(len(events))
 	return nil, nil
 }
 
@@ -210,6 +190,7 @@ type localQueue struct {
 
 	mu      sync.Mutex
 	queue   []*Event      // guarded by mu
+	gaps    []error       // guarded by mu: those that queue has in place of events
 	last    Position      // guarded by mu: where the past ends, which must not come again
 	wake    chan struct{} // guarded by mu; made when the consumer first waits
 	waiting bool          // guarded by mu
@@ -302,6 +283,30 @@ func (q *localQueue) Release(err error) {
 	q.end(fmt.Errorf("%w: channel %q: %w", ErrSlowSubscriber, q.sub.channel.id.Name, err))
 }
 
+// gapAhead stands in the queue for the first of gaps.
+var gapAhead = new(Event)
+
+// pushGap queues an error that tells of events which will not come.
+func (q *localQueue) pushGap(gap error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended || q.full {
+		return
+	}
+	q.queue = append(q.queue, gapAhead)
+	q.gaps = append(q.gaps, gap)
+	q.signal()
+}
+
+// gap takes the first of the gaps.
+func (q *localQueue) gap() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	gap := q.gaps[0]
+	q.gaps = q.gaps[1:]
+	return gap
+}
+
 // signal wakes a consumer that waits. The caller holds mu.
 func (q *localQueue) signal() {
 	if q.waiting {
@@ -369,6 +374,12 @@ func (q *localQueue) consume(yield func(Event, error) bool) {
 		}
 		for i, ev := range events {
 			events[i] = nil
+			if ev == gapAhead {
+				if !yield(Event{}, q.gap()) {
+					return
+				}
+				continue
+			}
 			if done += len(ev.Data); done > q.byteLimit/consumedParts {
 				q.consumed(done)
 				done = 0

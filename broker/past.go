@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -15,40 +13,21 @@ func covered(p, last Position) bool {
 	return !p.IsZero() && !p.After(last)
 }
 
-// past returns the events with which a new subscription to the channel starts,
-// oldest first: up to rewind of them, and on a cache channel the last one, as far
-// as there is room. With after it is every event after that position.
-func (b *Broker) past(ctx context.Context, ch storage.ChannelID, rule *Rule, kind Kind, rewind int, after *Position, room pastRoom) ([]Event, error) {
-	if after != nil {
-		return b.missed(ctx, ch, *after, room.events+1, room)
-	}
-	limit := rewind
-	if kind.Cache() {
-		limit = max(limit, 1)
-	}
-	if limit == 0 {
-		return nil, nil
-	}
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: min(limit, max(room.events, 1)), Bytes: max(room.bytes, 1)})
+// latestEvent returns the event of a cache channel that a new subscriber gets, and
+// none if there is none or it is too old.
+func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *Rule) (*Event, error) {
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: 1, Bytes: 1})
 	if err != nil {
 		return nil, b.storeFailed("history read", ch, err)
 	}
-	events, bytes := page.Events, 0
-	for i := range events {
-		if bytes += len(events[i].Data); i > 0 && bytes > room.bytes {
-			events = events[:i]
-			break
-		}
+	if len(page.Events) == 0 || rule.stale(&page.Events[0]) {
+		return nil, nil
 	}
-	if kind.Cache() {
-		old := func(ev Event) bool { return time.Since(ev.Time) >= rule.cacheTTL() }
-		if i := slices.IndexFunc(events, old); i >= 0 {
-			events = events[:i]
-		}
-	}
-	slices.Reverse(events)
-	return events, nil
+	return &page.Events[0], nil
 }
+
+// stale reports whether a cache channel's event is too old to be delivered.
+func (r *Rule) stale(ev *Event) bool { return time.Since(ev.Time) >= r.cacheTTL() }
 
 // pastRoom is how much of the past a subscription may start with. Past events go
 // into the queue of a session's connection at once, and what that has no room for
@@ -74,13 +53,14 @@ func (s *Session) pastRoom() pastRoom {
 // encode encodes the latest of the events for which there is room, and the last
 // one also beyond that, as long as the queue is not nearly full. all says that
 // none was left out.
-func (r *pastRoom) encode(p Protocol, past []Event) (messages []*transport.Message, all bool) {
-	messages = make([]*transport.Message, len(past))
+func (r *pastRoom) encode(p Protocol, past *past, from int) (messages []*transport.Message, all bool) {
+	n := len(past.events) - from
+	messages = make([]*transport.Message, n)
 	q := r.queue
-	for i := len(past) - 1; i >= 0; i-- {
-		m := p.Event(&past[i])
+	for i := n - 1; i >= 0; i-- {
+		m := past.message(p, from+i)
 		if !q.Add(m) {
-			if i < len(past)-1 || !r.takesOne(m) {
+			if i < n-1 || !r.takesOne(m) {
 				return messages[i+1:], false
 			}
 			q.MessageLimit = 0 // no other
@@ -98,71 +78,104 @@ func (r *pastRoom) takesOne(m *transport.Message) bool {
 	return !nearlyFull && q.Add(m)
 }
 
-// missed returns the events after a position, and reads up to limit of them, and
-// no more bytes than tell that there is no room: the position may be anybody's
-// invention.
-func (b *Broker) missed(ctx context.Context, ch storage.ChannelID, after Position, limit int, room pastRoom) ([]Event, error) {
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: after, Limit: limit, Bytes: room.bytes + 1})
-	if isGap(err) {
-		return nil, err
-	}
-	if err != nil {
-		return nil, b.storeFailed("history read", ch, err)
-	}
-	events, bytes := uint64(len(page.Events)), 0
-	if after.Epoch == page.Latest.Epoch {
-		events = page.Latest.Offset - after.Offset
-	}
-	for i := range page.Events {
-		bytes += len(page.Events[i].Data)
-	}
-	if events > uint64(room.events) || bytes > room.bytes || page.More && limit > 1 {
-		return nil, tooMuchMissed(ch, events, room)
-	}
-	return page.Events, nil
+// start is what a session's subscription starts with.
+type start struct {
+	resume   Resume
+	messages []*transport.Message
+	missed   int      // how many of messages are events that were missed
+	position Position // before the first of messages, where that is known
+	last     Position // where the subscriber has been told all up to
+	noCache  bool     // there is no event on a cache channel
 }
 
-func tooMuchMissed(ch storage.ChannelID, events uint64, room pastRoom) error {
-	return fmt.Errorf("%w: channel %q: %d events were missed, the connection has room for %d, and for %d bytes of them",
-		storage.ErrGap, ch.Name, events, room.events, room.bytes)
-}
+// past reports whether past events are due.
+func (r *SubscribeRequest) past() bool { return r.Rewind > 0 || r.After != nil || r.Kind.Cache() }
 
-// resumable looks for a gap before a subscription begins, so that nobody sees one
-// come and go that cannot resume.
-func (s *Session) resumable(ctx context.Context, ch storage.ChannelID, after *Position) error {
-	if after == nil {
-		return nil
+// starts reads what the subscription starts with.
+func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscription, req *SubscribeRequest) (start, error) {
+	st := start{position: sub.at}
+	if !req.past() {
+		return st, nil
 	}
-	_, err := s.broker.missed(ctx, ch, *after, 1, s.pastRoom())
-	return err
-}
-
-// catchUp reads the past events and makes the subscription live, or undoes it.
-func (s *Session) catchUp(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, success *transport.Message, req SubscribeRequest) error {
 	room := s.pastRoom()
-	past, err := s.broker.past(ctx, ch, rule, req.Kind, req.Rewind, req.After, room)
-	messages, all := room.encode(s.protocol, past)
-	if err == nil && !all && req.After != nil {
-		err = tooMuchMissed(ch, uint64(len(past)), room)
+	if req.After != nil {
+		done, err := s.missed(ctx, sub, *req.After, &room)
+		if !isGap(err) {
+			return done, err
+		}
+		st.resume = ResumeGap
 	}
+	limit := req.Rewind
+	if req.Kind.Cache() {
+		limit = max(limit, 1)
+	}
+	if limit == 0 {
+		return st, nil
+	}
+	r := &pastRead{ctx: ctx, limit: min(limit, max(room.events, 1)), bytes: max(room.bytes, 1), reach: sub.at}
+	if err := sub.channel.readPast(r); err != nil {
+		return start{}, err
+	}
+	if req.Kind.Cache() {
+		for len(r.events()) > 0 && rule.stale(&r.events()[0]) {
+			r.from++
+		}
+	}
+	st.noCache = req.Kind.Cache() && len(r.events()) == 0
+	if st.noCache {
+		st.messages = []*transport.Message{s.protocol.Encode(CacheMissNotice{sub.channel.id.Name})}
+		return st, nil
+	}
+	var all bool
+	if st.messages, all = room.encode(s.protocol, r.past, r.from); !all {
+		s.broker.stats.rewindsCut.Add(1)
+	}
+	if n := len(r.events()); n > 0 {
+		st.position, st.last = Position{}, r.events()[n-1].Position
+	}
+	return st, nil
+}
+
+// missed reads every event after a position. Where one would be left out, the error
+// wraps storage.ErrGap.
+func (s *Session) missed(ctx context.Context, sub *subscription, after Position, room *pastRoom) (start, error) {
+	r := &pastRead{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
+	if err := sub.channel.readPast(r); err != nil {
+		return start{}, err
+	}
+	messages, all := room.encode(s.protocol, r.past, r.from)
+	if !all {
+		return start{}, r.tooMuch(sub.channel.id)
+	}
+	st := start{resume: Resumed, messages: messages, missed: len(messages), position: after, last: after}
+	if n := len(r.events()); n > 0 {
+		st.last = r.events()[n-1].Position
+	}
+	return st, nil
+}
+
+// catchUp makes the subscription live with what it starts with, or undoes it.
+// success is what it is told if there is no more to say than that.
+func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscription, req *SubscribeRequest, members []Member, success *transport.Message) error {
+	st, err := s.starts(ctx, rule, sub, req)
 	if err != nil {
 		s.dropAlone(ctx, sub)
 		return err
 	}
-	if !all {
-		s.broker.stats.rewindsCut.Add(1)
+	if success == nil || st.resume != Fresh || !st.position.IsZero() {
+		success = s.protocol.Encode(SubscribedNotice{Channel: req.Channel, Members: members,
+			Resume: st.resume, Missed: st.missed, Position: st.position})
 	}
 	bytes := 0
-	for _, m := range messages {
+	for _, m := range st.messages {
 		bytes += len(m.Payload())
 	}
-	if req.Kind.Base() == Presence {
+	if members != nil {
 		bytes += len(success.Payload())
 	}
 	s.gotPast(bytes)
-	missed := req.Kind.Cache() && len(past) == 0 && req.After == nil
-	flush(sub.finish(success, req.After, past, messages, missed))
-	if missed {
+	flush(sub.finish(success, &st))
+	if st.noCache {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()
 		sub.channel.mu.Unlock()

@@ -384,26 +384,22 @@ func TestWhoIsRefusedIsNeverAMember(t *testing.T) {
 	assert.False(t, there)
 }
 
-func TestWhoCannotResumeIsSeenByNobody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var told []string
-		kit := brokertest.New(t, keeping(2), broker.WithHooks(broker.Hooks{
-			MemberJoined:    func(c broker.MemberChange) { told = append(told, "joined "+c.Member.UserID) },
-			MemberLeft:      func(c broker.MemberChange) { told = append(told, "left "+c.Member.UserID) },
-			ChannelOccupied: func(c broker.ChannelChange) { told = append(told, "occupied "+c.Channel) },
-			ChannelVacated:  func(c broker.ChannelChange) { told = append(told, "vacated "+c.Channel) },
-		}))
-		watcher, ann := kit.Connect(t), kit.Connect(t)
-		watcher.SubscribeAs("presence-room", "watcher", "")
-		session := kit.Broker.Session(ann.SocketID())
-		for _, channel := range []string{"presence-room", "room"} {
-			err := session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
-				Member: &broker.Member{UserID: "ann"}, After: &broker.Position{Epoch: storage.Epoch{Number: 1}, Offset: 1}})
-			require.ErrorIs(t, err, storage.ErrGap)
-		}
-		synctest.Wait()
-		watcher.ExpectNothing()
-		ann.ExpectNothing()
-		assert.Equal(t, []string{"occupied presence-room", "joined watcher"}, told)
-	})
+// Who cannot resume subscribes all the same: an error would leave a client without
+// the channel.
+func TestWhoCannotResumeStartsAfresh(t *testing.T) {
+	b := newBroker(t, keeping(2))
+	for _, channel := range []string{"presence-room", "room"} {
+		conn := &sink{}
+		s, err := b.Connect(t.Context(), broker.ConnectOptions{
+			ConnectRequest: broker.ConnectRequest{App: "1"}, Conn: conn, Protocol: &plain{}})
+		require.NoError(t, err)
+		require.NoError(t, s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
+			Member: &broker.Member{UserID: "ann"}, After: &broker.Position{Epoch: storage.Epoch{Number: 1}, Offset: 1}}))
+		assert.True(t, conn.gap, channel)
+		assert.Equal(t, 1, conn.sent)
+		publish(t, b.App("1"), channel, 1, 1)
+		assert.Equal(t, 2, conn.sent)
+		s.End(1000)
+	}
+	require.NoError(t, b.Shutdown(t.Context()))
 }

@@ -11,26 +11,91 @@ import (
 //
 // Implementations are pointers, and safe for concurrent use.
 type Protocol interface {
-	// Event is an event on a channel.
-	Event(ev *Event) *transport.Message
-	// Subscribed says that a subscription has succeeded. members is nil but on
-	// presence channels.
-	Subscribed(channel string, members []presence.Member) *transport.Message
-	// Revoked says that the client was taken off a channel.
-	Revoked(channel string) *transport.Message
-	// CacheMiss says that a cache channel has no event.
-	CacheMiss(channel string) *transport.Message
-	// MemberAdded and MemberRemoved tell of the other members of a channel.
-	MemberAdded(channel string, m presence.Member) *transport.Message
-	MemberRemoved(channel string, m presence.Member) *transport.Message
-	// SubscriptionCount tells how many client subscriptions a channel has.
-	SubscriptionCount(channel string, count int) *transport.Message
-	// Watchlist tells which of the users that a session watches are online and
-	// which are not. Either may be empty.
-	Watchlist(online, offline []string) *transport.Message
+	// Encode puts a notice into words. It returns nil for one that its clients are
+	// not told of, and for one that it does not know: there may be more in time.
+	Encode(n Notice) *transport.Message
 	// Close is the close code and text for a session that the broker ends.
 	Close(reason CloseReason) (code int, text string)
 }
+
+// Notice is something that a session is told: one of the types below whose names
+// end in Notice.
+type Notice interface{ notice() }
+
+type (
+	// EventNotice is an event on a channel.
+	EventNotice struct{ *Event }
+
+	// SubscribedNotice says that a subscription has succeeded. Past events, if
+	// any, follow it, and then what is published.
+	SubscribedNotice struct {
+		Channel string
+		// Members are those of a presence channel, the subscriber included; nil
+		// elsewhere.
+		Members []presence.Member
+		// Resume says what became of SubscribeRequest.After.
+		Resume Resume
+		// Missed is the number of past events that follow, if Resume is Resumed.
+		Missed int
+		// Position is the one before what follows; zero on a channel that keeps no
+		// history, and where a rewind follows.
+		Position Position
+	}
+
+	// RevokedNotice says that the client was taken off a channel.
+	RevokedNotice struct{ Channel string }
+
+	// CacheMissNotice says that a cache channel has no event.
+	CacheMissNotice struct{ Channel string }
+
+	// MemberAddedNotice tells of a member who has joined.
+	MemberAddedNotice struct {
+		Channel string
+		Member  presence.Member
+	}
+
+	// MemberRemovedNotice tells of a member who has left.
+	MemberRemovedNotice struct {
+		Channel string
+		Member  presence.Member
+	}
+
+	// SubscriptionCountNotice tells how many client subscriptions a channel has.
+	SubscriptionCountNotice struct {
+		Channel string
+		Count   int
+	}
+
+	// WatchlistNotice tells which of the users that a session watches have gone
+	// online and which offline. Either may be empty.
+	WatchlistNotice struct{ Online, Offline []string }
+
+	// GapNotice says that events of a channel are missing up to the next one.
+	GapNotice struct{ Channel string }
+)
+
+func (EventNotice) notice()             {}
+func (SubscribedNotice) notice()        {}
+func (RevokedNotice) notice()           {}
+func (CacheMissNotice) notice()         {}
+func (MemberAddedNotice) notice()       {}
+func (MemberRemovedNotice) notice()     {}
+func (SubscriptionCountNotice) notice() {}
+func (WatchlistNotice) notice()         {}
+func (GapNotice) notice()               {}
+
+// Resume says how a subscription begins.
+type Resume int
+
+const (
+	// Fresh: no position was asked for.
+	Fresh Resume = iota
+	// Resumed: every event after the position that was asked for follows.
+	Resumed
+	// ResumeGap: events after that position are lost to the subscriber, who starts
+	// as if it had asked for none.
+	ResumeGap
+)
 
 // CloseReason is why the broker ends a session.
 type CloseReason int

@@ -10,7 +10,6 @@ import (
 
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
-	"github.com/carillon-rt/carillon/transport"
 )
 
 // Published is the outcome of publishing to one channel.
@@ -67,7 +66,7 @@ func (a *App) Publish(ctx context.Context, channel, event string, data []byte, o
 	if err := a.prepare(ctx, &req, &p); err != nil {
 		return Published{}, err
 	}
-	return p.commit(ctx)
+	return p.publish(ctx)
 }
 
 // with returns the request with the options: a copy, since what they are given
@@ -132,15 +131,61 @@ func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Publis
 			return nil, &BatchError{Index: i, Err: err}
 		}
 	}
-	done := make([]Published, 0, len(reqs))
-	for i := range ready {
-		p, err := ready[i].commit(ctx)
+	return a.broker.publishAll(ctx, ready)
+}
+
+// publishEach publishes events one after another. With idempotency keys it has to be
+// so: one that is refused keeps those behind it from being published.
+func publishEach(ctx context.Context, events []prepared) ([]Published, error) {
+	done := make([]Published, 0, len(events))
+	for i := range events {
+		p, err := events[i].publish(ctx)
 		if err != nil {
 			return done, &BatchError{Index: i, Err: err}
 		}
 		done = append(done, p)
 	}
 	return done, nil
+}
+
+// publishAll publishes events that have been accepted, with one call of the store for
+// all that are kept.
+func (b *Broker) publishAll(ctx context.Context, events []prepared) ([]Published, error) {
+	if len(events) == 1 || slices.ContainsFunc(events, func(p prepared) bool { return p.keep.IdempotencyKey != "" }) {
+		return publishEach(ctx, events)
+	}
+	var batch []storage.AppendRequest
+	for i := range events {
+		if p := &events[i]; keeps(&p.keep) {
+			batch = append(batch, storage.AppendRequest{Channel: p.channel, Event: p.event(), Options: p.keep})
+		}
+	}
+	var results []storage.AppendResult
+	if len(batch) > 0 {
+		results = b.history.AppendBatch(ctx, batch)
+	}
+	done := make([]Published, 0, len(events))
+	var failed error
+	for i := range events {
+		var published Published
+		var err error
+		if p := &events[i]; keeps(&p.keep) {
+			r := &batch[0]
+			published, err = b.stored(ctx, r.Channel, r.Event, &r.Options, results[0].Appended, results[0].Err)
+			batch, results = batch[1:], results[1:]
+		} else if failed == nil {
+			published, err = p.publish(ctx)
+		}
+		// What comes behind one that failed may be stored all the same, and is then
+		// handed out.
+		if err != nil && failed == nil {
+			failed = &BatchError{Index: i, Err: err}
+		}
+		if failed == nil {
+			done = append(done, published)
+		}
+	}
+	return done, failed
 }
 
 // BatchError says which event of a batch failed.
@@ -166,9 +211,7 @@ type prepared struct {
 	userID  string
 	plain   bool // data has to be sealed
 	exclude string
-	keep    Retention
-	key     string
-	request [32]byte // what key stands for
+	keep    storage.AppendOptions
 }
 
 func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) error {
@@ -224,7 +267,8 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 	}
 	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
 		userID: req.UserID, plain: kind.Base() == Encrypted && !req.Sealed,
-		exclude: req.ExcludeSocketID, keep: rule.retention(kind), key: req.IdempotencyKey, request: hash}
+		exclude: req.ExcludeSocketID,
+		keep:    storage.AppendOptions{Retention: rule.retention(kind), IdempotencyKey: req.IdempotencyKey, RequestHash: hash}}
 	if p.plain {
 		return nil // it is looked at when it is sealed
 	}
@@ -286,90 +330,36 @@ func (p *prepared) seal() error {
 	return p.broker.fits(p.channel.Name, p.name, p.userID, p.data, p.json)
 }
 
-func (p *prepared) commit(ctx context.Context) (Published, error) {
+// publish publishes an event that has been accepted.
+func (p *prepared) publish(ctx context.Context) (Published, error) {
 	b := p.broker
-	kept := p.keep.Events > 0 || p.key != ""
-	c := b.channels.load(p.channel)
-	if c == nil && !kept {
-		b.stats.published.Add(1)
+	if !keeps(&p.keep) {
+		c := b.channels.load(p.channel)
+		if c == nil {
+			b.stats.published.Add(1)
+			return Published{}, nil
+		}
+		// Who subscribes from now on to a channel that has gone meanwhile does so
+		// after this event.
+		b.publish(c, p.event())
 		return Published{}, nil
 	}
-	var exclude *Session
-	if p.exclude != "" {
-		exclude = b.Session(p.exclude)
-	}
-	ev := &Event{ID: b.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json, UserID: p.userID, Time: time.Now()}
-	if kept {
-		return b.commit(ctx, p.channel, ev, exclude, storage.AppendOptions{Retention: p.keep, IdempotencyKey: p.key, RequestHash: p.request})
-	}
-	// Who subscribes from now on to a channel that has gone meanwhile does so
-	// after this event.
-	flush(b.handOut(c, ev, exclude))
-	return Published{}, nil
+	return b.store(ctx, p.channel, p.event(), p.keep)
 }
 
-// commit gives the event its place in the channel's order and hands it to every
-// subscriber but exclude.
-func (b *Broker) commit(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, keep storage.AppendOptions) (Published, error) {
-	if keep.Retention.Events == 0 && keep.IdempotencyKey == "" {
-		flush(b.handOut(b.channels.load(ch), ev, exclude))
-		return Published{}, nil
-	}
-	done, later, err := b.append(ctx, ch, ev, exclude, keep)
-	flush(later)
-	return done, err
+func (p *prepared) event() *Event {
+	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json,
+		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
 }
 
-// append keeps the event and hands it out.
-func (b *Broker) append(ctx context.Context, ch storage.ChannelID, ev *Event, exclude *Session, opts storage.AppendOptions) (Published, transport.LoneSender, error) {
-	// Held from the append to the hand-out: what is kept goes out in the order
-	// of its offsets.
-	order, err := b.storing.Lock(ctx, b.channels.hash(ch), ch)
-	if err != nil {
-		return Published{}, nil, err
-	}
-	defer order.Unlock()
-	appended, err := b.history.Append(ctx, ch, ev, opts)
-	if isKeyRefused(err) {
-		b.stats.refused.Add(1)
-		return Published{}, nil, err
-	}
-	c := b.channels.load(ch)
-	if err != nil {
-		if c != nil {
-			c.appendFailed(ev, opts.IdempotencyKey, exclude)
-		}
-		return Published{}, nil, b.storeFailed("history append", ch, err)
-	}
-	done := Published(appended)
-	if c != nil && c.failed != nil {
-		retried, err := b.handOutFailed(ctx, c, ev, exclude, opts, done)
-		if err != nil {
-			// This event has to wait with the others, or it would overtake them.
-			c.appendFailed(ev, opts.IdempotencyKey, exclude)
-			return Published{}, nil, err
-		}
-		if retried {
-			return Published{Position: done.Position}, nil, nil
-		}
-	}
-	if done.Duplicate {
-		return done, nil, nil
-	}
-	ev.Position = done.Position
-	return done, b.handOut(c, ev, exclude), nil
-}
-
-// handOut hands an event to every subscriber of a channel but exclude. c is nil
-// if there is none. What it returns is to be flushed once no lock is held.
-func (b *Broker) handOut(c *channel, ev *Event, exclude *Session) transport.LoneSender {
-	b.stats.published.Add(1)
+// publish hands out an event that has no position. c is nil if nobody is there.
+func (b *Broker) publish(c *channel, ev *Event) {
 	if c == nil {
-		return nil
+		b.stats.published.Add(1)
+		return
 	}
-	d := delivery{event: ev, exclude: exclude}
 	c.order.Lock()
-	c.fanOut(&d)
+	later := c.handOut(ev, true)
 	c.order.Unlock()
-	return d.later
+	flush(later)
 }

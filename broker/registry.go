@@ -47,12 +47,12 @@ func (r *registry) load(ch storage.ChannelID) *channel {
 	return c
 }
 
-func (r *registry) loadOrCreate(b *Broker, ch storage.ChannelID) *channel {
+func (r *registry) loadOrCreate(b *Broker, ch storage.ChannelID, latest Position) *channel {
 	shard := r.shard(ch)
 	if c, ok := shard.Load(ch); ok {
 		return c
 	}
-	c, _ := shard.LoadOrCompute(ch, func() *channel { return newChannel(b, ch) })
+	c, _ := shard.LoadOrCompute(ch, func() *channel { return newChannel(b, ch, latest) })
 	return c
 }
 

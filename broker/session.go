@@ -173,7 +173,7 @@ func (s *Session) Gone() { s.gone() }
 // Send queues a message for the client. A client whose queue is full is cut off,
 // and gets nothing more.
 func (s *Session) Send(m *transport.Message) {
-	if s.slow.Load() {
+	if m == nil || s.slow.Load() {
 		return
 	}
 	if err := s.conn.Send(m); err != nil {
@@ -332,13 +332,15 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		return b.refusal(ErrRevoked)
 	}
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
-		UserID: req.UserID, SocketID: s.id, Time: time.Now()}
+		UserID: req.UserID, SocketID: s.id, Exclude: s.id, Time: time.Now()}
 	keep := rule.retention(kind)
 	if kind.Cache() || rule.SkipClientEvents {
 		// What clients send is never the event of a cache channel.
 		keep = Retention{}
 	}
-	if _, err := b.commit(ctx, ch, ev, s, storage.AppendOptions{Retention: keep}); err != nil {
+	if keep.Events == 0 {
+		b.publish(sub.channel, ev)
+	} else if _, err := b.store(ctx, ch, ev, storage.AppendOptions{Retention: keep}); err != nil {
 		return err
 	}
 	inform(b, clientEventSent, sentEvent{s.app, ev})

@@ -5,7 +5,6 @@ import (
 
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/storage"
-	"github.com/carillon-rt/carillon/transport"
 )
 
 // shareMembers has the broker hold a lease, and hear of members that other brokers
@@ -41,12 +40,11 @@ func (b *Broker) membersChanged(c storage.PresenceChange) {
 	if here == nil {
 		return
 	}
-	here.announce(nil, func(p Protocol) *transport.Message {
-		if c.Joined {
-			return p.MemberAdded(c.Channel.Name, c.Member)
-		}
-		return p.MemberRemoved(c.Channel.Name, c.Member)
-	})
+	if c.Joined {
+		here.announce(nil, MemberAddedNotice{c.Channel.Name, c.Member})
+	} else {
+		here.announce(nil, MemberRemovedNotice{c.Channel.Name, c.Member})
+	}
 }
 
 // tellJoined tells the hooks of a member who came although no client has asked for

@@ -33,6 +33,9 @@ type Stats struct {
 	// hooks were too slow: see Hooks. HookPanics is how many hooks, ciphers and
 	// functions of rate limits panicked.
 	HooksDropped, HookPanics int64
+	// Gaps is how many times the subscribers of a channel missed events that its
+	// store had taken in.
+	Gaps int64
 	// StoreErrors is how many operations failed for their store; StorePanics is how
 	// many calls of a store panicked, StoreTimeouts how many took too long.
 	StoreErrors, StorePanics, StoreTimeouts int64
@@ -52,6 +55,7 @@ type stats struct {
 	hooksDropped, hookPanics    counter
 	storeErrors, storePanics    counter
 	storeTimeouts               counter
+	gaps                        counter
 }
 
 // Stats returns the broker's counts. It is safe for concurrent use; counts that
@@ -76,5 +80,6 @@ func (b *Broker) Stats() Stats {
 		StoreErrors:        s.storeErrors.Load(),
 		StorePanics:        s.storePanics.Load(),
 		StoreTimeouts:      s.storeTimeouts.Load(),
+		Gaps:               s.gaps.Load(),
 	}
 }

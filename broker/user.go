@@ -140,7 +140,7 @@ func (s *Session) watch(ctx context.Context, userIDs []string) {
 			offline = append(offline, id)
 		}
 	}
-	s.Send(s.protocol.Watchlist(online, offline))
+	s.Send(s.protocol.Encode(WatchlistNotice{Online: online, Offline: offline}))
 }
 
 // hear tells the session of a user it watches, or keeps that for what watch tells.
@@ -151,9 +151,9 @@ func (s *Session) hear(userID string, online bool) {
 	case s.watched != nil:
 		s.watched[userID] = online
 	case online:
-		s.Send(s.protocol.Watchlist(ids, nil))
+		s.Send(s.protocol.Encode(WatchlistNotice{Online: ids}))
 	default:
-		s.Send(s.protocol.Watchlist(nil, ids))
+		s.Send(s.protocol.Encode(WatchlistNotice{Offline: ids}))
 	}
 }
 

@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -98,10 +99,31 @@ var feedProtocol broker.Protocol = &feedWords{}
 
 type feedWords struct{ protocol }
 
-// Event implements broker.Protocol: the same text as over a WebSocket, and the
-// event's position as the id.
-func (w *feedWords) Event(ev *broker.Event) *transport.Message {
-	return transport.NewMessage(sse.Block(feedID(ev.Channel, ev.Position), w.protocol.Event(ev).Payload()))
+// Encode implements broker.Protocol.
+func (w *feedWords) Encode(n broker.Notice) *transport.Message {
+	switch n := n.(type) {
+	case broker.EventNotice:
+		// The same text as over a WebSocket, and the event's position as the id.
+		return transport.NewMessage(sse.Block(feedID(n.Channel, n.Position), eventMessage(n.Event).Payload()))
+	case broker.SubscribedNotice:
+		var block []byte
+		if !n.Position.IsZero() {
+			// Who is cut off before the first event comes back to this position. It is
+			// part of the block that follows.
+			block = bytes.TrimSuffix(sse.Block(positionID(n.Channel, n.Position), nil), []byte("\n"))
+		}
+		if n.Resume == broker.ResumeGap {
+			block = append(block, gapBlock(n.Channel)...)
+		}
+		return transport.NewMessage(append(block, sse.Comment("subscribed to "+n.Channel)...))
+	case broker.RevokedNotice:
+		return transport.NewMessage(sse.Comment("authorization was revoked for " + n.Channel))
+	case broker.CacheMissNotice:
+		return transport.NewMessage(sse.Comment("no event yet on " + n.Channel))
+	case broker.GapNotice:
+		return transport.NewMessage(gapBlock(n.Channel))
+	}
+	return nil
 }
 
 // feedID is the id of a position; events that are not kept have none.
@@ -114,21 +136,6 @@ func feedID(channel string, p broker.Position) sse.ID {
 
 func positionID(channel string, p broker.Position) sse.ID {
 	return sse.ID{Channel: channel, Epoch: p.Epoch.String(), Offset: p.Offset}
-}
-
-// Subscribed implements broker.Protocol.
-func (*feedWords) Subscribed(channel string, _ []broker.Member) *transport.Message {
-	return transport.NewMessage(sse.Comment("subscribed to " + channel))
-}
-
-// Revoked implements broker.Protocol.
-func (*feedWords) Revoked(channel string) *transport.Message {
-	return transport.NewMessage(sse.Comment("authorization was revoked for " + channel))
-}
-
-// CacheMiss implements broker.Protocol.
-func (*feedWords) CacheMiss(channel string) *transport.Message {
-	return transport.NewMessage(sse.Comment("no event yet on " + channel))
 }
 
 // feedRequest is a request for a feed.
@@ -307,34 +314,21 @@ func (r *feedRequest) tellPositions(conn transport.Conn) {
 // cannot be done without a gap, the client is told so and gets what comes from
 // now on.
 func (r *feedRequest) subscribe(conn transport.Conn, session *broker.Session, channel string) error {
-	ctx := session.Context()
 	req := broker.SubscribeRequest{Channel: channel, Authorized: r.signed == nil}
 	if broker.KindOf(channel).NeedsAuthorization() {
 		req.Expires = r.expires
 	}
-	if from, ok := r.resume[channel]; ok {
-		if !from.IsZero() {
-			req.After = &from
-			err := session.Subscribe(ctx, req)
-			if !errors.Is(err, storage.ErrGap) {
-				return r.unsigned(err)
-			}
-			req.After = nil
-		}
-		_ = conn.Send(gapMessage(channel))
+	if from, ok := r.resume[channel]; ok && !from.IsZero() {
+		req.After = &from
+	} else if ok {
+		_ = conn.Send(transport.NewMessage(gapBlock(channel)))
 	}
-	// Who is cut off before the first event comes back to this position.
-	latest, err := r.handler.broker.App(r.app.ID).Latest(ctx, channel)
-	if err != nil {
-		return err
-	}
-	_ = conn.Send(transport.NewMessage(sse.Block(positionID(channel, latest), nil)))
-	return r.unsigned(session.Subscribe(ctx, req))
+	return r.unsigned(session.Subscribe(session.Context(), req))
 }
 
-func gapMessage(channel string) *transport.Message {
+func gapBlock(channel string) []byte {
 	data := appendString([]byte("event: gap\ndata: {\"channel\":"), channel)
-	return transport.NewMessage(append(data, "}\n\n"...))
+	return append(data, "}\n\n"...)
 }
 
 // unsigned says instead of a refusal why the token was no good.

@@ -56,11 +56,11 @@ func TestAStoreThatPanicsOpensNoFeed(t *testing.T) {
 	kit.Config.MaxConnections = 1
 	for range 3 {
 		w := httptest.NewRecorder()
-		kit.Handler.ServeHTTP(w, httptest.NewRequest("GET", "/sse/app/"+brokertest.Key+"?channels=room", nil))
+		kit.Handler.ServeHTTP(w, httptest.NewRequest("GET", "/sse/app/"+brokertest.Key+"?channels=cache-room", nil))
 		assert.Equal(t, http.StatusInternalServerError, w.Code, w.Body.String())
 	}
 	stats := kit.Broker.Stats()
-	assert.EqualValues(t, 3, stats.StorePanics)
+	assert.EqualValues(t, 6, stats.StorePanics, "asked where the channel stands, and for the event")
 	assert.Zero(t, stats.Sessions)
 	assert.Zero(t, stats.Channels)
 	kit.Connect(t)

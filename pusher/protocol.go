@@ -14,6 +14,32 @@ var protocol7 broker.Protocol = &protocol{}
 
 type protocol struct{}
 
+// Encode implements broker.Protocol. Clients that know nothing but the protocol are
+// not told of gaps: they could do nothing about one.
+func (*protocol) Encode(n broker.Notice) *transport.Message {
+	switch n := n.(type) {
+	case broker.EventNotice:
+		return eventMessage(n.Event)
+	case broker.SubscribedNotice:
+		return subscribedMessage(n.Channel, n.Members)
+	case broker.RevokedNotice:
+		// What a page hears of a subscription that did not come about is what it hears
+		// when one comes to its end.
+		return subscriptionError(n.Channel, "AuthError", "authorization was revoked", 403)
+	case broker.CacheMissNotice:
+		return cacheMissMessage(n.Channel)
+	case broker.MemberAddedNotice:
+		return memberAddedMessage(n.Channel, n.Member)
+	case broker.MemberRemovedNotice:
+		return memberRemovedMessage(n.Channel, n.Member)
+	case broker.SubscriptionCountNotice:
+		return subscriptionCountMessage(n.Channel, n.Count)
+	case broker.WatchlistNotice:
+		return watchlistMessage(n.Online, n.Offline)
+	}
+	return nil
+}
+
 // begin starts a message: `{"event":"…","channel":"…","data":`. The caller adds
 // the data and the closing brace.
 func begin(size int, event, channel string) []byte {
@@ -33,8 +59,7 @@ func message(event, channel string, data []byte) *transport.Message {
 	return transport.NewMessage(append(dst, '}'))
 }
 
-// Event implements broker.Protocol.
-func (*protocol) Event(ev *broker.Event) *transport.Message {
+func eventMessage(ev *broker.Event) *transport.Message {
 	dst := begin(len(ev.Data)+len(ev.Data)/4+len(ev.UserID), ev.Name, ev.Channel)
 	if ev.JSON {
 		dst = append(dst, ev.Data...)
@@ -48,8 +73,7 @@ func (*protocol) Event(ev *broker.Event) *transport.Message {
 	return transport.NewMessage(append(dst, '}'))
 }
 
-// Subscribed implements broker.Protocol.
-func (*protocol) Subscribed(channel string, members []broker.Member) *transport.Message {
+func subscribedMessage(channel string, members []broker.Member) *transport.Message {
 	const event = "pusher_internal:subscription_succeeded"
 	if broker.KindOf(channel).Base() != broker.Presence {
 		return message(event, channel, []byte("{}"))
@@ -78,19 +102,11 @@ func (*protocol) Subscribed(channel string, members []broker.Member) *transport.
 	return message(event, channel, append(data, "}}}"...))
 }
 
-// Revoked implements broker.Protocol: what a page hears of a subscription that did
-// not come about is what it hears when one comes to its end.
-func (*protocol) Revoked(channel string) *transport.Message {
-	return subscriptionError(channel, "AuthError", "authorization was revoked", 403)
-}
-
-// CacheMiss implements broker.Protocol.
-func (*protocol) CacheMiss(channel string) *transport.Message {
+func cacheMissMessage(channel string) *transport.Message {
 	return message("pusher:cache_miss", channel, []byte("{}"))
 }
 
-// MemberAdded implements broker.Protocol.
-func (*protocol) MemberAdded(channel string, m broker.Member) *transport.Message {
+func memberAddedMessage(channel string, m broker.Member) *transport.Message {
 	data := appendString([]byte(`{"user_id":`), m.UserID)
 	if len(m.Info) > 0 {
 		data = append(append(data, `,"user_info":`...), m.Info...)
@@ -98,20 +114,17 @@ func (*protocol) MemberAdded(channel string, m broker.Member) *transport.Message
 	return message("pusher_internal:member_added", channel, append(data, '}'))
 }
 
-// MemberRemoved implements broker.Protocol.
-func (*protocol) MemberRemoved(channel string, m broker.Member) *transport.Message {
+func memberRemovedMessage(channel string, m broker.Member) *transport.Message {
 	data := appendString([]byte(`{"user_id":`), m.UserID)
 	return message("pusher_internal:member_removed", channel, append(data, '}'))
 }
 
-// SubscriptionCount implements broker.Protocol.
-func (*protocol) SubscriptionCount(channel string, count int) *transport.Message {
+func subscriptionCountMessage(channel string, count int) *transport.Message {
 	data := strconv.AppendInt([]byte(`{"subscription_count":`), int64(count), 10)
 	return message("pusher_internal:subscription_count", channel, append(data, '}'))
 }
 
-// Watchlist implements broker.Protocol.
-func (*protocol) Watchlist(online, offline []string) *transport.Message {
+func watchlistMessage(online, offline []string) *transport.Message {
 	data := []byte(`{"events":[`)
 	add := func(name string, ids []string) {
 		if len(ids) == 0 {

@@ -28,24 +28,24 @@ func frames() []*transport.Message {
 		pongMessage,
 		errorMessage(4001, `app key "x" does not exist`),
 		errorMessage(0, "Existing subscription to channel a"),
-		protocol7.Subscribed("room", nil),
-		protocol7.Subscribed("private-room", nil),
-		protocol7.Subscribed("presence-room", nil),
-		protocol7.Subscribed("presence-room", members),
+		subscribedMessage("room", nil),
+		subscribedMessage("private-room", nil),
+		subscribedMessage("presence-room", nil),
+		subscribedMessage("presence-room", members),
 		subscriptionError("private-room", "AuthError", "invalid signature", 401),
-		protocol7.CacheMiss("cache-room"),
-		protocol7.MemberAdded("presence-room", members[0]),
-		protocol7.MemberAdded("presence-room", members[1]),
-		protocol7.MemberRemoved("presence-room", members[0]),
-		protocol7.SubscriptionCount("room", 42),
-		protocol7.Watchlist([]string{"1", "2"}, nil),
-		protocol7.Watchlist(nil, []string{"3"}),
-		protocol7.Watchlist([]string{"1"}, []string{"3"}),
+		cacheMissMessage("cache-room"),
+		memberAddedMessage("presence-room", members[0]),
+		memberAddedMessage("presence-room", members[1]),
+		memberRemovedMessage("presence-room", members[0]),
+		subscriptionCountMessage("room", 42),
+		watchlistMessage([]string{"1", "2"}, nil),
+		watchlistMessage(nil, []string{"3"}),
+		watchlistMessage([]string{"1"}, []string{"3"}),
 		signinSuccess(`{"id":"1"}`),
-		protocol7.Event(&broker.Event{Name: "message", Channel: "room", Data: []byte(`{"text":"<hi> \u00fc"}`)}),
-		protocol7.Event(&broker.Event{Name: "message", Channel: "room", Data: []byte("plain\ttext\x01\xff 😀")}),
-		protocol7.Event(&broker.Event{Name: "client-typing", Channel: "private-room", Data: []byte(`{"on":true}`), JSON: true}),
-		protocol7.Event(&broker.Event{Name: "client-typing", Channel: "presence-room", Data: []byte("x"), UserID: "1"}),
+		eventMessage(&broker.Event{Name: "message", Channel: "room", Data: []byte(`{"text":"<hi> \u00fc"}`)}),
+		eventMessage(&broker.Event{Name: "message", Channel: "room", Data: []byte("plain\ttext\x01\xff 😀")}),
+		eventMessage(&broker.Event{Name: "client-typing", Channel: "private-room", Data: []byte(`{"on":true}`), JSON: true}),
+		eventMessage(&broker.Event{Name: "client-typing", Channel: "presence-room", Data: []byte("x"), UserID: "1"}),
 	}
 }
 
@@ -114,7 +114,7 @@ func FuzzAppendString(f *testing.F) {
 
 func TestEncodingAllocatesOnlyTheMessage(t *testing.T) {
 	ev := &broker.Event{Name: "message", Channel: "room", Data: []byte(`{"text":"hello, this is a message","n":1}`)}
-	assert.LessOrEqual(t, alloctest.PerRun(100, func() { protocol7.Event(ev) }), 2.0)
+	assert.LessOrEqual(t, alloctest.PerRun(100, func() { eventMessage(ev) }), 2.0)
 }
 
 func BenchmarkEncodeEvent(b *testing.B) {
@@ -122,6 +122,6 @@ func BenchmarkEncodeEvent(b *testing.B) {
 	b.SetBytes(int64(len(ev.Data)))
 	b.ReportAllocs()
 	for b.Loop() {
-		protocol7.Event(ev)
+		eventMessage(ev)
 	}
 }

@@ -43,7 +43,7 @@ func (s *sizes) check(ev broker.Event) error {
 	for i := range s.wires {
 		w := &s.wires[i]
 		limit := w.queue.ByteLimit / 2
-		if size := w.queue.Size(w.protocol.Event(&ev)); size > limit {
+		if size := w.queue.Size(w.protocol.Encode(broker.EventNotice{Event: &ev})); size > limit {
 			return &broker.FieldError{Field: "data", Problem: "is too large once it is encoded, in bytes", Limit: limit, Got: size}
 		}
 	}

@@ -162,6 +162,8 @@ type Appended struct {
 	// Position is the event's position, or that of the event which used the
 	// idempotency key first.
 	Position Position
+	// Prev is the event's own; see Event.Prev.
+	Prev Position
 	// Duplicate says that the idempotency key had been used for the same
 	// request: nothing was appended.
 	Duplicate bool

@@ -72,6 +72,7 @@ var rules = []rule{
 	{from: "transport/", allowed: []string{"transport", "internal"}},
 	{from: "transport", allowed: []string{}, banned: []string{"net/http"}},
 	{from: "pusher", allowed: []string{"broker", "transport", "storage", "ratelimit", "internal"}},
+	{from: "internal/cursor", allowed: []string{"storage"}},
 	{from: "internal", allowed: []string{"internal"}},
 }
 

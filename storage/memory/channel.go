@@ -41,21 +41,21 @@ func newHistory(id storage.ChannelID) *history {
 	return &history{id: id, due: never, visit: newVisit()}
 }
 
-// append adds an event, and returns its position and the one before, if that has
-// to be named. The caller holds h.mu.
-func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now time.Duration) (out storage.Appended, prev storage.Position, err error) {
+// append adds an event. The caller holds h.mu.
+func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now time.Duration) (storage.Appended, error) {
 	if opts.IdempotencyKey != "" {
 		if used, ok := h.keys.find(opts.IdempotencyKey, now); ok {
 			if used.hash != opts.RequestHash {
-				return storage.Appended{}, prev, &storage.KeyReusedError{Channel: h.id, Key: opts.IdempotencyKey, Position: used.first}
+				return storage.Appended{}, &storage.KeyReusedError{Channel: h.id, Key: opts.IdempotencyKey, Position: used.first}
 			}
-			return storage.Appended{Position: used.first, Duplicate: true}, prev, nil
+			return storage.Appended{Position: used.first, Duplicate: true}, nil
 		}
 	}
 	// By the retention so far: a wider one does not bring events back.
 	h.expire(now, 0)
 	h.retain(opts.Retention, now)
 
+	var prev storage.Position
 	if last := h.position(); last.Before(opts.Floor) {
 		prev = last
 		h.startEra(opts.Floor.Epoch)
@@ -79,7 +79,7 @@ func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now tim
 	if h.events.n > 0 {
 		h.held = max(h.held, h.expiry(now), after(now, storage.FillAge))
 	}
-	return storage.Appended{Position: pos}, prev, nil
+	return storage.Appended{Position: pos, Prev: prev}, nil
 }
 
 // startEra begins an epoch that is newer than floor.

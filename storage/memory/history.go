@@ -15,12 +15,12 @@ func (s *Store) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Ev
 	h := s.lockHistory(ch, true)
 	// Under the lock: events must not be younger than those before them.
 	now := s.now()
-	out, prev, err := h.append(ev, &opts, now)
+	out, err := h.append(ev, &opts, now)
 	s.plan(h)
 	h.mu.Unlock()
 	if err == nil && !out.Duplicate && s.commits.wanted() {
 		told := *ev
-		told.Position, told.Prev = out.Position, prev
+		told.Position, told.Prev = out.Position, out.Prev
 		s.commits.tell(storage.Commit{Channel: ch, Latest: out.Position, Event: &told})
 	}
 	s.sweep(uint64(h.shard)+out.Position.Offset, now)

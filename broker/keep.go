@@ -1,0 +1,116 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/carillon-rt/carillon/internal/cursor"
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// keeps reports whether an event has to go to the store.
+func keeps(opts *storage.AppendOptions) bool {
+	return opts.Retention.Events > 0 || opts.IdempotencyKey != ""
+}
+
+// store appends an event, and returns when it is in the queue of every subscriber.
+func (b *Broker) store(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (Published, error) {
+	out, err := b.history.Append(ctx, ch, ev, opts)
+	return b.stored(ctx, ch, ev, &opts, out, err)
+}
+
+// stored takes in what became of an append.
+func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *storage.AppendOptions, out storage.Appended, err error) (Published, error) {
+	switch {
+	case isKeyRefused(err):
+		b.stats.refused.Add(1)
+		return Published{}, err
+	case err != nil:
+		if c := b.channels.load(ch); c != nil {
+			c.appendFailed(opts)
+		}
+		return Published{}, b.storeFailed("history append", ch, err)
+	}
+	if out.Position.Offset%appendsPerSample == 0 {
+		b.appendTime.took(time.Since(ev.Time))
+	}
+	done := Published{Position: out.Position, Duplicate: out.Duplicate}
+	if opts.Retention.Events > 0 {
+		ev.Position, ev.Prev = out.Position, out.Prev
+		return done, b.arrive(ctx, ch, ev, out.Duplicate)
+	}
+	// Only the key was kept: there is no order but that of the calls, and nobody can
+	// read an event whose append has failed.
+	c := b.channels.load(ch)
+	if out.Duplicate && (c == nil || !c.failed.take(opts.IdempotencyKey)) {
+		return done, nil
+	}
+	b.publish(c, ev)
+	return done, nil
+}
+
+// arrive lets an event take its place in its channel's order, and returns when it
+// has been handed out. Without it, the event at its position is meant, which the
+// store has.
+func (b *Broker) arrive(ctx context.Context, ch ChannelID, ev *Event, positionOnly bool) error {
+	for {
+		// Looked for now that the event is stored: who has come meanwhile may know
+		// only of a position before it.
+		c := b.channels.load(ch)
+		if c == nil {
+			if !positionOnly {
+				b.stats.published.Add(1)
+			}
+			return nil
+		}
+		var waiter *cursor.Waiter
+		var there bool
+		if positionOnly {
+			waiter, there = c.hear(ev.Position)
+		} else {
+			waiter, there = c.arrive(ev)
+		}
+		if !there {
+			continue
+		}
+		if waiter == nil {
+			return nil
+		}
+		select {
+		case <-waiter.Passed():
+			return nil
+		case <-ctx.Done():
+			c.forget(waiter)
+			return fmt.Errorf("event is stored at %v, but not handed out yet: %w", ev.Position, context.Cause(ctx))
+		}
+	}
+}
+
+// appendsPerSample is how many appends there are for one whose time is taken.
+const appendsPerSample = 16
+
+// maxFailedKeys is how many idempotency keys of failed appends a channel that keeps
+// nothing else remembers.
+const maxFailedKeys = 1024
+
+// failedKeys are the idempotency keys of appends that have failed on a channel which
+// keeps no events: the retry brings the event again, and nobody has seen it.
+type failedKeys []string
+
+func (f *failedKeys) add(key string) {
+	if len(*f) == maxFailedKeys {
+		*f = slices.Delete(*f, 0, 1)
+	}
+	*f = append(*f, key)
+}
+
+func (f *failedKeys) take(key string) bool {
+	i := slices.Index(*f, key)
+	if i < 0 {
+		return false
+	}
+	*f = slices.Delete(*f, i, i+1)
+	return true
+}

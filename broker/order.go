@@ -1,0 +1,302 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/carillon-rt/carillon/internal/cursor"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// order is how the events of a channel that keeps history come into the order of
+// their positions. Whoever has an event with a position, from whatever source, lets
+// it arrive; what is missing before it is read from the store.
+//
+// The channel's order lock guards it.
+type order struct {
+	cursor.Cursor
+	// closed is set when the channel has lost its last subscription.
+	closed bool
+	// timer fires when the store is to be read, and planned is where the cursor
+	// stood when it was set; nil if no read is planned.
+	timer   *time.Timer
+	planned Position
+	// reading says that the store is being read, urgent that it is to be read again
+	// at once.
+	reading, urgent bool
+	// retry is how long to wait after a read that decided nothing; 0 after others.
+	retry time.Duration
+	// doubt is until when the store may still take an event although its append has
+	// failed, and check how long to wait before looking again.
+	doubt time.Time
+	check time.Duration
+}
+
+// How the store is read for events that are missing.
+const (
+	// orderPage is the most events that are read at once, and handed out with the
+	// order held; orderPageBytes is the most data.
+	orderPage, orderPageBytes = 64, 1 << 20
+	// A read that decided nothing is tried again after minOrderRetry at first, and
+	// after twice as long each time up to maxOrderRetry.
+	minOrderRetry, maxOrderRetry = 10 * time.Millisecond, 5 * time.Second
+	// Twice what an append usually takes is waited for a missing event, within
+	// these bounds.
+	minOrderWait, maxOrderWait = time.Millisecond, 250 * time.Millisecond
+	// orderDoubt is how long after an append has failed the store is looked at.
+	orderDoubt = 20 * time.Second
+)
+
+// arrive takes in an event that has a position. The waiter, if not nil, is told when
+// the event has been handed out. It reports whether the channel is still there.
+func (c *channel) arrive(ev *Event) (waiter *cursor.Waiter, there bool) {
+	c.order.Lock()
+	if c.kept.closed {
+		c.order.Unlock()
+		return nil, false
+	}
+	later := c.take(ev, true)
+	waiter = c.kept.Wait(ev.Position)
+	c.order.Unlock()
+	flush(later)
+	return waiter, true
+}
+
+// hear takes in that an event exists at a position; see arrive.
+func (c *channel) hear(p Position) (waiter *cursor.Waiter, there bool) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	if c.kept.closed {
+		return nil, false
+	}
+	switch c.kept.Hear(p) {
+	case cursor.NextAfterGap:
+		c.tellGap(c.unknownBefore(p))
+		c.kept.Release()
+	case cursor.Parked:
+		c.planRead()
+	}
+	return c.kept.Wait(p), true
+}
+
+// take hands an event out that is next, with those that follow it, or parks it. The
+// caller holds c.order; with alone, what it returns is to be flushed once it does not.
+func (c *channel) take(ev *Event, alone bool) (later transport.LoneSender) {
+	switch c.kept.Arrive(ev) {
+	case cursor.NextAfterGap:
+		c.tellGap(c.unknownBefore(ev.Position))
+		fallthrough
+	case cursor.Next:
+		later = c.handOut(ev, alone && !c.kept.Followed())
+		c.follow()
+	case cursor.Parked:
+		c.planRead()
+	}
+	return later
+}
+
+// follow hands out the parked events that are next, and releases who waits. The
+// caller holds c.order.
+func (c *channel) follow() {
+	for ev := c.kept.Next(); ev != nil; ev = c.kept.Next() {
+		c.handOut(ev, false)
+	}
+	c.kept.Release()
+	if c.kept.Behind() {
+		c.planRead()
+	}
+}
+
+// planRead sees to it that the store is read if what is missing does not arrive. The
+// caller holds c.order.
+func (c *channel) planRead() {
+	if k := c.kept; k.timer == nil && !k.reading {
+		c.readAfter(c.broker.appendTime.wait())
+	}
+}
+
+func (c *channel) readAfter(d time.Duration) {
+	c.kept.planned = c.kept.Last()
+	c.kept.timer = time.AfterFunc(d, c.readDue)
+}
+
+// readDue reads the store, unless the cursor moves by itself.
+func (c *channel) readDue() {
+	c.order.Lock()
+	defer c.order.Unlock()
+	k := c.kept
+	k.timer = nil
+	switch {
+	case k.closed || k.reading:
+	case k.Behind() && k.Last() != k.planned && k.retry == 0:
+		c.planRead()
+	case k.Behind() || k.doubted():
+		c.read()
+	}
+}
+
+// doubted reports whether an append that has failed may still turn up in the store.
+func (k *order) doubted() bool { return !k.doubt.IsZero() && time.Now().Before(k.doubt) }
+
+// read begins to read what is missing. The caller holds c.order.
+func (c *channel) read() {
+	c.kept.reading, c.kept.urgent = true, false
+	r := c.kept.Read()
+	c.broker.background(func() {
+		page, err := c.broker.history.Read(context.Background(), c.id,
+			storage.ReadOptions{From: r.From, Limit: orderPage, Bytes: orderPageBytes, Fill: true})
+		if err != nil && !isGap(err) {
+			_ = c.broker.storeFailed("history read", c.id, err)
+		}
+		c.order.Lock()
+		defer c.order.Unlock()
+		c.kept.reading = false
+		if !c.kept.closed {
+			c.readEnds(c.judge(r, page, err), page.More)
+		}
+	})
+}
+
+// judge takes in what a read has brought, and reports whether that decided anything.
+// The caller holds c.order.
+func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
+	var gap *storage.GapError
+	switch {
+	case errors.As(err, &gap):
+		if c.kept.Gap(r, gap.Latest) {
+			c.tellGap(err)
+			c.follow()
+			return true
+		}
+		return false
+	case err != nil:
+		return false
+	}
+	r.Link(page.Events)
+	for i := range page.Events {
+		c.take(&page.Events[i], false)
+	}
+	if page.More {
+		return true
+	}
+	stale := r.Stale(page.Latest)
+	if !stale {
+		for ev := c.kept.Reached(page.Latest); ev != nil; ev = c.kept.Reached(page.Latest) {
+			c.handOut(ev, false)
+		}
+		c.follow()
+	}
+	return !stale || len(page.Events) > 0
+}
+
+// readEnds plans the next read, if there is to be one. The caller holds c.order.
+func (c *channel) readEnds(decided, more bool) {
+	k := c.kept
+	if decided {
+		k.retry = 0
+	} else {
+		k.retry = min(max(2*k.retry, minOrderRetry), maxOrderRetry)
+	}
+	c.stopTimer()
+	switch {
+	case decided && (more || k.urgent):
+		c.read()
+	case !decided:
+		c.readAfter(k.retry)
+	case k.Behind():
+		c.planRead()
+	case k.doubted():
+		k.check = min(max(2*k.check, c.broker.appendTime.wait()), maxOrderRetry)
+		c.readAfter(k.check)
+	}
+}
+
+// unknownBefore is the gap of a channel that was opened while its store could not say
+// where it stands.
+func (c *channel) unknownBefore(p Position) error {
+	return &storage.GapError{Channel: c.id, Latest: p}
+}
+
+// doubtStore looks whether the store has taken an event although its append has
+// failed, now and for some time: nobody who is subscribed may miss what the history
+// has. The caller holds c.order.
+func (c *channel) doubtStore() {
+	k := c.kept
+	k.doubt, k.check = time.Now().Add(orderDoubt), 0
+	switch {
+	case k.reading:
+		k.urgent = true
+	case k.retry == 0: // else the store fails to be read as well
+		c.stopTimer()
+		c.read()
+	}
+}
+
+func (c *channel) stopTimer() {
+	if t := c.kept.timer; t != nil {
+		t.Stop()
+		c.kept.timer = nil
+	}
+}
+
+// tellGap tells those who can be told that events up to the next that is handed out
+// are missing. The caller holds c.order.
+func (c *channel) tellGap(gap error) {
+	b := c.broker
+	b.stats.gaps.Add(1)
+	b.background(func() {
+		b.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
+	})
+	inform(b, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
+	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
+}
+
+// appendFailed takes in that an append has failed.
+func (c *channel) appendFailed(opts *storage.AppendOptions) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	switch {
+	case opts.Retention.Events == 0:
+		c.failed.add(opts.IdempotencyKey)
+	case !c.kept.closed:
+		c.doubtStore()
+	}
+}
+
+// forget takes away a waiter that waits no longer.
+func (c *channel) forget(w *cursor.Waiter) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	c.kept.Forget(w)
+}
+
+// close ends the order of a channel that has lost its last subscription.
+func (c *channel) close() {
+	c.order.Lock()
+	defer c.order.Unlock()
+	k := c.kept
+	k.closed = true
+	c.stopTimer()
+	k.ReleaseAll()
+}
+
+// appendTime is about how long the store usually takes for an append.
+type appendTime struct{ usual atomic.Int64 }
+
+// took takes in how long an append took. One that hung counts as twice the usual.
+func (a *appendTime) took(d time.Duration) {
+	usual := a.usual.Load()
+	if usual == 0 {
+		a.usual.Store(int64(min(d, maxOrderWait)))
+		return
+	}
+	a.usual.Store(usual + (min(int64(d), 2*usual)-usual)/8)
+}
+
+// wait is how long to wait for an event that is missing before it is read.
+func (a *appendTime) wait() time.Duration {
+	return min(max(2*time.Duration(a.usual.Load()), minOrderWait), maxOrderWait)
+}

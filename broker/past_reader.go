@@ -1,0 +1,262 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// past is a stretch of a channel's history, oldest event first, that any number of
+// subscriptions start with.
+type past struct {
+	events []Event
+
+	mu       sync.Mutex
+	messages map[Protocol][]*transport.Message // guarded by mu
+}
+
+// message returns the i-th event in a protocol's words, encoded once for all.
+func (p *past) message(protocol Protocol, i int) *transport.Message {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := p.messages[protocol]
+	if all == nil {
+		all = make([]*transport.Message, len(p.events))
+		if p.messages == nil {
+			p.messages = make(map[Protocol][]*transport.Message, 1)
+		}
+		p.messages[protocol] = all
+	}
+	if all[i] == nil {
+		all[i] = protocol.Encode(EventNotice{&p.events[i]})
+	}
+	return all[i]
+}
+
+// pastRead is what one subscription wants to know of the past: every event after a
+// position, or else the latest ones.
+type pastRead struct {
+	ctx   context.Context
+	after *Position
+	// limit and bytes bound what is read.
+	limit, bytes int
+	// reach is where the channel's cursor stood when the subscription was attached: an
+	// answer of the store that is older does not join what the subscription gets from
+	// then on.
+	reach Position
+
+	tries int
+	done  chan struct{} // closed when the rest is set
+	from  int           // where its part of past begins
+	past  *past
+	err   error
+}
+
+// events are those that were read.
+func (r *pastRead) events() []Event { return r.past.events[r.from:] }
+
+// answer ends the read with the events from an index on.
+func (r *pastRead) answer(p *past, from int) {
+	r.past, r.from = p, from
+	close(r.done)
+}
+
+// fail ends the read with an error.
+func (r *pastRead) fail(err error) {
+	r.err = err
+	close(r.done)
+}
+
+// pastReader reads the past of a channel for those who subscribe. Whoever comes
+// while the store is being read shares the next read: clients that come back all at
+// once cost one.
+type pastReader struct {
+	mu      sync.Mutex
+	waiting []*pastRead // guarded by mu
+	running bool        // guarded by mu
+}
+
+// How often a read is tried again whose answer is older than the channel's cursor,
+// and how long after the first try.
+const (
+	maxPastTries = 8
+	pastRetry    = 10 * time.Millisecond
+)
+
+// readPast reads what r asks for. Errors are the store's, or wrap storage.ErrGap.
+func (c *channel) readPast(r *pastRead) error {
+	r.done = make(chan struct{})
+	p := &c.past
+	p.mu.Lock()
+	p.waiting = append(p.waiting, r)
+	start := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if start {
+		c.broker.background(c.servePast)
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-r.ctx.Done():
+		return context.Cause(r.ctx)
+	}
+}
+
+// servePast reads for all who wait, until nobody does.
+func (c *channel) servePast() {
+	p := &c.past
+	for {
+		p.mu.Lock()
+		batch := slices.DeleteFunc(p.waiting, func(r *pastRead) bool { return r.ctx.Err() != nil })
+		p.waiting = nil
+		p.running = len(batch) > 0
+		p.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		again := c.serve(batch)
+		if len(again) == 0 {
+			continue
+		}
+		time.Sleep(pastRetry << (again[0].tries - 1))
+		p.mu.Lock()
+		p.waiting = append(again, p.waiting...)
+		p.mu.Unlock()
+	}
+}
+
+// serve reads for a batch, and returns those whose answer was too old.
+func (c *channel) serve(batch []*pastRead) (again []*pastRead) {
+	var latest, after []*pastRead
+	for _, r := range batch {
+		if r.after == nil {
+			latest = append(latest, r)
+		} else {
+			after = append(after, r)
+		}
+	}
+	again = c.serveLatest(latest)
+	slices.SortFunc(after, func(r, q *pastRead) int { return r.after.Compare(*q.after) })
+	for len(after) > 0 {
+		var old []*pastRead
+		after, old = c.serveAfter(after)
+		again = append(again, old...)
+	}
+	return again
+}
+
+// tooOld decides about a read whose answer goes as far as latest.
+func (c *channel) tooOld(r *pastRead, latest Position, again []*pastRead) (bool, []*pastRead) {
+	if !r.reach.After(latest) {
+		return false, again
+	}
+	if r.tries++; r.tries > maxPastTries {
+		r.fail(fmt.Errorf("history of channel %q is behind: it ends at %v, what was handed out at %v", c.id.Name, latest, r.reach))
+		return true, again
+	}
+	return true, append(again, r)
+}
+
+// serveLatest reads the latest events once for all.
+func (c *channel) serveLatest(reads []*pastRead) (again []*pastRead) {
+	if len(reads) == 0 {
+		return nil
+	}
+	o := storage.ReadOptions{Backward: true, Limit: 1, Bytes: 1} // 0 would set no bound
+	for _, r := range reads {
+		o.Limit, o.Bytes = max(o.Limit, r.limit), max(o.Bytes, r.bytes)
+	}
+	page, err := c.broker.readHistory(c.id, o)
+	slices.Reverse(page.Events)
+	p := &past{events: page.Events}
+	for _, r := range reads {
+		if err != nil {
+			r.fail(err)
+			continue
+		}
+		var old bool
+		if old, again = c.tooOld(r, page.Latest, again); !old {
+			r.answer(p, r.fit(page.Events))
+		}
+	}
+	return again
+}
+
+// fit returns where the latest events begin that are within the read's bounds: one at
+// least, if there is any.
+func (r *pastRead) fit(events []Event) int {
+	from, bytes := len(events), 0
+	for from > 0 && len(events)-from < r.limit {
+		if bytes += len(events[from-1].Data); bytes > r.bytes && from < len(events) {
+			break
+		}
+		from--
+	}
+	return from
+}
+
+// serveAfter reads from the first position on, for it and for all further ones that
+// the page has. It returns those that are left, and those whose answer was too old.
+func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
+	first := reads[0]
+	o := storage.ReadOptions{From: *first.after, Limit: 1, Bytes: 1}
+	for _, r := range reads {
+		o.Limit, o.Bytes = max(o.Limit, r.limit), max(o.Bytes, r.bytes)
+	}
+	page, err := c.broker.readHistory(c.id, o)
+	p := &past{events: page.Events}
+	for _, r := range reads {
+		// Of other positions nobody but the store can say whether they are the channel's.
+		from, found := 0, *r.after == *first.after
+		if !found && err == nil && !page.More {
+			from, found = slices.BinarySearchFunc(page.Events, *r.after, func(ev Event, p Position) int { return ev.Position.Compare(p) })
+			from++
+		}
+		var old bool
+		switch {
+		case !found:
+			left = append(left, r)
+		case err != nil:
+			r.fail(err)
+		case page.More:
+			r.fail(r.tooMuch(c.id))
+		default:
+			if old, again = c.tooOld(r, page.Latest, again); !old {
+				if bytes := dataBytes(page.Events[from:]); len(page.Events)-from > r.limit || bytes > r.bytes {
+					r.fail(r.tooMuch(c.id))
+				} else {
+					r.answer(p, from)
+				}
+			}
+		}
+	}
+	return left, again
+}
+
+// tooMuch is the gap of a subscription that has missed more than it can be given.
+func (r *pastRead) tooMuch(ch storage.ChannelID) error {
+	return fmt.Errorf("%w: channel %q: more was missed than there is room for, which is %d events or %d bytes",
+		storage.ErrGap, ch.Name, r.limit, r.bytes)
+}
+
+func dataBytes(events []Event) (n int) {
+	for i := range events {
+		n += len(events[i].Data)
+	}
+	return n
+}
+
+// readHistory reads for several who wait, whose contexts may end meanwhile.
+func (b *Broker) readHistory(ch storage.ChannelID, o storage.ReadOptions) (storage.Page, error) {
+	page, err := b.history.Read(context.Background(), ch, o)
+	if err != nil && !isGap(err) {
+		err = b.storeFailed("history read", ch, err)
+	}
+	return page, err
+}

@@ -1,0 +1,262 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// Subscribe subscribes the session to a channel, and sends it the protocol's
+// success message and whatever past events are due, in this order and before
+// anything else on the channel. What came after req.After and is no longer kept is
+// no error: the success message says so, and the client starts as without. On an
+// error nothing has changed and nothing was sent. Errors wrap ErrInvalid,
+// ErrRefused, ErrSubscribed, ErrChannelLimit, ratelimit.ErrLimited or
+// storage.ErrMemberLimit; ErrClosed if the session has ended.
+//
+// Only Channel, Authorized, Expires, Member and After of req are taken from the
+// caller.
+func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
+	b := s.broker
+	if err := CheckChannelName(req.Channel); err != nil {
+		return b.refusal(err)
+	}
+	ch := storage.ChannelID{App: s.app, Name: req.Channel}
+	rule := b.rule(ch)
+	req.Session, req.Kind, req.Rewind = s, KindOf(req.Channel), rule.Rewind
+	if err := s.maySubscribe(time.Now(), req.Kind, req.Rewind); err != nil {
+		return b.refusal(err)
+	}
+	revoked := s.revocations(req.Channel)
+	if err := s.authorize(ctx, &req, revoked > 0); err != nil {
+		return err
+	}
+
+	s.op.Lock()
+	defer s.op.Unlock()
+	if s.ended {
+		return ErrClosed
+	}
+	if s.revoked(req.Channel) != revoked {
+		return b.refusal(ErrRevoked)
+	}
+	if s.subs[req.Channel] != nil {
+		b.stats.refused.Add(1)
+		return ErrSubscribed
+	}
+	if err := s.hasRoom(req.Kind); err != nil {
+		return err
+	}
+	sub := &subscription{session: s, conn: s.conn, protocol: s.protocol}
+	var err error
+	if req.Kind.Base() == Presence {
+		err = s.subscribePresence(ctx, ch, rule, sub, req)
+	} else {
+		err = s.subscribePlain(ctx, ch, rule, sub, req)
+	}
+	if err != nil {
+		return err
+	}
+	if s.subs == nil {
+		s.subs = make(map[string]*subscription, 1)
+	}
+	s.subs[req.Channel] = sub
+	s.granted(req.Channel, req.Expires)
+	if req.Kind.NeedsAuthorization() {
+		s.authorized.Store(true)
+	}
+	if s.counts {
+		sub.channel.countChanged()
+	}
+	return nil
+}
+
+// authorize decides whether the session may subscribe. Where the channel was taken
+// from it, no signature counts.
+func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked bool) error {
+	b := s.broker
+	if err := b.limited(ctx, s.subscribeLimit(req)); err != nil {
+		return err
+	}
+	channel, kind := req.Channel, req.Kind
+	needed := kind.NeedsAuthorization()
+	if !needed {
+		req.Authorized = true
+	}
+	user := s.User()
+	if kind == ServerToUser {
+		req.Authorized = user != nil && req.Channel == serverToUserPrefix+user.ID
+	}
+	if kind.Base() != Presence {
+		req.Member = nil
+	} else if req.Member == nil && user != nil {
+		req.Member = &Member{UserID: user.ID, Info: user.Info}
+	}
+	if needed {
+		req.Authorized = req.Authorized && !revoked
+		if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }, req); err != nil {
+			return err
+		}
+	}
+	if !req.Authorized && revoked {
+		return b.refusal(ErrRevoked)
+	}
+	if !req.Authorized {
+		return b.refusal(ErrUnauthorized)
+	}
+	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }, req); err != nil {
+		return err
+	}
+	// What was authorized is what is subscribed to, whatever a hook has written.
+	req.Session, req.Channel, req.Kind = s, channel, kind
+	if !req.Expires.IsZero() && !time.Now().Before(req.Expires) {
+		return b.refusal(ErrExpired)
+	}
+	if req.Rewind < 0 {
+		return b.refusal(&FieldError{Field: "rewind", Problem: "is negative"})
+	}
+	if kind.Base() != Presence {
+		return nil
+	}
+	if req.Member == nil {
+		return b.refusal(&FieldError{Field: "channel_data", Problem: "is missing: a presence channel needs it unless the connection is signed in"})
+	}
+	if err := s.checkUser(req.Member.UserID, req.Member.Info); err != nil {
+		return b.refusal(err)
+	}
+	return nil
+}
+
+func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
+	open := s.broker.opening(ctx, ch)
+	if !req.past() {
+		var later transport.LoneSender
+		err := s.broker.attach(ctx, ch, open, sub, func(at Position) {
+			later = s.sendLone(s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Position: at}))
+		})
+		flush(later)
+		return err
+	}
+	sub.extras = new(extras)
+	if err := s.broker.attach(ctx, ch, open, sub, func(at Position) { sub.at = at }); err != nil {
+		return err
+	}
+	return s.catchUp(ctx, rule, sub, &req, nil, nil)
+}
+
+func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
+	b := s.broker
+	limit := s.maxMembers
+	if rule.MaxMembers > 0 {
+		limit = rule.MaxMembers
+	}
+	sub.extras = &extras{userID: req.Member.UserID}
+	open := b.opening(ctx, ch)
+	var all []Member
+	var success *transport.Message
+	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) error {
+		all = members
+		success = s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Members: members})
+		if q := s.conn.Queue(); q.Size(success) > q.ByteLimit {
+			return fmt.Errorf("%w: channel %q: its list of %d members has %d bytes, the connection takes %d",
+				storage.ErrMemberLimit, ch.Name, len(members), q.Size(success), q.ByteLimit)
+		}
+		if err := b.attach(ctx, ch, open, sub, func(at Position) { sub.at = at }); err != nil {
+			return err
+		}
+		if first {
+			b.memberJoined(ch, *req.Member)
+			sub.channel.announce(s, MemberAddedNotice{ch.Name, *req.Member})
+		}
+		return nil
+	})
+	if errors.Is(err, storage.ErrMemberLimit) {
+		b.stats.refused.Add(1)
+		return err
+	}
+	if errors.Is(err, ErrRefused) {
+		return err
+	}
+	if err != nil {
+		return b.storeFailed("presence join", ch, err)
+	}
+	return s.catchUp(ctx, rule, sub, &req, all, success)
+}
+
+// Unsubscribe ends the session's subscription to a channel. It reports whether
+// there was one.
+func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
+	s.op.Lock()
+	defer s.op.Unlock()
+	return s.unsubscribe(ctx, channel)
+}
+
+// unsubscribe is Unsubscribe for a caller that holds s.op.
+func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
+	sub := s.subs[channel]
+	if sub == nil {
+		return false
+	}
+	delete(s.subs, channel)
+	s.ungranted(channel)
+	s.dropAlone(ctx, sub)
+	if s.counts {
+		sub.channel.countChanged()
+	}
+	return true
+}
+
+// leaving is a context for taking the session out of something, which happens
+// although its connection is gone. All that is done with it takes no longer than
+// one call of a store that may wait.
+func (s *Session) leaving(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx = context.WithoutCancel(ctx)
+	if !s.broker.presenceWaits {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.broker.storeTimeout)
+}
+
+// dropAlone is drop for one subscription, with any context.
+func (s *Session) dropAlone(ctx context.Context, sub *subscription) {
+	if sub.isMember() {
+		var cancel context.CancelFunc
+		ctx, cancel = s.leaving(ctx)
+		defer cancel()
+	}
+	s.drop(ctx, sub, 0)
+}
+
+func (s *subscription) isMember() bool { return s.extras != nil && s.userID != "" }
+
+// drop takes the subscription from its channel, and the member with it when the
+// grace has passed. The member goes first, so that hooks hear of it before the
+// channel is vacated. ctx is from leaving.
+func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
+	defer sub.channel.detach(sub)
+	if sub.isMember() {
+		s.leave(ctx, sub.channel.id, sub.userID, grace)
+	}
+}
+
+func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string, grace time.Duration) {
+	b := s.broker
+	b.tracker.Leave(ctx, ch, userID, s.id, grace, func(d presence.Departure, err error) {
+		if err != nil {
+			_ = b.storeFailed("presence leave", ch, err)
+			return
+		}
+		if !d.Last {
+			return
+		}
+		b.memberLeft(ch, d)
+		if c := b.channels.load(ch); c != nil {
+			c.announce(s, MemberRemovedNotice{ch.Name, d.Member})
+		}
+	})
+}
