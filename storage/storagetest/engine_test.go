@@ -44,7 +44,8 @@ func TestBrokenRestartIsCaught(t *testing.T) {
 			e.mu.Lock()
 			defer e.mu.Unlock()
 			for id, ch := range e.data.channels {
-				const lost = 20 // more than there are publishers, who have heard of all but their last
+				// More than there are publishers, who have heard of all but their last.
+				lost := min(20, len(ch.given))
 				ch.given, ch.events = ch.given[:len(ch.given)-lost], ch.events[:len(ch.events)-lost]
 				e.data.channels[id] = ch
 			}
