@@ -45,7 +45,7 @@ type Broker struct {
 	history       storage.History
 	presenceStore storage.Presence
 	presenceWaits bool // presenceStore may
-	shared        bool // presenceStore may be used by other brokers
+	shared        bool // presenceStore may be used by other brokers at the same time
 	log           *slog.Logger
 	maxEventBytes int
 	budget        *transport.Budget

@@ -65,8 +65,8 @@ type Hooks struct {
 	// ChannelOccupied tells of a channel that has its first client subscription,
 	// before MemberJoined, and ChannelVacated of one that has lost the last, after
 	// MemberLeft unless the rule has a LeaveGrace. On a presence store that is shared
-	// or durable they tell of all brokers on it together, soon after, in no order
-	// with MemberJoined and MemberLeft.
+	// they tell of all brokers on it together, soon after, in no order with
+	// MemberJoined and MemberLeft.
 	ChannelOccupied func(ChannelChange)
 	ChannelVacated  func(ChannelChange)
 	// SubscriptionCount tells of the number of client subscriptions of a

@@ -14,7 +14,7 @@ func (b *Broker) shareMembers(store storage.Presence) {
 	if !caps.Shared && !caps.Durable {
 		return
 	}
-	b.shared = true
+	b.shared = caps.Shared
 	watch, _ := store.(storage.WatchPresence)
 	b.tracker.Share(presence.Sharing{
 		Changed: b.membersChanged,

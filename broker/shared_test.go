@@ -495,3 +495,39 @@ func TestOccupancyIsToldWhenTheStoreIsBack(t *testing.T) {
 		assert.Equal(t, []string{"vacated room"}, hooks.all())
 	})
 }
+
+// durable is a store of one process that outlives it.
+type durable struct{ *handle }
+
+func (durable) Capabilities() storage.Capabilities {
+	return storage.Capabilities{ContiguousOffsets: true, Durable: true}
+}
+
+// A process that was killed and started again under the same name does not keep its
+// own ghosts alive.
+func TestMembersOfTheProcessBeforeLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, hooks := memory.New(), new(told)
+		before := &handle{Store: store}
+		first := brokertest.New(t, broker.WithPresence(durable{before}), broker.WithNode("server"), broker.WithLogger(slog.New(slog.DiscardHandler)))
+		ghost, back := first.Connect(t), first.Connect(t)
+		ghost.SubscribeAs("presence-room", "ghost", "")
+		back.SubscribeAs("presence-room", "back", "")
+		synctest.Wait()
+		before.dead.Store(true)
+
+		again := brokertest.New(t, broker.WithPresence(durable{&handle{Store: store}}), broker.WithNode("server"), broker.WithHooks(hooks.hooks()),
+			broker.WithHooks(broker.Hooks{ChannelOccupied: func(c broker.ChannelChange) { hooks.add("occupied " + c.Channel) }}))
+		c := again.Connect(t)
+		var r roster
+		c.SubscribeAs("presence-room", "back", "").Decode(t, &r)
+		assert.Equal(t, []string{"ghost", "back"}, r.Presence.IDs)
+		synctest.Wait()
+		assert.Equal(t, []string{"occupied presence-room"}, hooks.all(), "who was there before comes back before anybody has noticed")
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		expectMember(t, c, "removed", "ghost")
+		c.ExpectNothing()
+		assert.Equal(t, []string{"-ghost"}, hooks.all())
+	})
+}

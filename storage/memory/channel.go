@@ -51,8 +51,6 @@ func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now tim
 			return storage.Appended{Position: used.first, Duplicate: true}, nil
 		}
 	}
-	// By the retention so far: a wider one does not bring events back.
-	h.expire(now, 0)
 	h.retain(opts.Retention, now)
 
 	var prev storage.Position
@@ -122,6 +120,8 @@ func (h *history) retain(keep storage.Retention, now time.Duration) {
 	if keep == h.keep {
 		return
 	}
+	// First by the retention so far: a wider one does not bring events back.
+	h.expire(now, 0)
 	h.keep = keep
 	h.expire(now, 0)
 	if room := max(keep.Events, storage.FillEvents); len(h.events.buf) > room {

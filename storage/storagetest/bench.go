@@ -55,6 +55,43 @@ func BenchmarkHistory(b *testing.B, store storage.History) {
 			}
 		}
 	})
+	b.Run("AppendBatchOf64", func(b *testing.B) {
+		b.ReportAllocs()
+		batch := make([]storage.AppendRequest, 64)
+		for i := range batch {
+			batch[i] = storage.AppendRequest{Channel: channel("batch-" + strconv.Itoa(i%4)), Event: &ev, Options: keep(100)}
+		}
+		for b.Loop() {
+			for _, r := range store.AppendBatch(ctx, batch) {
+				if r.Err != nil {
+					b.Fatal(r.Err)
+				}
+			}
+		}
+	})
+	b.Run("AppendToOneChannelFrom64", func(b *testing.B) {
+		b.ReportAllocs()
+		b.SetParallelism(64)
+		ch := channel("one")
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				add(b, ch, keep(100))
+			}
+		})
+	})
+	b.Run("LatestOf100", func(b *testing.B) {
+		b.ReportAllocs()
+		channels := make([]storage.ChannelID, 100)
+		for i := range channels {
+			channels[i] = channel("latest-" + strconv.Itoa(i))
+			add(b, channels[i], keep(1))
+		}
+		for b.Loop() {
+			if _, err := store.Latest(ctx, channels); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	b.Run("AppendToManyChannels", func(b *testing.B) {
 		b.ReportAllocs()
 		var n atomic.Int64
