@@ -2,7 +2,6 @@ package pusher_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -32,13 +31,10 @@ func Example() {
 	go func() { _ = srv.ListenAndServe() }()
 
 	// Later, on SIGTERM: refuse what is new, and close what is open so that
-	// clients reconnect elsewhere. Both at once: the server waits for requests
-	// that the broker ends.
+	// clients reconnect elsewhere.
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- b.Shutdown(ctx) }()
-	fmt.Println(errors.Join(srv.Shutdown(ctx), <-ended))
+	fmt.Println(h.Shutdown(ctx, srv))
 	// Output: <nil>
 }
 

@@ -1,14 +1,12 @@
 package pusher
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +22,8 @@ import (
 // that path, SockJS clients at {prefix}/info and {prefix}/{server}/{session}/…,
 // feeds over Server-Sent Events at {prefix}/sse/app/{key}?channels=…, and the HTTP
 // API at {prefix}/apps/{id}/…, under whatever prefix it is mounted. It is safe for
-// concurrent use, and ends with its broker's Shutdown.
+// concurrent use. Shutdown ends it together with its broker and the servers that
+// serve it.
 //
 // It needs an http.ResponseWriter that can be hijacked and flushed, directly or
 // by Unwrap: behind middleware that hides this, http.TimeoutHandler for one,
@@ -202,20 +201,6 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 	b.OnDrained(h.drain)
 	b.OnShutdown(h.webhooks.shutdown)
 	return h, nil
-}
-
-// drain stops all transports at once. Connections that are left are cut off when ctx
-// ends.
-func (h *Handler) drain(ctx context.Context) error {
-	h.callers.close()
-	var errs [3]error
-	var stopping sync.WaitGroup
-	for i, shutdown := range [...]func(context.Context) error{h.sockets.Shutdown, h.xhr.Shutdown, h.feeds.Shutdown} {
-		stopping.Go(func() { errs[i] = shutdown(ctx) })
-	}
-	stopping.Wait()
-	h.wheel.Stop()
-	return errors.Join(errs[:]...)
 }
 
 // ServeHTTP implements http.Handler.

@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {
 		err = fmt.Errorf("-addr (or ADDR) %s: %w", *addr, err)
-		return errors.Join(err, c.broker.Shutdown(context.WithoutCancel(ctx)))
+		return errors.Join(err, c.realtime.Shutdown(context.WithoutCancel(ctx)))
 	}
 	server := &http.Server{
 		Handler:           c.routes(os.DirFS(*web)),
@@ -78,10 +78,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case err = <-served:
 	case <-ctx.Done():
 	}
-	// Both at once: the server waits for requests that the broker ends.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- c.broker.Shutdown(ctx) }()
-	return errors.Join(err, server.Shutdown(ctx), <-ended)
+	return errors.Join(err, c.realtime.Shutdown(ctx, server))
 }

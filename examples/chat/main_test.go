@@ -39,7 +39,7 @@ func newSite(t *testing.T) *site {
 	server := httptest.NewServer(c.routes(fstest.MapFS{"index.html": {Data: []byte("<title>chat</title>")}}))
 	t.Cleanup(func() {
 		server.Close()
-		assert.NoError(t, c.broker.Shutdown(context.Background()))
+		assert.NoError(t, c.realtime.Shutdown(context.Background()))
 	})
 	return &site{t: t, chat: c, url: server.URL}
 }

@@ -15,8 +15,7 @@ import (
 
 // chat is the application with its broker.
 type chat struct {
-	broker   *broker.Broker
-	realtime http.Handler
+	realtime *pusher.Handler
 	app      *pusher.App
 	room     room
 	sessions sessions
@@ -43,7 +42,6 @@ func newChat(secret string) (*chat, error) {
 		return nil, err
 	}
 	return &chat{
-		broker:   b,
 		realtime: realtime,
 		app:      app,
 		room:     room{app: b.App(app.ID), channel: "presence-room-lobby", typing: "presence-typing-lobby"},

@@ -73,20 +73,18 @@ func main() {
 		log.Fatal(err)
 	}
 	srv := &http.Server{Handler: mount(realtime), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ConnContext: pusher.ConnContext}
-	stop, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
+	stopped, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	go func() {
 		log.Printf("%s serves ws://%s/realtime/app/app-key", *with, listener.Addr())
 		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Fatal(err)
 		}
 	}()
-	<-stop.Done()
+	<-stopped.Done()
+	stop() // a second signal ends it at once
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- b.Shutdown(ctx) }() // ends the requests that the server waits for
-	if err := errors.Join(srv.Shutdown(ctx), <-ended); err != nil {
+	if err := realtime.Shutdown(ctx, srv); err != nil {
 		log.Fatal(err)
 	}
 }

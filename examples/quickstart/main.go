@@ -31,7 +31,7 @@ const room = "presence-room"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends it at once
 	if err := run(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), os.Stdout); err != nil {
 		log.Fatal(err)
 	}
@@ -91,7 +91,5 @@ func run(ctx context.Context, addr string, out io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- b.Shutdown(ctx) }() // ends the requests that the server waits for
-	return errors.Join(err, srv.Shutdown(ctx), <-ended)
+	return errors.Join(err, realtime.Shutdown(ctx, srv))
 }

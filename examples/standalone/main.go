@@ -128,17 +128,14 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 		}
 	}()
 	select {
-	case err := <-served:
-		return errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
+	case err = <-served:
 	case <-ctx.Done():
 	}
 	log.Info("shutting down")
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- b.Shutdown(ending) }() // ends the requests that the server waits for
-	if err := errors.Join(srv.Shutdown(ending), <-ended); err != nil {
-		return fmt.Errorf("shutdown: %w", err)
+	if err := errors.Join(err, handler.Shutdown(ending, srv)); err != nil {
+		return err
 	}
 	log.Info("ended", "stats", b.Stats(), "handler", handler.Stats())
 	return nil
