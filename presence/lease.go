@@ -19,6 +19,8 @@ const (
 	// and lookAlone where the store notifies of none.
 	lookEvery = 10 * time.Second
 	lookAlone = time.Second
+	// rejoinPause is how long a node waits with connections that could not join again.
+	rejoinPause = time.Second
 )
 
 // lease has this node hold a lease before its first connection joins.
@@ -100,18 +102,52 @@ func (s *shared) renew() {
 		return
 	}
 	if !held {
-		s.rejoin()
+		s.lapsed()
 	}
 }
 
-// rejoin adds all connections of the node that the store may have taken away.
-func (s *shared) rejoin() {
+// lapsed has all connections of the node join again, unless that is going on: then
+// once more.
+func (s *shared) lapsed() {
 	s.mu.Lock()
-	local := maps.Clone(s.local)
-	s.mu.Unlock()
-	for key, m := range local {
-		if err := s.rejoin1(key, m); err != nil && s.ctx.Err() == nil {
-			s.Failed("presence join", err)
+	defer s.mu.Unlock()
+	s.lapses++
+	if s.lapses == 1 && !s.closed {
+		s.running.Go(s.rejoin)
+	}
+}
+
+// rejoin adds all connections of the node that the store may have taken away, and
+// does not give up. It holds up no renewal.
+func (s *shared) rejoin() {
+	for lapses := 0; ; {
+		s.mu.Lock()
+		if lapses == s.lapses {
+			s.lapses = 0
+			s.mu.Unlock()
+			return
+		}
+		lapses = s.lapses
+		missing := maps.Clone(s.local)
+		s.mu.Unlock()
+		for len(missing) > 0 {
+			var failed error
+			for key, m := range missing {
+				if err := s.rejoin1(key, m); err != nil {
+					failed = err
+				} else {
+					delete(missing, key)
+				}
+			}
+			if failed == nil {
+				break
+			}
+			select {
+			case <-s.ctx.Done():
+				return
+			case <-time.After(rejoinPause):
+				s.Failed("presence join", failed)
+			}
 		}
 	}
 }
@@ -168,9 +204,15 @@ func (s *shared) expire() {
 	if err != nil && s.ctx.Err() == nil {
 		s.Failed("presence expiry", err)
 	}
-	for _, d := range departures {
-		s.expired(d)
+	if len(departures) == 0 {
+		return
 	}
+	// Whatever holds up one of their channels is not to hold up the next renewal.
+	s.running.Go(func() {
+		for _, d := range departures {
+			s.expired(d)
+		}
+	})
 }
 
 func (s *shared) expired(d Departure) {

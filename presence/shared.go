@@ -48,6 +48,7 @@ type shared struct {
 	observed map[string]map[string]bool       // guarded by mu: by app, what watchers were last told of each user
 	online   map[string]storage.Position      // guarded by mu: the revision of the users online in an app, as far as it was looked at
 	heard    heardChanges                     // guarded by mu
+	lapses   int                              // guarded by mu: how often the lease was lost since the connections last joined again
 	leased   bool                             // guarded by mu
 	closed   bool                             // guarded by mu
 	occupied map[storage.ChannelID]*occupancy // guarded by mu

@@ -134,3 +134,77 @@ func (c *counting) Counts(ctx context.Context, channels []storage.ChannelID) ([]
 	c.counts.Add(1)
 	return c.Presence.Counts(ctx, channels)
 }
+
+// unhelpful is a store whose joins and reports of changes fail as often as its
+// fields say.
+type unhelpful struct {
+	*memory.Store
+	joins, changes atomic.Int64
+}
+
+func (u *unhelpful) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
+	if u.joins.Add(-1) >= 0 {
+		return storage.Joined{}, errors.New("broken")
+	}
+	return u.Store.Join(ctx, ch, conn, m, opts)
+}
+
+func (u *unhelpful) Changes(ctx context.Context, ch storage.ChannelID, since storage.Position) ([]storage.PresenceChange, error) {
+	if u.changes.Add(-1) >= 0 {
+		return nil, errors.New("broken")
+	}
+	return u.Store.Changes(ctx, ch, since)
+}
+
+// What this node has told already is not told again when it learns what it had
+// missed before.
+func TestWhatIsToldIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &unhelpful{Store: memory.New(memory.WithShared())}
+		here, there := presence.NewTracker(store, "here"), presence.NewTracker(store, "there")
+		var j, other journal
+		silent := j.sharing(store)
+		silent.Watch = nil
+		here.Share(silent)
+		there.Share(other.sharing(store))
+		synctest.Wait()
+		j.join(t, here, "1", "ann")
+		j.join(t, here, "2", "cleo")
+		other.join(t, there, "3", "bob")
+		store.changes.Store(1)
+		here.Leave(t.Context(), room, "ann", "1", 0, j.left)
+		assert.Equal(t, []string{"+ann", "+cleo", "-ann"}, j.all())
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		assert.Equal(t, []string{"+ann", "+cleo", "-ann", "(+bob)"}, j.all())
+		here.Close(t.Context())
+		there.Close(t.Context())
+	})
+}
+
+func TestAllJoinAgainAfterTheLeaseHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &unhelpful{Store: memory.New(memory.WithShared())}
+		tracker := presence.NewTracker(store, "node")
+		var j journal
+		tracker.Share(j.sharing(store))
+		for _, id := range []string{"ann", "bob", "cleo"} {
+			j.join(t, tracker, id, id)
+		}
+		synctest.Wait()
+		// Somebody else finds the lease ended.
+		_, err := store.Renew(t.Context(), "node", 0)
+		require.NoError(t, err)
+		departures, err := store.Expire(t.Context())
+		require.NoError(t, err)
+		require.Len(t, departures, 3)
+		store.joins.Store(2)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		assert.ElementsMatch(t, []string{"+ann", "+bob", "+cleo", "(-ann)", "(-bob)", "(-cleo)", "(+ann)", "(+bob)", "(+cleo)", "+ann", "+bob", "+cleo"}, j.all())
+		members, err := tracker.Members(t.Context(), room)
+		require.NoError(t, err)
+		assert.Len(t, members, 3)
+		tracker.Close(t.Context())
+	})
+}

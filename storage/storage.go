@@ -2,9 +2,17 @@
 // events and its presence: memory, a file, a database, a cluster's engine.
 //
 // It holds small interfaces, each usable alone, and the values that cross
-// them; it is not a place for behaviour. The default implementation is
-// storage/memory, and storage/storagetest is the suite that an adapter of your
-// own has to pass, whole or the part it implements:
+// them; it is not a place for behaviour. History keeps events, and Presence who is
+// there. What a store can do besides is found by asking its value: it may be Capable,
+// tell of what others do (Watch, WatchPresence), find events by their words (Search)
+// and change them (Amend).
+//
+// Everything has a Position: an Epoch and an offset, both ordered. So whoever knows
+// one can say whether it has missed anything, whoever else has used the store
+// meanwhile and whatever has become of it.
+//
+// The default implementation is storage/memory, and storage/storagetest is the
+// suite that an adapter of your own has to pass, whole or the part it implements:
 //
 //	func TestAdapter(t *testing.T) {
 //		storagetest.Run(t, func(t *testing.T) storagetest.Store { return myadapter.Open(t.TempDir()) })

@@ -99,7 +99,7 @@ func RunHistory(t *testing.T, open func(t *testing.T) storage.History, opts ...O
 func RunPresence(t *testing.T, open func(t *testing.T) storage.Presence, opts ...Option) {
 	t.Helper()
 	cfg := newConfig(opts)
-	for _, check := range presenceChecks() {
+	for _, check := range append(presenceChecks(), presenceRestartChecks(cfg.hooks)...) {
 		t.Run(check.name, func(t *testing.T) {
 			cfg.wrap(t, func(t *testing.T) { check.run(newPresenceTest(t, open(t), cfg.clock)) })
 		})
