@@ -73,11 +73,6 @@ type delivery struct {
 	// gap is what in-process subscribers get of events that will not be handed out.
 	gap error
 
-	// lone says that only one subscriber gets it, and later is the connection
-	// that is then to be flushed, if any.
-	lone  bool
-	later transport.LoneSender
-
 	excluded int // 1 once exclude was passed over
 }
 
@@ -107,7 +102,6 @@ func (c *channel) fanOut(d *delivery) {
 	subs := c.subs
 	c.reading = true
 	c.mu.Unlock()
-	d.lone = d.lone && lone(subs, d.exclude)
 	for _, s := range subs {
 		s.deliver(d)
 	}
@@ -119,27 +113,14 @@ func (c *channel) fanOut(d *delivery) {
 	}
 }
 
-// handOut hands an event to every subscriber. The caller holds c.order. With last,
-// what it returns is to be flushed once no lock is held; without, other events follow.
-func (c *channel) handOut(ev *Event, last bool) transport.LoneSender {
+// handOut hands an event to every subscriber. The caller holds c.order.
+func (c *channel) handOut(ev *Event) {
 	c.broker.stats.published.Add(1)
-	d := delivery{event: ev, notice: EventNotice{ev}, lone: last}
+	d := delivery{event: ev, notice: EventNotice{ev}}
 	if ev.Exclude != "" {
 		d.exclude = c.broker.Session(ev.Exclude)
 	}
 	c.fanOut(&d)
-	return d.later
-}
-
-// lone says whether exclude leaves one of the subscribers.
-func lone(subs []*subscription, exclude *Session) bool {
-	switch len(subs) {
-	case 1:
-		return true
-	case 2:
-		return exclude != nil && (subs[0].session == exclude || subs[1].session == exclude)
-	}
-	return false
 }
 
 // announce sends every subscribed session what is not an event.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/carillon-rt/carillon/internal/cursor"
 	"github.com/carillon-rt/carillon/storage"
-	"github.com/carillon-rt/carillon/transport"
 )
 
 // order is how the events of a channel that keeps history come into the order of
@@ -54,15 +53,12 @@ const (
 // the event has been handed out. It reports whether the channel is still there.
 func (c *channel) arrive(ev *Event) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
+	defer c.order.Unlock()
 	if c.kept.closed {
-		c.order.Unlock()
 		return nil, false
 	}
-	later := c.take(ev, true)
-	waiter = c.kept.Wait(ev.Position)
-	c.order.Unlock()
-	flush(later)
-	return waiter, true
+	c.take(ev)
+	return c.kept.Wait(ev.Position), true
 }
 
 // hear takes in that an event exists at a position; see arrive.
@@ -83,26 +79,25 @@ func (c *channel) hear(p Position) (waiter *cursor.Waiter, there bool) {
 }
 
 // take hands an event out that is next, with those that follow it, or parks it. The
-// caller holds c.order; with alone, what it returns is to be flushed once it does not.
-func (c *channel) take(ev *Event, alone bool) (later transport.LoneSender) {
+// caller holds c.order.
+func (c *channel) take(ev *Event) {
 	switch c.kept.Arrive(ev) {
 	case cursor.NextAfterGap:
 		c.tellGap(c.unknownBefore(ev.Position))
 		fallthrough
 	case cursor.Next:
-		later = c.handOut(ev, alone && !c.kept.Followed())
+		c.handOut(ev)
 		c.follow()
 	case cursor.Parked:
 		c.planRead()
 	}
-	return later
 }
 
 // follow hands out the parked events that are next, and releases who waits. The
 // caller holds c.order.
 func (c *channel) follow() {
 	for ev := c.kept.Next(); ev != nil; ev = c.kept.Next() {
-		c.handOut(ev, false)
+		c.handOut(ev)
 	}
 	c.kept.Release()
 	if c.kept.Behind() {
@@ -177,7 +172,7 @@ func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
 	}
 	r.Link(page.Events)
 	for i := range page.Events {
-		c.take(&page.Events[i], false)
+		c.take(&page.Events[i])
 	}
 	if page.More {
 		return true
@@ -185,7 +180,7 @@ func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
 	stale := r.Stale(page.Latest)
 	if !stale {
 		for ev := c.kept.Reached(page.Latest); ev != nil; ev = c.kept.Reached(page.Latest) {
-			c.handOut(ev, false)
+			c.handOut(ev)
 		}
 		c.follow()
 	}

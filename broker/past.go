@@ -174,7 +174,7 @@ func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscription, re
 		bytes += len(success.Payload())
 	}
 	s.gotPast(bytes)
-	flush(sub.finish(success, &st))
+	sub.finish(success, &st)
 	if st.noCache {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()

@@ -359,7 +359,6 @@ func (b *Broker) publish(c *channel, ev *Event) {
 		return
 	}
 	c.order.Lock()
-	later := c.handOut(ev, true)
-	c.order.Unlock()
-	flush(later)
+	defer c.order.Unlock()
+	c.handOut(ev)
 }

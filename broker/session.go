@@ -181,30 +181,6 @@ func (s *Session) Send(m *transport.Message) {
 	}
 }
 
-// sendLone queues a message that only this client gets. What it returns, if not
-// nil, is to be flushed once no lock is held.
-func (s *Session) sendLone(m *transport.Message) transport.LoneSender {
-	conn, ok := s.conn.(transport.LoneSender)
-	if !ok || s.slow.Load() {
-		s.Send(m)
-		return nil
-	}
-	later, err := conn.SendLone(m)
-	if err != nil {
-		s.sendFailed(err)
-	}
-	if !later {
-		return nil
-	}
-	return conn
-}
-
-func flush(later transport.LoneSender) {
-	if later != nil {
-		later.Flush()
-	}
-}
-
 func (s *Session) sendFailed(err error) {
 	if errors.Is(err, transport.ErrSlow) && s.slow.CompareAndSwap(false, true) {
 		s.broker.stats.slowSessions.Add(1)

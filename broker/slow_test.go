@@ -92,3 +92,13 @@ func TestWhatWaitsForABlockedStoreIsBounded(t *testing.T) {
 		close(release)
 	})
 }
+
+// join subscribes a connection.
+func join(t *testing.T, b *broker.Broker, conn transport.Conn, channel string) *broker.Session {
+	t.Helper()
+	s, err := b.Connect(t.Context(), broker.ConnectOptions{
+		ConnectRequest: broker.ConnectRequest{App: "1"}, Conn: conn, Protocol: &plain{}})
+	require.NoError(t, err)
+	require.NoError(t, s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true}))
+	return s
+}

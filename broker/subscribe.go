@@ -135,12 +135,9 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
 	open := s.broker.opening(ctx, ch)
 	if !req.past() {
-		var later transport.LoneSender
-		err := s.broker.attach(ctx, ch, open, sub, func(at Position) {
-			later = s.sendLone(s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Position: at}))
+		return s.broker.attach(ctx, ch, open, sub, func(at Position) {
+			s.Send(s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Position: at}))
 		})
-		flush(later)
-		return err
 	}
 	sub.extras = new(extras)
 	if err := s.broker.attach(ctx, ch, open, sub, func(at Position) { sub.at = at }); err != nil {

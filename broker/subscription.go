@@ -108,29 +108,19 @@ func (s *subscription) deliver(d *delivery) {
 	if s.conn == nil {
 		return
 	}
-	var err error
-	if conn, ok := s.conn.(transport.LoneSender); ok && d.lone {
-		var later bool
-		if later, err = conn.SendLone(m); later {
-			d.later = conn
-		}
-	} else {
-		err = s.conn.Send(m)
-	}
-	if err != nil {
+	if err := s.conn.Send(m); err != nil {
 		s.conn = nil
 		s.session.sendFailed(err)
 	}
 }
 
 // finish tells the subscriber of its success, then of what it starts with, then of
-// what has gone out since, unless that is part of it; from now on it is live. What it
-// returns is to be flushed.
-func (s *subscription) finish(success *transport.Message, start *start) transport.LoneSender {
+// what has gone out since, unless that is part of it; from now on it is live.
+func (s *subscription) finish(success *transport.Message, start *start) {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	later := session.sendLone(success)
+	session.Send(success)
 	for _, m := range start.messages {
 		session.Send(m)
 	}
@@ -145,5 +135,4 @@ func (s *subscription) finish(success *transport.Message, start *start) transpor
 		s.conn = nil
 	}
 	x.live.Store(true)
-	return later
 }

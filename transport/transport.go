@@ -55,22 +55,6 @@ type Conn interface {
 	Info() Info
 }
 
-// LoneSender is what a Conn may be besides, if it can write on the goroutine of
-// who sends: where a message goes to one connection only, waking another
-// goroutine for it costs more than handing it over.
-type LoneSender interface {
-	Conn
-
-	// SendLone is Send, except that with later set the message is left to the
-	// caller, who must call Flush as soon as it holds no lock. Until then the
-	// connection writes nothing.
-	SendLone(m *Message) (later bool, err error)
-
-	// Flush writes what SendLone left, as far as that needs no waiting; the
-	// transport sees to the rest.
-	Flush()
-}
-
 // Pinger is what a Conn may be besides, if its transport can ask the peer for a sign
 // of life without words of the protocol. There are clients that know only one of
 // the two ways.

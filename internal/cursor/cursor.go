@@ -155,8 +155,5 @@ func (c *Cursor) Next() *storage.Event {
 	return nil
 }
 
-// Followed reports whether events are parked.
-func (c *Cursor) Followed() bool { return len(c.parked) > 0 }
-
 // Behind reports whether events are known to exist that have not been handed out.
 func (c *Cursor) Behind() bool { return !c.lost && c.heard.After(c.last) }

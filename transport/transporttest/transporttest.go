@@ -147,7 +147,6 @@ func checks() []check {
 
 		{"ConcurrentSend", defaults, checkConcurrentSend, false},
 		{"ConcurrentSendAndClose", defaults, checkConcurrentClose, false},
-		{"LoneSender", hasty, checkLone, false},
 		{"NoGoroutineIsLeft", hasty, checkLeaks, false},
 	}
 }

@@ -130,6 +130,15 @@ func (c *conn) greet(answer []byte) {
 	c.written(max(n-len(answer), 0), len(messages), err, &c.server.counters.out)
 }
 
+// writeNow writes what the socket takes without waiting.
+func (c *conn) writeNow(data []byte) (n int, err error) {
+	failed := c.raw.Control(func(fd uintptr) { n, err = writeFD(fd, data) })
+	if failed != nil {
+		err = failed
+	}
+	return n, err
+}
+
 // Hijack implements http.Hijacker.
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	nc, brw, err := http.NewResponseController(h.ResponseWriter).Hijack()

@@ -3,7 +3,6 @@ package websocket
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 )
 
 // flusher writes for the connections on its list, one after another, without
@@ -11,10 +10,6 @@ import (
 type flusher struct {
 	server *Server
 	sent   sent
-	// working is set while there is something to do, and used is the time that
-	// senders have used up of what they may write themselves: see spare.
-	working atomic.Bool
-	used    atomic.Int64
 
 	mu    sync.Mutex
 	added sync.Cond
@@ -48,7 +43,6 @@ func (f *flusher) add(c *conn) {
 	}
 	if f.tail == nil {
 		f.head = c
-		f.working.Store(true)
 		f.added.Signal()
 	} else {
 		f.tail.flushNext = c
@@ -78,7 +72,6 @@ func (f *flusher) run() {
 	for {
 		f.mu.Lock()
 		for f.head == nil && !f.stopped {
-			f.working.Store(false)
 			f.added.Wait()
 		}
 		c := f.head
