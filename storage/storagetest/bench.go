@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -111,22 +112,27 @@ func BenchmarkHistory(b *testing.B, store storage.History) {
 // BenchmarkPresence measures what a broker does with presence.
 func BenchmarkPresence(b *testing.B, store storage.Presence) {
 	ctx, app := context.Background(), unique("app")
-	join := func(b *testing.B, ch storage.ChannelID, conn storage.Connection, userID string) {
-		if _, err := store.Join(ctx, ch, conn, storage.Member{UserID: userID}, storage.JoinOptions{Members: true}); err != nil {
+	join := func(b *testing.B, ch storage.ChannelID, conn storage.Connection, userID string, opts storage.JoinOptions) {
+		if _, err := store.Join(ctx, ch, conn, storage.Member{UserID: userID}, opts); err != nil {
 			b.Fatal(err)
 		}
 	}
-	for _, others := range []int{0, 100} {
-		b.Run("JoinAndLeaveOf"+strconv.Itoa(others), func(b *testing.B) {
+	for _, name := range []string{"JoinAndLeaveOf0", "JoinAndLeaveOf100", "JoinAndLeaveWithMembersOf100"} {
+		b.Run(name, func(b *testing.B) {
+			others := 0
+			if strings.HasSuffix(name, "100") {
+				others = 100
+			}
 			b.ReportAllocs()
-			ch := storage.ChannelID{App: app, Name: "presence-" + strconv.Itoa(others)}
+			ch := storage.ChannelID{App: app, Name: "presence-" + name}
+			opts := storage.JoinOptions{Members: strings.Contains(name, "WithMembers")}
 			for i := range others {
 				id := strconv.Itoa(i)
-				join(b, ch, storage.Connection{Node: app, ID: id}, id)
+				join(b, ch, storage.Connection{Node: app, ID: name + id}, id, opts)
 			}
 			conn := storage.Connection{Node: app, ID: "conn"}
 			for b.Loop() {
-				join(b, ch, conn, "ann")
+				join(b, ch, conn, "ann", opts)
 				if _, err := store.Leave(ctx, ch, conn); err != nil {
 					b.Fatal(err)
 				}
@@ -138,7 +144,7 @@ func BenchmarkPresence(b *testing.B, store storage.Presence) {
 		ch := storage.ChannelID{App: app, Name: "presence-members"}
 		for i := range 100 {
 			id := strconv.Itoa(i)
-			join(b, ch, storage.Connection{Node: app, ID: "m" + id}, id)
+			join(b, ch, storage.Connection{Node: app, ID: "m" + id}, id, storage.JoinOptions{})
 		}
 		for b.Loop() {
 			if _, err := store.Members(ctx, ch); err != nil {
