@@ -38,9 +38,6 @@ type pastRoom struct {
 	events, bytes int             // bytes of data, which grows when it is encoded
 }
 
-// anyPast is for who has no queue.
-var anyPast = pastRoom{events: transport.DefaultQueueMessages / 2, bytes: transport.DefaultQueueBytes / 2}
-
 // pastRoom is what half of the queue of the session's connection has room for: the
 // rest is for what is said meanwhile, and on other channels.
 func (s *Session) pastRoom() pastRoom {
