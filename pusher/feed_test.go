@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -244,19 +245,24 @@ func TestFeedOfPrivateChannels(t *testing.T) {
 
 // TestFeedEndsWithItsToken, and then cannot come back.
 func TestFeedEndsWithItsToken(t *testing.T) {
-	f := newFeedTest(t)
-	ends := time.Now().Add(2 * time.Second)
-	token, err := SignFeed(f.app, []string{"private-a"}, ends)
-	require.NoError(t, err)
-	params := url.Values{"channels": {"private-a"}, "token": {token}}
-	r := f.open(t, params, "")
-	event, data := r.next()
-	assert.Equal(t, "close", event)
-	assert.Contains(t, data, `"code":4200`)
-	assert.WithinRange(t, time.Now(), ends.Truncate(time.Second), time.Now())
-	w := httptest.NewRecorder()
-	f.handler.ServeHTTP(w, httptest.NewRequest("GET", "/sse/app/key?"+params.Encode(), nil))
-	f.expectError(w, 401, "token has expired")
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPITest(t)
+		server := servePipes(t, a.handler)
+		start := time.Now()
+		token, err := SignFeed(a.app, []string{"private-a"}, start.Add(time.Hour))
+		require.NoError(t, err)
+		target := "/sse/app/key?" + url.Values{"channels": {"private-a"}, "token": {token}}.Encode()
+		resp, err := http.ReadResponse(bufio.NewReader(server.send("GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n")), nil)
+		require.NoError(t, err)
+		require.Equal(t, 200, resp.StatusCode)
+		event, data := (&reader{t: t, text: bufio.NewReader(resp.Body)}).next()
+		assert.Equal(t, "close", event)
+		assert.Contains(t, data, `"code":4200`)
+		assert.WithinRange(t, time.Now(), start.Add(time.Hour), start.Add(time.Hour+time.Second))
+		w := httptest.NewRecorder()
+		a.handler.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
+		a.expectError(w, 401, "token has expired")
+	})
 }
 
 // TestFeedOfANameWithACommaInIt is of one channel, and not of the two that it reads as.
