@@ -55,9 +55,10 @@ func BenchmarkChannelsWithOneSubscriber(b *testing.B) {
 			slots := held()
 			for i := range names {
 				names[i] = channelName(i)
-				events := app.Subscribe(context.Background(), names[i])
+				sub, err := app.Subscribe(context.Background(), names[i])
+				require.NoError(b, err)
 				consume[i] = func() {
-					for range events {
+					for range sub.Events() {
 					}
 				}
 			}
@@ -126,7 +127,8 @@ func publishToMany(b *testing.B, n int, next func(int) int) {
 		var ctx context.Context
 		ctx, end = context.WithCancel(context.Background())
 		for i := range n {
-			app.Subscribe(ctx, channelName(i), broker.WithBuffer(untilConsumed))
+			_, err := app.Subscribe(ctx, channelName(i), broker.WithBuffer(untilConsumed))
+			require.NoError(b, err)
 		}
 		runtime.GC()
 		b.StartTimer()
@@ -235,10 +237,11 @@ func BenchmarkInProcessDeliveries(b *testing.B) {
 			var consumers sync.WaitGroup
 			var received atomic.Int64
 			for range subscribers {
-				events := app.Subscribe(context.Background(), "room", broker.WithBuffer(1<<20))
+				sub, err := app.Subscribe(context.Background(), "room", broker.WithBuffer(1<<20))
+				require.NoError(b, err)
 				consumers.Go(func() {
 					n := 0
-					for _, err := range events {
+					for _, err := range sub.Events() {
 						if err != nil {
 							return
 						}

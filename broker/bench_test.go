@@ -137,10 +137,11 @@ func BenchmarkInProcessDeliveries(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan int)
 	for range subscribers {
-		events := app.Subscribe(ctx, "room", broker.WithBuffer(1<<30))
+		sub, err := app.Subscribe(ctx, "room", broker.WithBuffer(1<<30))
+		require.NoError(b, err)
 		go func() {
 			n := 0
-			for range events {
+			for range sub.Events() {
 				if n++; n == b.N {
 					break
 				}
@@ -193,7 +194,8 @@ func BenchmarkEmptySubscription(b *testing.B) {
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		for i := range n {
-			app.Subscribe(ctx, fmt.Sprint("room-", i))
+			_, err := app.Subscribe(ctx, fmt.Sprint("room-", i))
+			require.NoError(b, err)
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)

@@ -8,8 +8,9 @@
 //
 //	b, err := broker.New()
 //	app := b.App("1")
+//	sub, err := app.Subscribe(ctx, "room")
 //	go func() {
-//		for ev, err := range app.Subscribe(ctx, "room") { … }
+//		for ev, err := range sub.Events() { … }
 //	}()
 //	app.Publish(ctx, "room", "message", []byte(`{"text":"hello"}`))
 //	defer b.Shutdown(ctx)

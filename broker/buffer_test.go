@@ -41,13 +41,13 @@ func TestABufferIsBoundedInBytes(t *testing.T) {
 				for range tc.past {
 					send(kib)
 				}
-				events := kit.App.Subscribe(t.Context(), "room", tc.opts...)
+				sub := subscribe(t, kit.App, "room", tc.opts...)
 				for _, size := range tc.publish {
 					send(size)
 				}
 				synctest.Wait()
 				n, ended := 0, error(nil)
-				for _, err := range events {
+				for _, err := range sub.Events() {
 					if ended = err; err != nil {
 						break
 					}
@@ -58,7 +58,7 @@ func TestABufferIsBoundedInBytes(t *testing.T) {
 				assert.Equal(t, tc.want, n)
 				if tc.want < tc.past+len(tc.publish) {
 					require.ErrorIs(t, ended, broker.ErrSlowSubscriber)
-					assert.EqualValues(t, 1, kit.Broker.Stats().SlowLocal)
+					assert.EqualValues(t, 1, kit.Broker.Stats().SlowInProcess)
 				} else {
 					require.NoError(t, ended)
 				}
@@ -76,17 +76,16 @@ func sizes(n, size int) (all []int) {
 
 func TestABufferOfNoBytesIsRefused(t *testing.T) {
 	kit := brokertest.New(t)
-	for _, err := range kit.App.Subscribe(t.Context(), "room", broker.WithBufferBytes(0)) {
-		var field *broker.FieldError
-		require.ErrorAs(t, err, &field)
-		assert.Equal(t, "buffer bytes", field.Field)
-	}
+	_, err := kit.App.Subscribe(t.Context(), "room", broker.WithBufferBytes(0))
+	var field *broker.FieldError
+	require.ErrorAs(t, err, &field)
+	assert.Equal(t, "buffer bytes", field.Field)
 }
 
 // What the consumer has taken and gone through makes room again.
 func TestABufferHasRoomForWhatIsConsumed(t *testing.T) {
 	kit := brokertest.New(t)
-	events := kit.App.Subscribe(t.Context(), "room", broker.WithBufferBytes(1<<20))
+	sub := subscribe(t, kit.App, "room", broker.WithBufferBytes(1<<20))
 	data := []byte(strings.Repeat("x", 100<<10))
 	send := func() {
 		_, err := kit.App.Publish(t.Context(), "room", "message", data)
@@ -96,7 +95,7 @@ func TestABufferHasRoomForWhatIsConsumed(t *testing.T) {
 		send()
 	}
 	n := 0
-	for _, err := range events {
+	for _, err := range sub.Events() {
 		require.NoError(t, err)
 		if n++; n == 200 {
 			break
@@ -110,7 +109,7 @@ func TestABufferHasRoomForWhatIsConsumed(t *testing.T) {
 func TestTheLargestBufferIsCutFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kit := brokertest.New(t, broker.WithQueueBudget(4<<20), broker.WithLogger(slog.New(slog.DiscardHandler)))
-		large, small := kit.App.Subscribe(t.Context(), "large"), kit.App.Subscribe(t.Context(), "small")
+		large, small := subscribe(t, kit.App, "large"), subscribe(t, kit.App, "small")
 		send := func(channel string, n int) {
 			for range n {
 				_, err := kit.App.Publish(t.Context(), channel, "message", []byte(strings.Repeat("x", 100<<10)))
@@ -123,7 +122,7 @@ func TestTheLargestBufferIsCutFirst(t *testing.T) {
 		assert.Zero(t, kit.Broker.Stats().BudgetCuts)
 		send("large", 10)
 		assert.EqualValues(t, 1, kit.Broker.Stats().BudgetCuts)
-		for _, err := range large {
+		for _, err := range large.Events() {
 			require.ErrorIs(t, err, broker.ErrSlowSubscriber)
 			require.ErrorIs(t, err, transport.ErrBudget)
 		}

@@ -26,8 +26,8 @@ type channel struct {
 	order sync.Mutex
 
 	mu      sync.Mutex
-	subs    []*subscription  // guarded by mu
-	first   [1]*subscription // where subs starts
+	subs    []*subscriber  // guarded by mu
+	first   [1]*subscriber // where subs starts
 	broker  *Broker
 	reading bool // guarded by mu: subs is being read without mu and may only be appended to
 	gone    bool // guarded by mu: no longer in the registry
@@ -158,7 +158,7 @@ func (b *Broker) opening(ctx context.Context, id storage.ChannelID) opening {
 // called in the same step: what it sends to the subscriber comes before
 // anything that goes out to all, and after nothing that the subscriber is still
 // to get. Every event after the position that it is given goes to the subscription.
-func (b *Broker) attach(ctx context.Context, id storage.ChannelID, open opening, s *subscription, ready func(at Position)) error {
+func (b *Broker) attach(ctx context.Context, id storage.ChannelID, open opening, s *subscriber, ready func(at Position)) error {
 	for {
 		c := b.channels.load(id)
 		if c == nil {
@@ -176,7 +176,7 @@ func (b *Broker) attach(ctx context.Context, id storage.ChannelID, open opening,
 }
 
 // attach adds a subscription, unless the channel has gone.
-func (c *channel) attach(s *subscription, ready func(at Position)) (attached bool, err error) {
+func (c *channel) attach(s *subscriber, ready func(at Position)) (attached bool, err error) {
 	b := c.broker
 	var at Position
 	if c.kept != nil {
@@ -209,20 +209,20 @@ func (c *channel) attach(s *subscription, ready func(at Position)) (attached boo
 }
 
 // detach takes a subscription away, and with the last one the channel.
-func (c *channel) detach(s *subscription) {
+func (c *channel) detach(s *subscriber) {
 	if c.remove(s) && c.kept != nil {
 		c.close()
 	}
 }
 
 // remove takes a subscription away, and reports whether the channel has gone with it.
-func (c *channel) remove(s *subscription) (gone bool) {
+func (c *channel) remove(s *subscriber) (gone bool) {
 	b := c.broker
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reading {
 		// The array that is being read stays as it is; nobody reads its copy.
-		c.subs = append(make([]*subscription, 0, len(c.subs)), c.subs...)
+		c.subs = append(make([]*subscriber, 0, len(c.subs)), c.subs...)
 		c.reading = false
 	}
 	last := len(c.subs) - 1
@@ -231,7 +231,7 @@ func (c *channel) remove(s *subscription) (gone bool) {
 	c.subs[last] = nil
 	c.subs = c.subs[:last]
 	if cap(c.subs) > 64 && last < cap(c.subs)/4 {
-		c.subs = append(make([]*subscription, 0, cap(c.subs)/2), c.subs...)
+		c.subs = append(make([]*subscriber, 0, cap(c.subs)/2), c.subs...)
 	}
 	if s.session != nil {
 		if c.sessions--; c.sessions == 0 {

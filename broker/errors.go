@@ -29,6 +29,9 @@ var (
 	// ErrSlowSubscriber ends a subscription whose consumer fell behind by more
 	// than its buffer.
 	ErrSlowSubscriber = errors.New("subscriber fell behind")
+	// ErrConsuming refuses to consume an in-process subscription in two loops at a
+	// time.
+	ErrConsuming = errors.New("subscription is being consumed already")
 	// ErrQuota refuses a connection over its app's quota.
 	ErrQuota = errors.New("connection quota is used up")
 	// ErrNoCipher says that an event cannot be published to an encrypted

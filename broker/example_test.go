@@ -46,7 +46,12 @@ func ExampleApp_Subscribe() {
 	}
 	// After resumes: first what the history has since, then what is published,
 	// each event once.
-	for ev, err := range app.Subscribe(ctx, "room", broker.After(first.Position)) {
+	sub, err := app.Subscribe(ctx, "room", broker.After(first.Position))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	for ev, err := range sub.Events() {
 		fmt.Println(string(ev.Data), err)
 		if string(ev.Data) == "three" {
 			break
@@ -108,11 +113,16 @@ func ExampleTopic() {
 		log.Fatal(err)
 	}
 	before := broker.Position{Epoch: published.Position.Epoch}
-	for m, err := range topic.Subscribe(ctx, broker.After(before)) {
-		fmt.Println(m.From, m.Text, err)
+	sub, err := topic.Subscribe(ctx, broker.After(before))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	for ev, err := range sub.Events() {
+		fmt.Println(ev.Value.From, ev.Value.Text, ev.Position.Offset, err)
 		break
 	}
-	// Output: ann hello <nil>
+	// Output: ann hello 1 <nil>
 }
 
 func ExampleIdempotencyKey() {

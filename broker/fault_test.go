@@ -117,7 +117,7 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 		position, err := kit.App.Latest(t.Context(), "room")
 		require.NoError(t, err)
 		require.EqualValues(t, 3, position.Offset)
-		events := kit.App.Subscribe(t.Context(), "room", broker.After(position))
+		sub := subscribe(t, kit.App, "room", broker.After(position))
 		ann := kit.Connect(t)
 		session := kit.Broker.Session(ann.SocketID())
 		require.NoError(t, session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: "room", After: &position}))
@@ -126,7 +126,7 @@ func TestAfterTheLatestPositionComesOnlyWhatIsNewer(t *testing.T) {
 		close(release)
 		<-done
 		publish(t, kit.App, "room", 4, 4)
-		assert.Equal(t, []string{"4"}, take(t, events, 1))
+		assert.Equal(t, []string{"4"}, take(t, sub, 1))
 		assert.Equal(t, "4", ann.Expect("message", "room").Data)
 	})
 }
@@ -168,12 +168,11 @@ func TestAStoreThatFailsLeavesNoSubscription(t *testing.T) {
 				assert.Error(t, session.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true,
 					Member: &broker.Member{UserID: "ann"}}))
 			}
-			for _, err := range kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1)) {
-				assert.Error(t, err)
-			}
+			_, err := kit.App.Subscribe(t.Context(), "room", broker.WithRewind(1))
+			assert.Error(t, err)
 			stats := kit.Broker.Stats()
 			assert.Zero(t, stats.Channels)
-			assert.Zero(t, stats.LocalSubscriptions)
+			assert.Zero(t, stats.InProcessSubscriptions)
 			members, err := kit.App.Members(t.Context(), "presence-cache-room")
 			require.NoError(t, err)
 			assert.Empty(t, members)
@@ -193,7 +192,7 @@ func TestRewindAfterADeletionIsInOrder(t *testing.T) {
 		publish(t, kit.App, "room", 3, 5)
 	}
 	store.read = meanwhile
-	events := kit.App.Subscribe(t.Context(), "room", broker.WithRewind(2))
+	sub := subscribe(t, kit.App, "room", broker.WithRewind(2))
 	store.read = meanwhile
 	ann := kit.Connect(t)
 	ann.Subscribe("room")
@@ -202,7 +201,7 @@ func TestRewindAfterADeletionIsInOrder(t *testing.T) {
 		assert.Equal(t, want, ann.Expect("message", "room").Data)
 	}
 	ann.ExpectNothing()
-	assert.Equal(t, []string{"4", "5", "2", "3", "4", "5", "6"}, take(t, events, 7))
+	assert.Equal(t, []string{"4", "5", "2", "3", "4", "5", "6"}, take(t, sub, 7))
 }
 
 func TestShutdownGivesUpOnABlockedStore(t *testing.T) {
@@ -253,10 +252,11 @@ func TestASubscriptionThatEndsEarlyLetsItsContextGo(t *testing.T) {
 			publish(t, kit.App, "room", 1, 2)
 			synctest.Wait()
 		}
-		events := kit.App.Subscribe(watched, "room", broker.WithRewind(1), broker.WithBuffer(1))
+		sub, err := kit.App.Subscribe(watched, "room", broker.WithRewind(1), broker.WithBuffer(1))
+		require.NoError(t, err)
 		assert.Zero(t, watched.waiting)
 		var last error
-		for _, last = range events {
+		for _, last = range sub.Events() {
 		}
 		assert.ErrorIs(t, last, broker.ErrSlowSubscriber)
 		assert.Zero(t, watched.waiting)

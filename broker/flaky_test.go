@@ -2,7 +2,6 @@ package broker_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -44,7 +43,8 @@ func TestResumeIsExactWithAStoreThatFails(t *testing.T) {
 	// Somebody stays, so that failures are remembered.
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	stays := kit.App.Subscribe(ctx, "room")
+	stays, err := kit.App.Subscribe(ctx, "room")
+	require.NoError(t, err)
 	var done atomic.Bool
 	var subscribers, publishing sync.WaitGroup
 	for i := range 3 {
@@ -54,10 +54,15 @@ func TestResumeIsExactWithAStoreThatFails(t *testing.T) {
 				ended := done.Load()
 				visit, leave := context.WithTimeout(ctx, 20*time.Millisecond)
 				left := 1 + (n*7+i)%50
-				for ev, err := range kit.App.Subscribe(visit, "room", broker.After(last)) {
-					if errors.Is(err, visit.Err()) && err != nil { // it was over before it began
-						break
+				sub, err := kit.App.Subscribe(visit, "room", broker.After(last))
+				if err != nil {
+					leave()
+					if !assert.ErrorIs(t, err, visit.Err()) { // it was over before it began
+						return
 					}
+					continue
+				}
+				for ev, err := range sub.Events() {
 					if !assert.NoError(t, err) || !assert.Equal(t, last.Offset+1, ev.Position.Offset) {
 						leave()
 						return
@@ -90,7 +95,7 @@ func TestResumeIsExactWithAStoreThatFails(t *testing.T) {
 	done.Store(true)
 	subscribers.Wait()
 	want := uint64(0)
-	for ev, err := range stays {
+	for ev, err := range stays.Events() {
 		require.NoError(t, err)
 		want++
 		require.Equal(t, want, ev.Position.Offset)

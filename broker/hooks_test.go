@@ -246,7 +246,7 @@ func TestInformingHooksComeInOrder(t *testing.T) {
 			ClientEventSent:   func(app string, ev broker.Event) { note("sent " + ev.Name + " by " + ev.UserID) },
 			SubscriptionCount: func(c broker.ChannelChange) { note("count") },
 		}))
-		local := kit.App.Subscribe(t.Context(), "presence-room")
+		sub := subscribe(t, kit.App, "presence-room")
 		ann := kit.Connect(t)
 		ann.SubscribeAs("presence-room", "ann", "")
 		ann.Trigger("presence-room", "client-x", "x")
@@ -254,7 +254,7 @@ func TestInformingHooksComeInOrder(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(t, []string{"connected", "occupied presence-room", "joined ann", "sent client-x by ann",
 			"left ann", "vacated presence-room", "disconnected"}, log)
-		for range local {
+		for range sub.Events() {
 			break
 		}
 	})
@@ -324,12 +324,12 @@ func TestACipherThatPanicsFails(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.UseCipher(brokenCipher{}))
 	app := b.App("1")
-	events := app.Subscribe(t.Context(), "private-encrypted-room")
+	sub := subscribe(t, app, "private-encrypted-room")
 	_, err = app.Publish(t.Context(), "private-encrypted-room", "message", []byte("plain"))
 	require.ErrorIs(t, err, broker.ErrRefused)
 	_, err = app.PublishBatch(t.Context(), []broker.PublishRequest{{Channel: "private-encrypted-room", Event: "message", Data: []byte("x"), Sealed: true}})
 	require.NoError(t, err)
-	for _, err := range events {
+	for _, err := range sub.Events() {
 		require.ErrorIs(t, err, broker.ErrRefused)
 	}
 	assert.EqualValues(t, 2, b.Stats().HookPanics)

@@ -54,10 +54,11 @@ type follower struct {
 func follow(t *testing.T, app *broker.App, channel string, opts ...broker.SubscribeOption) *follower {
 	f := &follower{}
 	ctx, cancel := context.WithCancel(context.Background())
-	events := app.Subscribe(ctx, channel, opts...)
+	sub, err := app.Subscribe(ctx, channel, opts...)
+	require.NoError(t, err)
 	var reading sync.WaitGroup
 	reading.Go(func() {
-		for ev, err := range events {
+		for ev, err := range sub.Events() {
 			f.mu.Lock()
 			switch {
 			case err == nil:

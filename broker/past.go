@@ -89,7 +89,7 @@ type start struct {
 func (r *SubscribeRequest) past() bool { return r.Rewind > 0 || r.After != nil || r.Kind.Cache() }
 
 // starts reads what the subscription starts with.
-func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscription, req *SubscribeRequest) (start, error) {
+func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscriber, req *SubscribeRequest) (start, error) {
 	st := start{position: sub.at}
 	if !req.past() {
 		return st, nil
@@ -135,7 +135,7 @@ func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscription, req
 
 // missed reads every event after a position. Where one would be left out, the error
 // wraps storage.ErrGap.
-func (s *Session) missed(ctx context.Context, sub *subscription, after Position, room *pastRoom) (start, error) {
+func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, room *pastRoom) (start, error) {
 	r := &pastRead{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
 	if err := sub.channel.readPast(r); err != nil {
 		return start{}, err
@@ -153,7 +153,7 @@ func (s *Session) missed(ctx context.Context, sub *subscription, after Position,
 
 // catchUp makes the subscription live with what it starts with, or undoes it.
 // success is what it is told if there is no more to say than that.
-func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscription, req *SubscribeRequest, members []Member, success *transport.Message) error {
+func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscriber, req *SubscribeRequest, members []Member, success *transport.Message) error {
 	st, err := s.starts(ctx, rule, sub, req)
 	if err != nil {
 		s.dropAlone(ctx, sub)

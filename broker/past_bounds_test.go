@@ -52,10 +52,10 @@ func TestReadsOfThePastAreBounded(t *testing.T) {
 			return gapOf(subscribed(t, b, nil))
 		}},
 		"in process, from the start": {101, kept * size, true, func(t *testing.T, b *broker.Broker) error {
-			return firstError(b.App("1").Subscribe(t.Context(), "room", broker.After(start), broker.WithBuffer(100)))
+			return firstError(subscribe(t, b.App("1"), "room", broker.After(start), broker.WithBuffer(100)).Events())
 		}},
 		"in process, a rewind": {1000, kept * size, false, func(t *testing.T, b *broker.Broker) error {
-			return firstError(b.App("1").Subscribe(t.Context(), "room", broker.WithRewind(1000), broker.WithBuffer(100)))
+			return firstError(subscribe(t, b.App("1"), "room", broker.WithRewind(1000), broker.WithBuffer(100)).Events())
 		}},
 		"history": {256, 1 << 20, false, func(t *testing.T, b *broker.Broker) error {
 			n := 0
@@ -122,9 +122,10 @@ func TestAConsumerGetsAsMuchOfThePastAsItHasRoomFor(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			got := 0
-			events := app.Subscribe(ctx, "room", broker.After(first.Position), test.opt)
+			sub, err := app.Subscribe(ctx, "room", broker.After(first.Position), test.opt)
+			require.NoError(t, err)
 			cancel()
-			for _, err := range events {
+			for _, err := range sub.Events() {
 				if test.gap {
 					require.ErrorIs(t, err, storage.ErrGap)
 					continue

@@ -251,8 +251,9 @@ func TestEncryptedEventsAreSealedForClientsAndOpenInProcess(t *testing.T) {
 	ann.Subscribe("private-encrypted-room")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	events := kit.App.Subscribe(ctx, "private-encrypted-room")
-	_, err := kit.App.Publish(ctx, "private-encrypted-room", "message", []byte("secret text"))
+	sub, err := kit.App.Subscribe(ctx, "private-encrypted-room")
+	require.NoError(t, err)
+	_, err = kit.App.Publish(ctx, "private-encrypted-room", "message", []byte("secret text"))
 	require.NoError(t, err)
 
 	var sealed struct{ Nonce, Ciphertext string }
@@ -260,7 +261,7 @@ func TestEncryptedEventsAreSealedForClientsAndOpenInProcess(t *testing.T) {
 	f.Decode(t, &sealed)
 	assert.NotEmpty(t, sealed.Nonce)
 	assert.NotContains(t, f.Raw, "secret text")
-	for ev, err := range events {
+	for ev, err := range sub.Events() {
 		require.NoError(t, err)
 		assert.Equal(t, "secret text", string(ev.Data))
 		break
@@ -284,7 +285,7 @@ func TestOneOrderForAllSubscribers(t *testing.T) {
 				clients[i] = kit.Connect(t)
 				clients[i].Subscribe("room")
 			}
-			local := kit.App.Subscribe(t.Context(), "room")
+			sub := subscribe(t, kit.App, "room")
 			var wg sync.WaitGroup
 			for p := range publishers {
 				wg.Go(func() {
@@ -307,7 +308,7 @@ func TestOneOrderForAllSubscribers(t *testing.T) {
 
 			var order []string
 			var last broker.Position
-			for ev, err := range local {
+			for ev, err := range sub.Events() {
 				require.NoError(t, err)
 				order = append(order, string(ev.Data))
 				if keep > 0 {

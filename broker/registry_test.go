@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -115,26 +114,28 @@ func TestChannelsComeAndGoUnderLoad(t *testing.T) {
 			for round := range rounds {
 				channel := names[(w+round)%len(names)]
 				data := fmt.Sprintf("%d/%d", w, round)
-				ctx, cancel := context.WithCancel(t.Context())
-				events := kit.App.Subscribe(ctx, channel)
-				_, err := kit.App.Publish(t.Context(), channel, "message", []byte(data))
+				sub, err := kit.App.Subscribe(t.Context(), channel)
 				if !assert.NoError(t, err) {
-					cancel()
 					return
 				}
-				for ev, err := range events {
+				_, err = kit.App.Publish(t.Context(), channel, "message", []byte(data))
+				if !assert.NoError(t, err) {
+					sub.Close()
+					return
+				}
+				for ev, err := range sub.Events() {
 					if assert.NoError(t, err) && string(ev.Data) == data {
 						break
 					}
 				}
-				cancel()
+				sub.Close()
 			}
 		})
 	}
 	wg.Wait()
 	stats := kit.Broker.Stats()
 	assert.Zero(t, stats.Channels)
-	assert.Zero(t, stats.LocalSubscriptions)
+	assert.Zero(t, stats.InProcessSubscriptions)
 	assert.EqualValues(t, workers*rounds, stats.Published)
 }
 

@@ -41,8 +41,8 @@ type Session struct {
 
 	// op is held while the session's subscriptions or user change.
 	op    sync.Mutex
-	subs  map[string]*subscription // guarded by op
-	ended bool                     // guarded by op
+	subs  map[string]*subscriber // guarded by op
+	ended bool                   // guarded by op
 	// nil for most; guarded by op.
 	grants *grants
 
@@ -236,7 +236,7 @@ func (s *Session) End(code int) {
 }
 
 // leaves reports whether the session is a member of any channel, or a user.
-func (s *Session) leaves(subs map[string]*subscription) bool {
+func (s *Session) leaves(subs map[string]*subscriber) bool {
 	for _, sub := range subs {
 		if sub.isMember() {
 			return true

@@ -264,10 +264,10 @@ func TestSubscriptionCounts(t *testing.T) {
 		for last != 1 {
 			last = count(more.Expect("pusher_internal:subscription_count", "room"))
 		}
-		local := kit.App.Subscribe(t.Context(), "room")
+		sub := subscribe(t, kit.App, "room")
 		more.ExpectNothing()
 		more.Close()
-		_ = local
+		_ = sub
 	})
 }
 
@@ -327,7 +327,7 @@ func TestShutdownEndsEverythingInOrder(t *testing.T) {
 			}))
 		require.NoError(t, err)
 		b.OnShutdown(func(context.Context) error { note("closer"); return nil })
-		local := b.App("1").Subscribe(t.Context(), "room")
+		sub := subscribe(t, b.App("1"), "room")
 		apps, err := pusher.NewApps(pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret})
 		require.NoError(t, err)
 		h, err := pusher.NewHandler(b, apps)
@@ -339,7 +339,7 @@ func TestShutdownEndsEverythingInOrder(t *testing.T) {
 		require.NoError(t, b.Shutdown(t.Context()))
 		require.NoError(t, b.Shutdown(t.Context()), "a second call waits for the first")
 		assert.Equal(t, 4200, ann.CloseCode())
-		for _, err := range local {
+		for _, err := range sub.Events() {
 			assert.ErrorIs(t, err, broker.ErrShutdown)
 		}
 		_, err = b.App("1").Publish(t.Context(), "room", "message", nil)

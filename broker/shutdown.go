@@ -236,7 +236,7 @@ func (b *Broker) endHooks(ctx context.Context, start time.Time) error {
 	}
 	err = errors.Join(err, b.all(ctx, flushes))
 	b.stopped.Store(true)
-	b.endLocals()
+	b.endInProcess()
 	return err
 }
 
@@ -279,19 +279,20 @@ func (b *Broker) allSessions() []*Session {
 	return all
 }
 
-func (b *Broker) endLocals() {
-	var locals []*localQueue
+// endInProcess ends the subscriptions of Go code in this process.
+func (b *Broker) endInProcess() {
+	var inboxes []*inbox
 	b.channels.all(func(c *channel) bool {
 		c.mu.Lock()
 		for _, s := range c.subs {
-			if s.extras != nil && s.local != nil {
-				locals = append(locals, s.local)
+			if s.extras != nil && s.inbox != nil {
+				inboxes = append(inboxes, s.inbox)
 			}
 		}
 		c.mu.Unlock()
 		return true
 	})
-	for _, q := range locals {
-		q.end(ErrShutdown)
+	for _, in := range inboxes {
+		in.end(ErrShutdown)
 	}
 }

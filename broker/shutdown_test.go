@@ -37,7 +37,7 @@ func TestHooksMayPublishDuringShutdown(t *testing.T) {
 				Disconnected:   func(c broker.SessionChange) { publish("notices", "disconnected") },
 			}))
 		app = kit.App
-		local := app.Subscribe(t.Context(), "notices")
+		sub := subscribe(t, app, "notices")
 		for i := range 3 {
 			c := kit.Connect(t)
 			c.SubscribeAs("presence-room", fmt.Sprint("user", i), "")
@@ -51,7 +51,7 @@ func TestHooksMayPublishDuringShutdown(t *testing.T) {
 		const notices = 3 + 3 + 2 + 3 + 3 // left each, vacated, offline, disconnected
 		assert.Len(t, errs, notices)
 		heard := 0
-		for _, err := range local {
+		for _, err := range sub.Events() {
 			if err == nil {
 				heard++
 			} else {

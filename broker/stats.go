@@ -9,16 +9,16 @@ import (
 // Stats are counts since the broker was made, and the present numbers of what
 // there is.
 type Stats struct {
-	// Sessions, Channels and LocalSubscriptions are how many there are now.
-	Sessions, Channels, LocalSubscriptions int64
+	// Sessions, Channels and InProcessSubscriptions are how many there are now.
+	Sessions, Channels, InProcessSubscriptions int64
 	// Connected is how many sessions there have been.
 	Connected int64
 	// Published is how many events the broker took in, Delivered how many
 	// times one was handed to a subscriber.
 	Published, Delivered int64
 	// SlowSessions is how many sessions were cut off because they fell behind,
-	// SlowLocal how many in-process subscriptions.
-	SlowSessions, SlowLocal int64
+	// SlowInProcess how many in-process subscriptions.
+	SlowSessions, SlowInProcess int64
 	// RewindsCut is how many subscriptions began with fewer past events than were
 	// due, because their connection had no room for more.
 	RewindsCut int64
@@ -48,14 +48,14 @@ type counter struct {
 }
 
 type stats struct {
-	channels, locals, connected counter
-	published, delivered        *xsync.Counter // striped: publishers of distinct channels share nothing
-	slowSessions, slowLocal     counter
-	refused, rewindsCut         counter
-	hooksDropped, hookPanics    counter
-	storeErrors, storePanics    counter
-	storeTimeouts               counter
-	gaps                        counter
+	channels, inProcess, connected counter
+	published, delivered           *xsync.Counter // striped: publishers of distinct channels share nothing
+	slowSessions, slowInProcess    counter
+	refused, rewindsCut            counter
+	hooksDropped, hookPanics       counter
+	storeErrors, storePanics       counter
+	storeTimeouts                  counter
+	gaps                           counter
 }
 
 // Stats returns the broker's counts. It is safe for concurrent use; counts that
@@ -63,23 +63,23 @@ type stats struct {
 func (b *Broker) Stats() Stats {
 	s, budget := &b.stats, b.budget.Stats()
 	return Stats{
-		QueuedBytes:        budget.Bytes,
-		BudgetCuts:         budget.Cut,
-		Sessions:           int64(b.sessions.Size()),
-		Channels:           s.channels.Load(),
-		LocalSubscriptions: s.locals.Load(),
-		Connected:          s.connected.Load(),
-		Published:          s.published.Value(),
-		Delivered:          s.delivered.Value(),
-		SlowSessions:       s.slowSessions.Load(),
-		SlowLocal:          s.slowLocal.Load(),
-		RewindsCut:         s.rewindsCut.Load(),
-		Refused:            s.refused.Load(),
-		HooksDropped:       s.hooksDropped.Load(),
-		HookPanics:         s.hookPanics.Load(),
-		StoreErrors:        s.storeErrors.Load(),
-		StorePanics:        s.storePanics.Load(),
-		StoreTimeouts:      s.storeTimeouts.Load(),
-		Gaps:               s.gaps.Load(),
+		QueuedBytes:            budget.Bytes,
+		BudgetCuts:             budget.Cut,
+		Sessions:               int64(b.sessions.Size()),
+		Channels:               s.channels.Load(),
+		InProcessSubscriptions: s.inProcess.Load(),
+		Connected:              s.connected.Load(),
+		Published:              s.published.Value(),
+		Delivered:              s.delivered.Value(),
+		SlowSessions:           s.slowSessions.Load(),
+		SlowInProcess:          s.slowInProcess.Load(),
+		RewindsCut:             s.rewindsCut.Load(),
+		Refused:                s.refused.Load(),
+		HooksDropped:           s.hooksDropped.Load(),
+		HookPanics:             s.hookPanics.Load(),
+		StoreErrors:            s.storeErrors.Load(),
+		StorePanics:            s.storePanics.Load(),
+		StoreTimeouts:          s.storeTimeouts.Load(),
+		Gaps:                   s.gaps.Load(),
 	}
 }

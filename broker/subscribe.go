@@ -52,7 +52,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if err := s.hasRoom(req.Kind); err != nil {
 		return err
 	}
-	sub := &subscription{session: s, conn: s.conn, protocol: s.protocol}
+	sub := &subscriber{session: s, conn: s.conn, protocol: s.protocol}
 	var err error
 	if req.Kind.Base() == Presence {
 		err = s.subscribePresence(ctx, ch, rule, sub, req)
@@ -63,7 +63,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		return err
 	}
 	if s.subs == nil {
-		s.subs = make(map[string]*subscription, 1)
+		s.subs = make(map[string]*subscriber, 1)
 	}
 	s.subs[req.Channel] = sub
 	s.granted(req.Channel, req.Expires)
@@ -132,7 +132,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	return nil
 }
 
-func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
+func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) error {
 	open := s.broker.opening(ctx, ch)
 	if !req.past() {
 		return s.broker.attach(ctx, ch, open, sub, func(at Position) {
@@ -146,7 +146,7 @@ func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule
 	return s.catchUp(ctx, rule, sub, &req, nil, nil)
 }
 
-func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscription, req SubscribeRequest) error {
+func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) error {
 	b := s.broker
 	limit := s.maxMembers
 	if rule.MaxMembers > 0 {
@@ -220,7 +220,7 @@ func (s *Session) leaving(ctx context.Context) (context.Context, context.CancelF
 }
 
 // dropAlone is drop for one subscription, with any context.
-func (s *Session) dropAlone(ctx context.Context, sub *subscription) {
+func (s *Session) dropAlone(ctx context.Context, sub *subscriber) {
 	if sub.isMember() {
 		var cancel context.CancelFunc
 		ctx, cancel = s.leaving(ctx)
@@ -229,12 +229,12 @@ func (s *Session) dropAlone(ctx context.Context, sub *subscription) {
 	s.drop(ctx, sub, 0)
 }
 
-func (s *subscription) isMember() bool { return s.extras != nil && s.userID != "" }
+func (s *subscriber) isMember() bool { return s.extras != nil && s.userID != "" }
 
 // drop takes the subscription from its channel, and the member with it when the
 // grace has passed. The member goes first, so that hooks hear of it before the
 // channel is vacated. ctx is from leaving.
-func (s *Session) drop(ctx context.Context, sub *subscription, grace time.Duration) {
+func (s *Session) drop(ctx context.Context, sub *subscriber, grace time.Duration) {
 	defer sub.channel.detach(sub)
 	if sub.isMember() {
 		s.leave(ctx, sub.channel.id, sub.userID, grace)

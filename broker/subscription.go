@@ -1,138 +1,151 @@
 package broker
 
 import (
-	"sync"
-	"sync/atomic"
+	"context"
+	"iter"
 
-	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/storage"
 )
 
-// subscription is a session, or Go code in this process, on a channel. It fills
-// one cache line: on a large channel each line that is not in the cache costs a
-// wait.
-type subscription struct {
-	channel *channel
-	index   int // guarded by channel.mu
+// DefaultBuffer is how many events an in-process subscription holds for its
+// consumer where WithBuffer does not say.
+const DefaultBuffer = 65536
 
-	session *Session // nil for Go code
-	// The session's own, so that handing out need not look at it. conn is nil once
-	// something could not be sent: what comes after it must not be sent either.
-	conn     transport.Conn
-	protocol Protocol
+// DefaultBufferBytes is how many bytes of data these may have where
+// WithBufferBytes does not say.
+const DefaultBufferBytes = 64 << 20
 
-	*extras // nil if it has none
+// SubscribeOption changes an in-process subscription.
+type SubscribeOption func(*subscribeOptions)
+
+type subscribeOptions struct {
+	buffer int
+	bytes  int
+	rewind int
+	after  *Position
 }
 
-// extras are what few subscriptions have. They are set before the subscription
-// is attached.
-type extras struct {
-	local *localQueue // set for Go code
-
-	// userID is the member the session is on a presence channel.
-	userID string
-
-	// live is set once the subscriber has been told of its success and of the
-	// past events: what goes out meanwhile waits in held.
-	live atomic.Bool
-	// at is where the channel's cursor stood when the subscription was attached.
-	at Position
-	// last is where the past that the subscriber has ends; set before live.
-	last Position
-	mu   sync.Mutex
-	held []heldMessage // guarded by mu
-	size int           // guarded by mu: bytes of held
+// WithBuffer sets how many events may wait for the consumer, at least 1; the
+// default is DefaultBuffer. A consumer that falls further behind, or is too far
+// behind by WithBufferBytes or WithQueueBudget, gets ErrSlowSubscriber and no more.
+// The past events of WithRewind and After come on top: DefaultBufferBytes of data,
+// or what WithBufferBytes says if that is more, and with After as many events.
+func WithBuffer(events int) SubscribeOption {
+	return func(o *subscribeOptions) { o.buffer = events }
 }
 
-type heldMessage struct {
-	message  *transport.Message
-	position Position
+// WithBufferBytes sets how many bytes of data the events may have together that
+// wait for the consumer, at least 1; the default is DefaultBufferBytes. One event
+// may wait whatever its size. What WithBuffer says holds besides.
+func WithBufferBytes(n int) SubscribeOption {
+	return func(o *subscribeOptions) { o.bytes = n }
 }
 
-// hold keeps m for later, unless the subscriber is live. A session for which more
-// waits than its connection has room for is cut off: its store hangs.
-func (s *subscription) hold(m *transport.Message, ev *Event) bool {
-	x := s.extras
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.live.Load() {
-		return false
-	}
-	q := s.session.conn.Queue()
-	q.Messages += len(x.held)
-	q.Bytes += x.size
-	before := q.Bytes
-	if !q.Add(m) {
-		s.session.sendFailed(q.Error())
-		return true
-	}
-	x.size += q.Bytes - before
-	h := heldMessage{message: m}
-	if ev != nil {
-		h.position = ev.Position
-	}
-	x.held = append(x.held, h)
-	return true
+// WithRewind starts with the last n of the events in the channel's history, or as
+// many as it keeps; the default is none. After goes before it.
+func WithRewind(n int) SubscribeOption {
+	return func(o *subscribeOptions) { o.rewind = n }
 }
 
-// deliver hands d to the subscriber. It only queues.
-func (s *subscription) deliver(d *delivery) {
-	x := s.extras
-	if x != nil && x.local != nil {
-		switch {
-		case d.event != nil:
-			x.local.push(d.event)
-		case d.gap != nil:
-			x.local.pushGap(d.gap)
-		}
-		return
-	}
-	if s.session == d.exclude {
-		d.excluded = 1
-		return
-	}
-	if d.counts && !s.session.counts {
-		return
-	}
-	m := d.in(s.protocol)
-	if m == nil {
-		return
-	}
-	if x != nil {
-		if !x.live.Load() && s.hold(m, d.event) {
-			return
-		}
-		if d.event != nil && covered(d.event.Position, x.last) {
-			return
-		}
-	}
-	if s.conn == nil {
-		return
-	}
-	if err := s.conn.Send(m); err != nil {
-		s.conn = nil
-		s.session.sendFailed(err)
-	}
+// After starts with every event after a position in the channel's history: what
+// was missed since, once and in order. Where that cannot be done without a gap, be
+// it that more was missed than a consumer may be behind, Events begins with an error
+// that wraps storage.ErrGap, and goes on with the events from now on.
+func After(p Position) SubscribeOption {
+	return func(o *subscribeOptions) { o.after = &p }
 }
 
-// finish tells the subscriber of its success, then of what it starts with, then of
-// what has gone out since, unless that is part of it; from now on it is live.
-func (s *subscription) finish(success *transport.Message, start *start) {
-	session, x := s.session, s.extras
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	session.Send(success)
-	for _, m := range start.messages {
-		session.Send(m)
+func (o *subscribeOptions) check() error {
+	switch {
+	case o.buffer < 1:
+		return &FieldError{Field: "buffer", Problem: "is not positive"}
+	case o.bytes < 1:
+		return &FieldError{Field: "buffer bytes", Problem: "is not positive"}
+	case o.rewind < 0:
+		return &FieldError{Field: "rewind", Problem: "is negative"}
 	}
-	x.last = start.last
-	for _, h := range x.held {
-		if !covered(h.position, x.last) {
-			session.Send(h.message)
+	return nil
+}
+
+// Subscription is Go code in the broker's process on a channel. It takes in events
+// from when Subscribe has returned until Close is called or its context ends, one of
+// which has to happen; it has no goroutine. All methods are safe for concurrent use.
+type Subscription struct {
+	inbox   inbox
+	channel string
+}
+
+// Subscribe subscribes to a channel of any kind, with no regard to authorization:
+// it is the program's own. The subscription ends with ctx or with Close. It counts
+// neither as occupying the channel nor in its number of subscriptions.
+//
+//	sub, err := app.Subscribe(ctx, "room")
+//	if err != nil {
+//		return err
+//	}
+//	defer sub.Close()
+//	for ev, err := range sub.Events() {
+//		…
+//	}
+//
+// Errors wrap ErrInvalid or ErrShutdown, are the cause of ctx's end, or the store's.
+func (a *App) Subscribe(ctx context.Context, channel string, opts ...SubscribeOption) (*Subscription, error) {
+	o := subscribeOptions{buffer: DefaultBuffer, bytes: DefaultBufferBytes}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := CheckChannelName(channel); err != nil {
+		return nil, err
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	b, ch := a.broker, storage.ChannelID{App: a.id, Name: channel}
+	s := &Subscription{channel: channel}
+	in := &s.inbox
+	in.init(b, o.buffer, o.bytes)
+	if err := b.attach(ctx, ch, b.opening(ctx, ch), &in.sub, func(at Position) { in.sub.at = at }); err != nil {
+		return nil, err
+	}
+	b.stats.inProcess.Add(1)
+	if b.stopped.Load() {
+		in.end(ErrShutdown)
+		return nil, ErrShutdown
+	}
+	if o.rewind > 0 || o.after != nil {
+		if err := in.startWith(ctx, o); err != nil {
+			in.end(err)
+			return nil, err
 		}
 	}
-	x.held, x.size = nil, 0
-	if session.slow.Load() {
-		s.conn = nil
-	}
-	x.live.Store(true)
+	in.endWith(ctx)
+	return s, nil
 }
+
+// Events yields the channel's events in their order. Leaving the loop does not end the
+// subscription: another one goes on where it stopped. One loop at a time can be under
+// way, any other gets ErrConsuming and nothing else.
+//
+// An error that wraps storage.ErrGap tells that events are missing up to the next
+// one; the sequence goes on behind it. Any other is the last thing that is yielded,
+// and yielded again by each further loop: ErrSlowSubscriber, ErrShutdown, or why an
+// event of an encrypted channel, which come opened, could not be. Close, and the end
+// of the context, end the sequence without an error: Close at once, the context
+// after the events that had come in.
+func (s *Subscription) Events() iter.Seq2[Event, error] { return s.inbox.consume }
+
+// Close ends the subscription, and with it Events without an error; what it has not
+// yielded is forgotten. Further calls do nothing.
+func (s *Subscription) Close() { s.inbox.close() }
+
+// Channel is the name of the channel.
+func (s *Subscription) Channel() string { return s.channel }
+
+// Position is where the channel stood when the subscription began: Events yields
+// every event behind it, and those of WithRewind and After before. It is zero on a
+// channel that keeps no history, and where the store could not say: then a gap comes
+// before the first event.
+func (s *Subscription) Position() Position { return s.inbox.sub.at }

@@ -34,23 +34,43 @@ func (t *Topic[T]) Publish(ctx context.Context, value T, opts ...PublishOption) 
 	return t.app.Publish(ctx, t.channel, t.event, data, opts...)
 }
 
-// Subscribe yields the values of the topic's events; other events on the channel
-// are passed over. See App.Subscribe. An event that is no T yields a *ValueError,
-// after which the sequence goes on.
-func (t *Topic[T]) Subscribe(ctx context.Context, opts ...SubscribeOption) iter.Seq2[T, error] {
-	events := t.app.Subscribe(ctx, t.channel, opts...)
-	return func(yield func(T, error) bool) {
-		for ev, err := range events {
-			var value T
+// TopicSubscription is a Subscription to a topic.
+type TopicSubscription[T any] struct {
+	*Subscription
+	event string
+}
+
+// TopicEvent is an event of a topic, and the value it carries.
+type TopicEvent[T any] struct {
+	Event
+	Value T
+}
+
+// Subscribe subscribes to the topic's channel; see App.Subscribe.
+func (t *Topic[T]) Subscribe(ctx context.Context, opts ...SubscribeOption) (*TopicSubscription[T], error) {
+	sub, err := t.app.Subscribe(ctx, t.channel, opts...)
+	if err != nil {
+		return nil, err
+	}
+	return &TopicSubscription[T]{sub, t.event}, nil
+}
+
+// Events yields the topic's events as Subscription.Events does; others on the channel
+// are passed over. An event that is no T yields a *ValueError, behind which the
+// sequence goes on.
+func (s *TopicSubscription[T]) Events() iter.Seq2[TopicEvent[T], error] {
+	return func(yield func(TopicEvent[T], error) bool) {
+		for ev, err := range s.Subscription.Events() {
+			typed := TopicEvent[T]{Event: ev}
 			if err == nil {
-				if ev.Name != t.event {
+				if ev.Name != s.event {
 					continue
 				}
-				if bad := json.Unmarshal(ev.Data, &value); bad != nil {
+				if bad := json.Unmarshal(ev.Data, &typed.Value); bad != nil {
 					err = &ValueError{Event: ev, Err: bad}
 				}
 			}
-			if !yield(value, err) {
+			if !yield(typed, err) {
 				return
 			}
 		}

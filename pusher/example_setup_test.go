@@ -92,7 +92,12 @@ func ExampleApp_encrypted() {
 	if _, err := b.App("1").Publish(ctx, "private-encrypted-diary", "entry", []byte(`"dear diary"`)); err != nil {
 		log.Fatal(err)
 	}
-	for ev, err := range b.App("1").Subscribe(ctx, "private-encrypted-diary", broker.WithRewind(1)) {
+	sub, err := b.App("1").Subscribe(ctx, "private-encrypted-diary", broker.WithRewind(1))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	for ev, err := range sub.Events() {
 		fmt.Println(ev.Name, string(ev.Data), err)
 		break
 	}

@@ -25,9 +25,14 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	app := b.App("1")
+	sub, err := app.Subscribe(ctx, "room")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	taken, blocked := make(chan error, 1), make(chan struct{})
 	go func() {
-		for _, err := range app.Subscribe(ctx, "room") {
+		for _, err := range sub.Events() {
 			taken <- err
 			<-blocked
 			if err != nil {

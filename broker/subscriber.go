@@ -1,0 +1,138 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// subscriber is a session, or Go code in this process, on a channel. It fills
+// one cache line: on a large channel each line that is not in the cache costs a
+// wait.
+type subscriber struct {
+	channel *channel
+	index   int // guarded by channel.mu
+
+	session *Session // nil for Go code
+	// The session's own, so that handing out need not look at it. conn is nil once
+	// something could not be sent: what comes after it must not be sent either.
+	conn     transport.Conn
+	protocol Protocol
+
+	*extras // nil if it has none
+}
+
+// extras are what few subscriptions have. They are set before the subscription
+// is attached.
+type extras struct {
+	inbox *inbox // set for Go code
+
+	// userID is the member the session is on a presence channel.
+	userID string
+
+	// live is set once the subscriber has been told of its success and of the
+	// past events: what goes out meanwhile waits in held.
+	live atomic.Bool
+	// at is where the channel's cursor stood when the subscription was attached.
+	at Position
+	// last is where the past that the subscriber has ends; set before live.
+	last Position
+	mu   sync.Mutex
+	held []heldMessage // guarded by mu
+	size int           // guarded by mu: bytes of held
+}
+
+type heldMessage struct {
+	message  *transport.Message
+	position Position
+}
+
+// hold keeps m for later, unless the subscriber is live. A session for which more
+// waits than its connection has room for is cut off: its store hangs.
+func (s *subscriber) hold(m *transport.Message, ev *Event) bool {
+	x := s.extras
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.live.Load() {
+		return false
+	}
+	q := s.session.conn.Queue()
+	q.Messages += len(x.held)
+	q.Bytes += x.size
+	before := q.Bytes
+	if !q.Add(m) {
+		s.session.sendFailed(q.Error())
+		return true
+	}
+	x.size += q.Bytes - before
+	h := heldMessage{message: m}
+	if ev != nil {
+		h.position = ev.Position
+	}
+	x.held = append(x.held, h)
+	return true
+}
+
+// deliver hands d to the subscriber. It only queues.
+func (s *subscriber) deliver(d *delivery) {
+	x := s.extras
+	if x != nil && x.inbox != nil {
+		switch {
+		case d.event != nil:
+			x.inbox.push(d.event)
+		case d.gap != nil:
+			x.inbox.pushGap(d.gap)
+		}
+		return
+	}
+	if s.session == d.exclude {
+		d.excluded = 1
+		return
+	}
+	if d.counts && !s.session.counts {
+		return
+	}
+	m := d.in(s.protocol)
+	if m == nil {
+		return
+	}
+	if x != nil {
+		if !x.live.Load() && s.hold(m, d.event) {
+			return
+		}
+		if d.event != nil && covered(d.event.Position, x.last) {
+			return
+		}
+	}
+	if s.conn == nil {
+		return
+	}
+	if err := s.conn.Send(m); err != nil {
+		s.conn = nil
+		s.session.sendFailed(err)
+	}
+}
+
+// finish tells the subscriber of its success, then of what it starts with, then of
+// what has gone out since, unless that is part of it; from now on it is live.
+func (s *subscriber) finish(success *transport.Message, start *start) {
+	session, x := s.session, s.extras
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	session.Send(success)
+	for _, m := range start.messages {
+		session.Send(m)
+	}
+	x.last = start.last
+	for _, h := range x.held {
+		if !covered(h.position, x.last) {
+			session.Send(h.message)
+		}
+	}
+	x.held, x.size = nil, 0
+	if session.slow.Load() {
+		s.conn = nil
+	}
+	x.live.Store(true)
+}
