@@ -23,8 +23,9 @@ import (
 // dial connects a client whose queue has the given bounds.
 func dial(t *testing.T, kit *brokertest.Kit, messages, bytes int) *memory.Client {
 	t.Helper()
-	c := memory.Connect(kit.Handler.Open(t.Context(), pusher.Dial{Key: brokertest.Key, Protocol: "7"}),
+	c, err := memory.Connect(kit.Handler.Open(t.Context(), pusher.Dial{Key: brokertest.Key, Protocol: "7"}),
 		memory.WithQueueLimits(messages, bytes))
+	require.NoError(t, err)
 	_, ok := c.TryReceive()
 	require.True(t, ok)
 	return c
@@ -181,8 +182,9 @@ func TestMembersFitTheConnectionTheyGoTo(t *testing.T) {
 	for i := range 10 {
 		kit.Connect(t).SubscribeAs("presence-room", fmt.Sprint("user", i), info)
 	}
-	c := memory.Connect(kit.Handler.Open(t.Context(), pusher.Dial{Key: brokertest.Key, Protocol: "7"}),
+	c, err := memory.Connect(kit.Handler.Open(t.Context(), pusher.Dial{Key: brokertest.Key, Protocol: "7"}),
 		memory.WithQueueLimits(64, 8<<10))
+	require.NoError(t, err)
 	hello, ok := c.TryReceive()
 	require.True(t, ok)
 	socketID := regexp.MustCompile(`\d+\.\d+`).FindString(string(hello))

@@ -81,7 +81,11 @@ func (k *Kit) Dial(t testing.TB, opts ...DialOption) *Client {
 	if k.attached {
 		conn = append(conn, memory.WithSignsOfLife())
 	}
-	return &Client{t: t, kit: k, conn: memory.Connect(k.Handler.Open(t.Context(), d), conn...)}
+	c, err := memory.Connect(k.Handler.Open(t.Context(), d), conn...)
+	if err != nil {
+		t.Fatalf("client: %v", err)
+	}
+	return &Client{t: t, kit: k, conn: c}
 }
 
 // SocketID is the client's socket ID; empty for one that Dial returned.

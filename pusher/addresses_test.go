@@ -17,7 +17,6 @@ import (
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/transport"
-	"github.com/carillon-rt/carillon/transport/memory"
 	"github.com/carillon-rt/carillon/transport/xhr"
 )
 
@@ -73,7 +72,7 @@ var transports = map[string]func(c *crowd, ip string) string{
 		return c.request(ip, "GET", "/sse/app/key?channels=room", "").Body.String()
 	},
 	"other": func(c *crowd, ip string) string {
-		client := memory.Connect(c.h.Open(c.ctx, pusher.Dial{Key: "key", Protocol: "7", IP: ip}))
+		client := pusher.Connect(c.t, c.h.Open(c.ctx, pusher.Dial{Key: "key", Protocol: "7", IP: ip}))
 		data, err := client.Receive(c.ctx)
 		require.NoError(c.t, err)
 		return string(data)

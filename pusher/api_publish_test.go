@@ -14,7 +14,6 @@ import (
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/storage"
 	memorystore "github.com/carillon-rt/carillon/storage/memory"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 func TestPublish(t *testing.T) {
@@ -49,7 +48,7 @@ func TestPublishToAChannelNamedTwice(t *testing.T) {
 
 func TestPublishExcludesASocket(t *testing.T) {
 	a := newAPITest(t)
-	sender := memory.Connect(a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
+	sender := Connect(t, a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
 	socketID := socketIDOf(t, sender)
 	require.NoError(t, sender.Send([]byte(`{"event":"pusher:subscribe","data":{"channel":"a"}}`)))
 	next(t, sender)

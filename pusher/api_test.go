@@ -81,7 +81,7 @@ func (a *apiTest) expectError(w *httptest.ResponseRecorder, status int, text str
 // client is a connection that has subscribed; what it was sent so far is read.
 func (a *apiTest) client(channels ...string) *memory.Client {
 	a.t.Helper()
-	c := memory.Connect(a.handler.Open(context.Background(), Dial{Key: a.app.Key, Protocol: "7"}))
+	c := Connect(a.t, a.handler.Open(context.Background(), Dial{Key: a.app.Key, Protocol: "7"}))
 	socketID := socketIDOf(a.t, c)
 	for _, channel := range channels {
 		data := ""
@@ -171,7 +171,7 @@ func TestTerminate(t *testing.T) {
 		"/users/a%2Fb/terminate_connections": "a/b", "/users/a/b/terminate_connections": "a/b",
 		"/users/%C3%BC+%25/terminate_connections": "ü+%",
 	} {
-		c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
+		c := Connect(t, a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
 		data := fmt.Sprintf(`{"id":%q}`, id)
 		message, err := json.Marshal(map[string]any{"event": "pusher:signin", "data": map[string]string{
 			"auth": UncheckedUserAuth(a.app, socketIDOf(t, c), data), "user_data": data}})

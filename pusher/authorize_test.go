@@ -233,7 +233,7 @@ func TestAuthorizationsOfTheHandlerEnd(t *testing.T) {
 			return nil, nil
 		})
 		for _, channel := range []string{"private-a", "private-encrypted-a", "presence-a"} {
-			c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}), memory.WithSignsOfLife())
+			c := Connect(t, a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}), memory.WithSignsOfLife())
 			w := askForm(h, url.Values{"socket_id": {socketIDOf(t, c)}, "channel_name": {channel}})
 			require.Equal(t, 200, w.Code, w.Body)
 			var answer map[string]string

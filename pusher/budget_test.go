@@ -16,7 +16,7 @@ import (
 func TestConnectionsHaveAnAllocationBudget(t *testing.T) {
 	a := newAPITest(t)
 	a.app.Limits.ClientEventsPerSecond = -1
-	c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}))
+	c := Connect(t, a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}))
 	socketID := socketIDOf(t, c)
 	other := a.client("private-room")
 	subscribe := func(channel, data string) []byte {

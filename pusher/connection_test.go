@@ -17,7 +17,6 @@ import (
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/transport"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 type pusherError struct {
@@ -200,7 +199,7 @@ func TestSilentConnectionsArePingedInBothWays(t *testing.T) {
 		apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 		require.NoError(t, err)
 		open := newHandler(t, b, apps).Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"})
-		client := memory.Connect(func(conn transport.Conn) transport.Receiver { return open(&pingable{Conn: conn}) })
+		client := pusher.Connect(t, func(conn transport.Conn) transport.Receiver { return open(&pingable{Conn: conn}) })
 		_, err = client.Receive(t.Context())
 		require.NoError(t, err)
 		for range 5 {

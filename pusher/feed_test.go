@@ -20,7 +20,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 // feedTest is an API test behind a real server.
@@ -190,7 +189,7 @@ func TestFeedOfClientEvents(t *testing.T) {
 	f := newFeedTest(t)
 	const channel = "private-a"
 	r := f.open(t, url.Values{"channels": {channel}, "token": {f.sign(channel)}}, "")
-	c := memory.Connect(f.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
+	c := Connect(t, f.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
 	established, ok := c.TryReceive()
 	require.True(t, ok)
 	id := regexp.MustCompile(`\d+\.\d+`).FindString(string(established))

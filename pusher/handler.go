@@ -12,6 +12,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/internal/wheel"
+	"github.com/carillon-rt/carillon/transport"
 	"github.com/carillon-rt/carillon/transport/sse"
 	"github.com/carillon-rt/carillon/transport/websocket"
 	"github.com/carillon-rt/carillon/transport/xhr"
@@ -178,29 +179,46 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 			err = opt(&o)
 		}
 	}
+	var h *Handler
 	if err == nil {
-		apps = contained(apps, b.StoreTimeout(), b.Logger())
+		h = &Handler{broker: b, apps: contained(apps, b.StoreTimeout(), b.Logger()), log: b.Logger(), options: o}
+		h.addresses.limit = o.maxPerAddress
+		err = h.makeTransports()
 	}
-	if err == nil && b.UseCipher(&cipher{apps: apps}) != nil {
+	if err == nil && b.UseCipher(&cipher{apps: h.apps}) != nil {
 		err = ErrSecondHandler
 	}
 	if err != nil {
 		return nil, fmt.Errorf("pusher: %w", err)
 	}
-	h := &Handler{
-		broker: b, apps: apps, log: b.Logger(), options: o,
-		sockets: websocket.NewServer(append([]websocket.Option{websocket.WithBudget(b.QueueBudget())}, o.webSocket...)...),
-		feeds:   sse.NewServer(append([]sse.Option{sse.WithBudget(b.QueueBudget())}, o.feeds...)...),
-		wheel:   wheel.New(wheelTick, 512),
-	}
-	h.addresses.limit = o.maxPerAddress
-	h.xhr = xhr.NewServer(append(append([]xhr.Option{xhr.WithBudget(b.QueueBudget())}, o.xhr...), xhr.WithMakeRoom(func() bool { return h.callers.giveWay("") }))...)
+	h.wheel = wheel.New(wheelTick, 512)
 	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()})
 	b.BoundEvents(h.sizes.free, h.sizes.check)
 	h.webhooks = newWebhooks(h, o.httpClient)
 	b.OnDrained(h.drain)
 	b.OnShutdown(h.webhooks.shutdown)
 	return h, nil
+}
+
+// makeTransports makes the servers of the connections. An option of theirs that is not
+// valid is a *broker.FieldError.
+func (h *Handler) makeTransports() error {
+	budget, o := h.broker.QueueBudget(), &h.options
+	makeRoom := xhr.WithMakeRoom(func() bool { return h.callers.giveWay("") })
+	var errs [3]error
+	h.sockets, errs[0] = websocket.NewServer(append([]websocket.Option{websocket.WithBudget(budget)}, o.webSocket...)...)
+	h.xhr, errs[1] = xhr.NewServer(append(append([]xhr.Option{xhr.WithBudget(budget)}, o.xhr...), makeRoom)...)
+	h.feeds, errs[2] = sse.NewServer(append([]sse.Option{sse.WithBudget(budget)}, o.feeds...)...)
+	for i, option := range [...]string{"WithWebSocket", "WithXHR", "WithFeeds"} {
+		var invalid *transport.OptionError
+		if errors.As(errs[i], &invalid) {
+			return &broker.FieldError{Field: option + ": " + invalid.Option, Value: invalid.Value, Problem: invalid.Problem}
+		}
+		if errs[i] != nil {
+			return errs[i]
+		}
+	}
+	return nil
 }
 
 // ServeHTTP implements http.Handler.

@@ -13,6 +13,9 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/transport/sse"
+	"github.com/carillon-rt/carillon/transport/websocket"
+	"github.com/carillon-rt/carillon/transport/xhr"
 )
 
 func TestHandlersThatMakeNoSense(t *testing.T) {
@@ -32,6 +35,9 @@ func TestHandlersThatMakeNoSense(t *testing.T) {
 		"part of a second":    {b: b, apps: apps, options: []pusher.Option{pusher.WithActivityTimeout(time.Second - 1)}, text: "less than a second"},
 		"no HTTP client":      {b: b, apps: apps, options: []pusher.Option{pusher.WithHTTPClient(nil)}, text: "HTTP client is nil"},
 		"no range of proxies": {b: b, apps: apps, options: []pusher.Option{pusher.WithTrustedProxies(netip.MustParsePrefix("::1/128"), netip.Prefix{})}, text: "trusted proxies[1]"},
+		"WebSockets":          {b: b, apps: apps, options: []pusher.Option{pusher.WithWebSocket(websocket.WithReadLimit(0))}, text: `WithWebSocket: read limit "0" is not positive`},
+		"fallback":            {b: b, apps: apps, options: []pusher.Option{pusher.WithXHR(xhr.WithGap(time.Millisecond))}, text: `WithXHR: gap "1ms" is less than a second`},
+		"feeds":               {b: b, apps: apps, options: []pusher.Option{pusher.WithFeeds(sse.WithQueueLimits(1, -1))}, text: `WithFeeds: limit of queued bytes "-1" is negative`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := pusher.NewHandler(test.b, test.apps, test.options...)

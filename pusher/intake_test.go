@@ -25,7 +25,7 @@ type talker struct {
 }
 
 func (a *apiTest) talker(t *testing.T) *talker {
-	c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}))
+	c := Connect(t, a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}))
 	return &talker{t: t, app: a.app, conn: c, socketID: socketIDOf(t, c)}
 }
 

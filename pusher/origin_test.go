@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/carillon-rt/carillon/broker"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 func TestOrigins(t *testing.T) {
@@ -175,9 +174,9 @@ func FuzzOrigins(f *testing.F) {
 func TestErrorsQuoteNoMoreThanHelps(t *testing.T) {
 	a := newAPITest(t)
 	long := strings.Repeat("ü", 300<<10)
-	c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7", Origin: long}))
+	c := Connect(t, a.handler.Open(t.Context(), Dial{Key: "key", Protocol: "7", Origin: long}))
 	assert.Less(t, len(next(t, c)), 2*maxErrorText)
-	c = memory.Connect(a.handler.Open(t.Context(), Dial{Key: long, Protocol: "7"}))
+	c = Connect(t, a.handler.Open(t.Context(), Dial{Key: long, Protocol: "7"}))
 	assert.Less(t, len(next(t, c)), 2*maxErrorText)
 	for _, w := range []*httptest.ResponseRecorder{
 		a.get("/channels", url.Values{"info": {long}}),

@@ -133,5 +133,5 @@ func TestALookupThatPanicsOrHangsFails(t *testing.T) {
 }
 
 func dialMemory(t *testing.T, h *pusher.Handler) *memory.Client {
-	return memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"}))
+	return pusher.Connect(t, h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"}))
 }

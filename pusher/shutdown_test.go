@@ -20,7 +20,6 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 // piped is an http.ResponseWriter over a pipe, as bubbles of synctest need it.
@@ -101,7 +100,7 @@ func TestShutdownWithAHookThatHangs(t *testing.T) {
 		require.NoError(t, err)
 		gone := hangOver(t, h)
 		require.Equal(t, 3, hanging)
-		other := memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"}))
+		other := pusher.Connect(t, h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7"}))
 		require.NoError(t, other.Send([]byte(`{"event":"pusher:subscribe","data":{"channel":"room"}}`)))
 
 		ctx, cancel := context.WithTimeout(t.Context(), within)

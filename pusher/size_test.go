@@ -11,7 +11,6 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/transport"
-	"github.com/carillon-rt/carillon/transport/memory"
 	"github.com/carillon-rt/carillon/transport/sse"
 	"github.com/carillon-rt/carillon/transport/websocket"
 	"github.com/carillon-rt/carillon/transport/xhr"
@@ -51,7 +50,7 @@ func TestEventsAreBoundedAsTheyAreEncoded(t *testing.T) {
 			}
 			a.app.EncryptionMasterKey = []byte(strings.Repeat("k", 32))
 			// A connection as every transport has it by default, if the worst comes.
-			c := memory.Connect(a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}))
+			c := Connect(t, a.handler.Open(t.Context(), Dial{Key: a.app.Key, Protocol: "7"}))
 			socketIDOf(t, c)
 			_, err := a.broker.App(a.app.ID).PublishBatch(t.Context(), []broker.PublishRequest{
 				{Channel: tc.channel, Event: "message", Data: []byte(tc.data), JSON: tc.json}})

@@ -18,7 +18,6 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 // newHandler is NewHandler where it cannot fail.
@@ -112,7 +111,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	apps, err := pusher.NewApps(pusher.App{ID: "1", Key: "key", Secret: "secret"})
 	require.NoError(t, err)
 	h := newHandler(t, b, apps)
-	memory.Connect(h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7", Origin: "https://other.example", Host: "chat.example", IP: "192.0.2.1"}))
+	pusher.Connect(t, h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7", Origin: "https://other.example", Host: "chat.example", IP: "192.0.2.1"}))
 	assert.Regexp(t, `level=DEBUG msg="connection refused" key=key ip=192.0.2.1 origin=https://other.example host=chat.example code=4009 error=.*not allowed`, log.String())
 	log.Reset()
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/apps/1/channels", nil))

@@ -12,7 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
-	"github.com/carillon-rt/carillon/transport/memory"
 )
 
 // changingApps is one app that changes, in a place that may hang.
@@ -58,7 +57,7 @@ func TestWebhooksKnowTheirApps(t *testing.T) {
 		h, err := NewHandler(b, apps, WithHTTPClient(&http.Client{Transport: r}))
 		require.NoError(t, err)
 		hooks := []Webhook{{URL: hookURL, Events: []string{WebhookCacheMiss, WebhookChannelVacated}}}
-		client := memory.Connect(h.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
+		client := Connect(t, h.Open(t.Context(), Dial{Key: "key", Protocol: "7"}))
 		wants := h.webhooks.apps.wants
 		miss := func() []string {
 			before := len(r.names())

@@ -78,7 +78,7 @@ func run(ctx context.Context, c config, log *slog.Logger, started func(url strin
 	}
 	options := []pusher.Option{
 		pusher.WithActivityTimeout(c.activityTimeout), pusher.WithTrustedProxies(c.trustedProxies...),
-		pusher.WithWebSocket(ws...), pusher.WithXHR(xhr.WithReadLimit(int64(c.readLimit))),
+		pusher.WithWebSocket(ws...), pusher.WithXHR(xhr.WithReadLimit(c.readLimit)),
 	}
 	if c.trustUnix {
 		options = append(options, pusher.WithTrustedUnixSocket())

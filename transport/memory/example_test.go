@@ -17,7 +17,11 @@ func (e echo) Receive(data []byte) {
 func (e echo) Closed(code int, _ error) { fmt.Println("closed with", code) }
 
 func Example() {
-	c := memory.Connect(func(conn transport.Conn) transport.Receiver { return echo{conn} })
+	c, err := memory.Connect(func(conn transport.Conn) transport.Receiver { return echo{conn} })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	if err := c.Send([]byte("hello")); err != nil {
 		fmt.Println(err)
 	}

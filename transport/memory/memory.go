@@ -5,16 +5,18 @@
 // returns, so that programs of one goroutine are deterministic, inside
 // testing/synctest as well. It does not carry connections between processes.
 //
-//	c := memory.Connect(handler.Open(ctx, dial))
+//	c, err := memory.Connect(handler.Open(ctx, dial))
 //	message, err := c.Receive(ctx)
 package memory
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/option"
 )
 
 // Name is what Info.Transport says of these connections.
@@ -25,33 +27,26 @@ type Client struct {
 	conn conn
 }
 
-// Option changes how a client connects.
-type Option func(*conn)
+// Option changes how a client connects. One that is not valid makes Connect fail.
+type Option func(*conn) error
 
-// WithQueueLimits bounds what may wait for the client to receive it; the
-// default is transport.DefaultQueueMessages and transport.DefaultQueueBytes.
-// Values below 1 leave the defaults.
+// WithQueueLimits bounds what may wait for the client to receive it: so many
+// messages, and so many bytes. 0 stands for the default,
+// transport.DefaultQueueMessages or transport.DefaultQueueBytes.
 func WithQueueLimits(messages, bytes int) Option {
-	return func(c *conn) {
-		if messages > 0 {
-			c.maxMessages = messages
-		}
-		if bytes > 0 {
-			c.maxBytes = bytes
-		}
-	}
+	return func(c *conn) error { return option.QueueLimits(&c.maxMessages, &c.maxBytes, messages, bytes) }
 }
 
 // WithInfo sets what the connection says of itself; an empty Transport becomes
 // Name.
 func WithInfo(info transport.Info) Option {
-	return func(c *conn) { c.info = info }
+	return func(c *conn) error { c.info = info; return nil }
 }
 
 // WithSignsOfLife makes the client one that is never silent for the server: for
 // clients without a goroutine that could answer when they are asked.
 func WithSignsOfLife() Option {
-	return func(c *conn) { c.alive = true }
+	return func(c *conn) error { c.alive = true; return nil }
 }
 
 // conn is the server's end. Both ends share it.
@@ -78,14 +73,17 @@ type conn struct {
 }
 
 // Connect asks open for the receiver of a new connection, and returns the
-// client's end of it.
-func Connect(open transport.Open, opts ...Option) *Client {
+// client's end of it. An option that is not valid is a *transport.OptionError, and
+// open is not called.
+func Connect(open transport.Open, opts ...Option) (*Client, error) {
 	client := &Client{conn: conn{
 		maxMessages: transport.DefaultQueueMessages, maxBytes: transport.DefaultQueueBytes, received: time.Now(),
 	}}
 	c := &client.conn
 	for _, opt := range opts {
-		opt(c)
+		if err := opt(c); err != nil {
+			return nil, fmt.Errorf("memory: %w", err)
+		}
 	}
 	if c.info.Transport == "" {
 		c.info.Transport = Name
@@ -95,7 +93,7 @@ func Connect(open transport.Open, opts ...Option) *Client {
 	c.opened = true
 	c.mu.Unlock()
 	c.deliver()
-	return client
+	return client, nil
 }
 
 // Send implements transport.Conn.

@@ -19,8 +19,10 @@ import (
 func TestSignsOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var silent, alive transport.Conn
-		memory.Connect(func(c transport.Conn) transport.Receiver { silent = c; return nil })
-		memory.Connect(func(c transport.Conn) transport.Receiver { alive = c; return nil }, memory.WithSignsOfLife())
+		_, err := memory.Connect(func(c transport.Conn) transport.Receiver { silent = c; return nil })
+		require.NoError(t, err)
+		_, err = memory.Connect(func(c transport.Conn) transport.Receiver { alive = c; return nil }, memory.WithSignsOfLife())
+		require.NoError(t, err)
 		start := time.Now()
 		time.Sleep(time.Hour)
 		assert.Equal(t, start, silent.LastReceived())
@@ -46,8 +48,9 @@ type harness struct {
 // Budgetless implements transporttest.Budgetless.
 func (*harness) Budgetless() {}
 
-func (h *harness) Connect(_ testing.TB, open transport.Open) transporttest.Client {
-	c := memory.Connect(open, memory.WithQueueLimits(h.config.QueueMessages, h.config.QueueBytes))
+func (h *harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
+	c, err := memory.Connect(open, memory.WithQueueLimits(h.config.QueueMessages, h.config.QueueBytes))
+	require.NoError(t, err)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.clients = append(h.clients, c)
@@ -79,16 +82,19 @@ func (l *log) Receive(data []byte) {
 
 func (l *log) Closed(code int, _ error) { l.code = code }
 
-func connect(l *log, opts ...memory.Option) *memory.Client {
-	return memory.Connect(func(conn transport.Conn) transport.Receiver {
+func connect(t testing.TB, l *log, opts ...memory.Option) *memory.Client {
+	t.Helper()
+	c, err := memory.Connect(func(conn transport.Conn) transport.Receiver {
 		l.conn = conn
 		return l
 	}, opts...)
+	require.NoError(t, err)
+	return c
 }
 
 func TestEverythingHasHappenedWhenCallsReturn(t *testing.T) {
 	l := &log{}
-	c := connect(l)
+	c := connect(t, l)
 	require.NoError(t, c.Send([]byte("one")))
 	assert.Equal(t, []string{"one"}, l.received)
 	_, ok := c.TryReceive()
@@ -107,7 +113,7 @@ func TestEverythingHasHappenedWhenCallsReturn(t *testing.T) {
 
 func TestAReceiverMaySendToItself(t *testing.T) {
 	l := &log{}
-	c := connect(l)
+	c := connect(t, l)
 	l.receive = func(data []byte) {
 		if len(data) < 3 {
 			assert.NoError(t, c.Send(append(data, 'x')))
@@ -121,7 +127,7 @@ func TestTheSendersBufferIsItsOwn(t *testing.T) {
 	l := &log{}
 	var kept []byte
 	l.receive = func(data []byte) { kept = data }
-	c := connect(l)
+	c := connect(t, l)
 	data := []byte("one")
 	require.NoError(t, c.Send(data))
 	data[0] = 'x'
@@ -130,7 +136,7 @@ func TestTheSendersBufferIsItsOwn(t *testing.T) {
 
 func TestReceiveEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := connect(&log{})
+		c := connect(t, &log{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := c.Receive(ctx)
@@ -140,7 +146,7 @@ func TestReceiveEndsWithItsContext(t *testing.T) {
 
 func TestOptions(t *testing.T) {
 	l := &log{}
-	connect(l, memory.WithInfo(transport.Info{RemoteAddr: "192.0.2.1:80", Secure: true}), memory.WithQueueLimits(1, 0))
+	connect(t, l, memory.WithInfo(transport.Info{RemoteAddr: "192.0.2.1:80", Secure: true}), memory.WithQueueLimits(1, 0))
 	assert.Equal(t, transport.Info{Transport: "memory", RemoteAddr: "192.0.2.1:80", Secure: true}, l.conn.Info())
 	m := transport.NewMessage([]byte("x"))
 	require.NoError(t, l.conn.Send(m))

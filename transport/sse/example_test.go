@@ -2,6 +2,7 @@ package sse_test
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 
 	"github.com/carillon-rt/carillon/transport"
@@ -15,7 +16,10 @@ func (clock) Receive([]byte)           {}
 func (clock) Closed(code int, _ error) { fmt.Println("closed with", code) }
 
 func Example() {
-	s := sse.NewServer()
+	s, err := sse.NewServer(sse.WithMaxConnections(10_000))
+	if err != nil {
+		log.Fatal(err)
+	}
 	http.HandleFunc("GET /clock", func(w http.ResponseWriter, r *http.Request) {
 		err := s.Serve(w, r, func(conn transport.Conn) transport.Receiver {
 			_ = conn.Send(transport.NewMessage(sse.Block(sse.ID{Channel: "clock", Epoch: "2026", Offset: 1}, []byte(`"tick"`))))

@@ -22,7 +22,7 @@ func TestThePeerIsWatched(t *testing.T) {
 		"plain": (*httptest.Server).Start, "TLS": (*httptest.Server).StartTLS,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := NewServer(WithHeartbeat(20*time.Second), WithWriteTimeout(5*time.Second))
+			s := newServer(t, WithHeartbeat(20*time.Second), WithWriteTimeout(5*time.Second))
 			set := make(chan int, 1)
 			web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver {

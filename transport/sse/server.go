@@ -5,7 +5,7 @@
 // It knows blocks and their ids, not what they mean; clients that have something
 // to say need another transport. Payloads are whole blocks: see Block.
 //
-//	s := sse.NewServer()
+//	s, err := sse.NewServer()
 //	err := s.Serve(w, r, func(conn transport.Conn) transport.Receiver { … })
 package sse
 
@@ -21,6 +21,7 @@ import (
 	"github.com/carillon-rt/carillon/internal/responsewriter"
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/option"
 	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
@@ -53,45 +54,45 @@ type Server struct {
 	refused, slow, dropped, writeErrors atomic.Int64
 }
 
-// Option changes a server.
-type Option func(*Server)
+// Option changes a server. One that is not valid makes NewServer fail.
+type Option func(*Server) error
 
-// WithHeartbeat sets the longest silence on a connection, at least 1 s.
+// WithHeartbeat sets the longest silence on a connection. It is at least 1 s; the
+// default is DefaultHeartbeat.
 func WithHeartbeat(d time.Duration) Option {
-	return func(s *Server) { s.heartbeat = max(d, time.Second) }
+	return func(s *Server) error { return option.Seconds(&s.heartbeat, "heartbeat", d) }
 }
 
 // WithWriteTimeout sets how long a client may take to take in a write, before its
-// connection ends. The default is DefaultWriteTimeout, the least is 1 ms.
+// connection ends. It is positive; the default is DefaultWriteTimeout.
 func WithWriteTimeout(d time.Duration) Option {
-	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
+	return func(s *Server) error { return option.Positive(&s.writeTimeout, "write time-out", d) }
 }
 
 // WithBudget makes the queues of all clients together, and whatever else takes part
-// in b, hold no more than that: see transport.Budget. The default is none.
-func WithBudget(b *transport.Budget) Option { return func(s *Server) { s.budget = b } }
+// in b, hold no more than that: see transport.Budget. The default is nil, which is no
+// bound.
+func WithBudget(b *transport.Budget) Option {
+	return func(s *Server) error { s.budget = b; return nil }
+}
 
 // WithQueueLimits bounds what may wait for one client: so many messages, and so
-// many bytes as they are on the wire. Values below 1 leave the defaults,
-// transport.DefaultQueueMessages and transport.DefaultQueueBytes.
+// many bytes as they are on the wire. 0 stands for the default,
+// transport.DefaultQueueMessages or transport.DefaultQueueBytes.
 func WithQueueLimits(messages, bytes int) Option {
-	return func(s *Server) {
-		if messages > 0 {
-			s.queueMessages = messages
-		}
-		if bytes > 0 {
-			s.queueBytes = bytes
-		}
-	}
+	return func(s *Server) error { return option.QueueLimits(&s.queueMessages, &s.queueBytes, messages, bytes) }
 }
 
 // WithMaxConnections bounds the number of connections; clients over it get a 503.
-// The default is DefaultMaxConnections; values below 1 count as 1.
-func WithMaxConnections(n int) Option { return func(s *Server) { s.maxConnections = max(n, 1) } }
+// It is at least 1; the default is DefaultMaxConnections.
+func WithMaxConnections(n int) Option {
+	return func(s *Server) error { return option.Positive(&s.maxConnections, "limit of connections", n) }
+}
 
 // NewServer returns a server without connections. It has no goroutine of its own
-// but while a heartbeat is due.
-func NewServer(opts ...Option) *Server {
+// but while a heartbeat is due. An option that is not valid is a
+// *transport.OptionError.
+func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{
 		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
@@ -100,9 +101,11 @@ func NewServer(opts ...Option) *Server {
 	}
 	s.lifetime = stream.NewLifetime(s.wheel.Stop)
 	for _, opt := range opts {
-		opt(s)
+		if err := opt(s); err != nil {
+			return nil, fmt.Errorf("sse: %w", err)
+		}
 	}
-	return s
+	return s, nil
 }
 
 // Queue is the queue of a new connection, in which nothing waits.

@@ -40,7 +40,7 @@ type feed struct {
 
 func newFeed(t *testing.T, opts ...Option) *feed {
 	t.Helper()
-	f := &feed{Server: NewServer(opts...), closed: make(chan int, 1)}
+	f := &feed{Server: newServer(t, opts...), closed: make(chan int, 1)}
 	f.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := f.Serve(w, r, func(conn transport.Conn) transport.Receiver {
 			if r.URL.Path == "/refused" {
@@ -176,7 +176,7 @@ func (w *blockedWriter) Write([]byte) (int, error) {
 
 func TestSlowClientsAreBoundedAndCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithQueueLimits(2, 100), WithWriteTimeout(time.Second), WithHeartbeat(time.Minute))
+		s := newServer(t, WithQueueLimits(2, 100), WithWriteTimeout(time.Second), WithHeartbeat(time.Minute))
 		var conn transport.Conn
 		closed := make(chan int, 1)
 		go func() {
@@ -201,7 +201,7 @@ func TestSlowClientsAreBoundedAndCutOff(t *testing.T) {
 
 func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithQueueLimits(2, 100), WithWriteTimeout(time.Hour))
+		s := newServer(t, WithQueueLimits(2, 100), WithWriteTimeout(time.Hour))
 		var conn transport.Conn
 		closed := make(chan int, 1)
 		w := &stuckWriter{ResponseWriter: httptest.NewRecorder(), cut: make(chan struct{})}
@@ -271,7 +271,7 @@ func (w *slowWriter) Write(p []byte) (int, error) {
 // it takes within the write time-out.
 func TestAClientThatTakesSomeOfMuchIsNotCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithWriteTimeout(time.Minute))
+		s := newServer(t, WithWriteTimeout(time.Minute))
 		var conn transport.Conn
 		w := &slowWriter{ResponseRecorder: httptest.NewRecorder()}
 		closed := make(chan int, 1)
@@ -298,7 +298,7 @@ func TestAClientThatTakesSomeOfMuchIsNotCutOff(t *testing.T) {
 }
 
 func TestWritersThatKeepEverything(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	var err error
 	h := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err = s.Serve(w, r, func(transport.Conn) transport.Receiver { panic("open was called") })

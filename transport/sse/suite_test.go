@@ -18,14 +18,14 @@ import (
 )
 
 func TestTransport(t *testing.T) {
-	transporttest.Run(t, func(_ testing.TB, c transporttest.Config) transporttest.Harness { return newHarness(c) })
+	transporttest.Run(t, func(t testing.TB, c transporttest.Config) transporttest.Harness { return newHarness(t, c) })
 }
 
 // harness is a server for package transporttest.
 type harness struct{ *streamtest.Harness }
 
-func newHarness(c transporttest.Config) harness {
-	s := NewServer(WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))
+func newHarness(t testing.TB, c transporttest.Config) harness {
+	s := newServer(t, WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))
 	serve := func(w http.ResponseWriter, r *http.Request, _, _ string, open transport.Open) {
 		_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver { return open(blocks{conn}) })
 	}

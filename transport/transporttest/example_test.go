@@ -15,8 +15,11 @@ type harness struct {
 }
 
 // Connect implements transporttest.Harness.
-func (h *harness) Connect(_ testing.TB, open transport.Open) transporttest.Client {
-	c := memory.Connect(open, memory.WithQueueLimits(h.config.QueueMessages, h.config.QueueBytes))
+func (h *harness) Connect(t testing.TB, open transport.Open) transporttest.Client {
+	c, err := memory.Connect(open, memory.WithQueueLimits(h.config.QueueMessages, h.config.QueueBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
 	h.clients = append(h.clients, c)
 	return c
 }

@@ -60,7 +60,7 @@ func TestBlockedReceiversHoldUpNobody(t *testing.T) {
 // TestShutdownWhileClientsCome sees that none is forgotten.
 func TestShutdownWhileClientsCome(t *testing.T) {
 	for i := range 20 {
-		s := NewServer()
+		s := newServer(t)
 		var made, closed sync.WaitGroup
 		h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver {
@@ -108,7 +108,7 @@ type wrapped struct{ http.ResponseWriter }
 func (w wrapped) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func TestWritersOfMiddleware(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver { return newEcho(conn) })
 	})
@@ -134,7 +134,7 @@ func TestWritersOfMiddleware(t *testing.T) {
 }
 
 func TestHTTP2IsRefused(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	defer shutdown(t, s)
 	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.Equal(t, 2, r.ProtoMajor)

@@ -56,7 +56,7 @@ func TestBlockingSockets(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			s := NewServer(append(c.opts, WithWriteTimeout(time.Second))...)
+			s := newServer(t, append(c.opts, WithWriteTimeout(time.Second))...)
 			made, entered := make(chan *echo, 2), make(chan struct{}, 2)
 			h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				entered <- struct{}{}

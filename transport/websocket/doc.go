@@ -6,7 +6,7 @@
 // codes, not what they mean, and neither origins nor credentials: its caller
 // checks these. github.com/coder/websocket makes the handshake and reads.
 //
-//	s := websocket.NewServer()
+//	s, err := websocket.NewServer()
 //	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 //		_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver {
 //			return newReceiver(conn)

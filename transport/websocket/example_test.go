@@ -26,7 +26,11 @@ func (s shout) Closed(code int, _ error) { fmt.Println("closed with", code) }
 
 func Example() {
 	ctx := context.Background()
-	sockets := websocket.NewServer(websocket.WithReadLimit(1000))
+	sockets, err := websocket.NewServer(websocket.WithReadLimit(1000))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = sockets.Serve(w, r, func(conn transport.Conn) transport.Receiver { return shout{conn} })
 	}))
@@ -52,7 +56,11 @@ func Example() {
 }
 
 func ExampleServer_Stats() {
-	s := websocket.NewServer()
+	s, err := websocket.NewServer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	stats := s.Stats()
 	fmt.Println(stats.Open, stats.Slow, stats.WriteTimeouts)
 	// Output: 0 0 0

@@ -162,7 +162,7 @@ func TestGoroutines(t *testing.T) {
 }
 
 func TestPanicInOpen(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = s.Serve(w, r, func(transport.Conn) transport.Receiver { panic("open") })
 	}))
@@ -180,7 +180,7 @@ func TestPanicInOpen(t *testing.T) {
 }
 
 func TestRefusedUpgrade(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	defer shutdown(t, s)
 	never := func(transport.Conn) transport.Receiver { panic("open was called") }
 
@@ -267,7 +267,7 @@ func (s silent) Closed(int, error) {}
 // TestReceiveAllocates holds what receiving costs: nothing, or with the race
 // detector, under which pools forget, a buffer.
 func TestReceiveAllocates(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	defer shutdown(t, s)
 	client, server := net.Pipe()
 	defer func() { _ = client.Close() }()

@@ -38,7 +38,7 @@ func TestHalfClose(t *testing.T) {
 			{"too large", masked(finText, make([]byte, 4*DefaultReadLimit)), 1009},
 		} {
 			t.Run(transported.name+", "+c.name, func(t *testing.T) {
-				s := NewServer(append(transported.opts, WithCloseTimeout(time.Hour))...)
+				s := newServer(t, append(transported.opts, WithCloseTimeout(time.Hour))...)
 				made := make(chan *echo, 1)
 				h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					_ = s.Serve(w, r, func(conn transport.Conn) transport.Receiver {

@@ -57,7 +57,7 @@ func shutdown(t testing.TB, s *Server) {
 
 func TestWriteTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithWriteTimeout(7 * time.Second))
+		s := newServer(t, WithWriteTimeout(7*time.Second))
 		defer shutdown(t, s)
 		p, e := pipe(t, s)
 		start := time.Now()
@@ -97,7 +97,7 @@ func TestCloseTimeout(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer(WithCloseTimeout(3*time.Second), WithWriteTimeout(time.Minute))
+				s := newServer(t, WithCloseTimeout(3*time.Second), WithWriteTimeout(time.Minute))
 				defer shutdown(t, s)
 				p, e := pipe(t, s)
 				start := time.Now()
@@ -117,7 +117,7 @@ func TestCloseTimeout(t *testing.T) {
 
 func TestControlFrameNotCompleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		defer shutdown(t, s)
 		p, e := pipe(t, s)
 		p.write(masked(finPing, []byte("hello"))[:8])
@@ -130,7 +130,7 @@ func TestControlFrameNotCompleted(t *testing.T) {
 
 func TestPingsWithinALimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		defer shutdown(t, s)
 		p, e := pipe(t, s)
 		for range 3 {
@@ -151,7 +151,7 @@ func TestPingsWithinALimit(t *testing.T) {
 // the answer to its latest ping.
 func TestUnreadPongs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithWriteTimeout(time.Hour))
+		s := newServer(t, WithWriteTimeout(time.Hour))
 		defer shutdown(t, s)
 		p, e := pipe(t, s)
 		for i := range 1000 {
@@ -210,7 +210,7 @@ func FuzzInput(f *testing.F) {
 			opts = append(opts, WithCompression(1))
 			r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
 		}
-		s := NewServer(opts...)
+		s := newServer(t, opts...)
 		client, server := net.Pipe()
 		c := &checked{t: t, closed: make(chan ending, 2)}
 		err := s.Serve(&pipeWriter{httptest.NewRecorder(), server}, r, func(conn transport.Conn) transport.Receiver {

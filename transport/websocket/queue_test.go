@@ -44,7 +44,7 @@ func TestQueue(t *testing.T) {
 // was queued.
 func TestBatches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := NewServer()
+		s := newServer(t)
 		c := &conn{server: s, flusher: s.flushers[0], format: textFrames}
 		c.writing = true // so that nobody else is
 		buf := make([]byte, 0, rapid.IntRange(1, 40).Draw(t, "limit"))

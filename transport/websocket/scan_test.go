@@ -63,7 +63,7 @@ func TestRefusedAtTheHeader(t *testing.T) {
 // TestTrickle sees which parts of a frame are signs of life.
 func TestTrickle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		defer shutdown(t, s)
 		p, e := pipe(t, s)
 		frame := masked(finText, []byte(strings.Repeat("x", 100)))

@@ -46,11 +46,14 @@ type Server struct {
 	idle         chan struct{} // closed once closed is set and open is 0
 }
 
-// NewServer returns a server. It runs nothing until there is something to send.
-func NewServer(opts ...Option) *Server {
+// NewServer returns a server. It runs nothing until there is something to send. An
+// option that is not valid is a *transport.OptionError.
+func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{options: defaults(), format: textFrames, workers: newWorkers(), idle: make(chan struct{}), stopped: make(chan struct{})}
 	for _, opt := range opts {
-		opt(&s.options)
+		if err := opt(&s.options); err != nil {
+			return nil, fmt.Errorf("websocket: %w", err)
+		}
 	}
 	s.counters.messagesIn, s.counters.bytesIn = xsync.NewCounter(), xsync.NewCounter()
 	s.chunks.New = func() any { return new(chunk) }
@@ -64,7 +67,7 @@ func NewServer(opts ...Option) *Server {
 	for i := range s.flushers {
 		s.flushers[i] = newFlusher(s)
 	}
-	return s
+	return s, nil
 }
 
 // Queue is the queue of a new connection, in which nothing waits.

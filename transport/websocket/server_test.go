@@ -46,7 +46,7 @@ type fixture struct {
 }
 
 func newFixture(t testing.TB, opts ...Option) *fixture {
-	f := &fixture{t: t, server: NewServer(opts...), made: make(chan *echo, 20000)}
+	f := &fixture{t: t, server: newServer(t, opts...), made: make(chan *echo, 20000)}
 	f.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_ = f.server.Serve(w, r, func(conn transport.Conn) transport.Receiver {
 			e := newEcho(conn)

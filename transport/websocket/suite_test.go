@@ -16,7 +16,7 @@ import (
 	"github.com/carillon-rt/carillon/transport/transporttest"
 )
 
-func portable(o *options) { o.portable = true }
+func portable(o *options) error { o.portable = true; return nil }
 
 func TestTransport(t *testing.T) {
 	for _, c := range []struct {
@@ -31,7 +31,7 @@ func TestTransport(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			transporttest.Run(t, func(t testing.TB, config transporttest.Config) transporttest.Harness {
-				return newHarness(c.secure, append([]Option{
+				return newHarness(t, c.secure, append([]Option{
 					WithQueueLimits(config.QueueMessages, config.QueueBytes), WithBudget(config.Budget),
 					WithWriteTimeout(config.Timeout), WithCloseTimeout(config.Timeout),
 				}, c.opts...)...)
@@ -50,8 +50,8 @@ type harness struct {
 	clients []*suiteClient
 }
 
-func newHarness(secure bool, opts ...Option) *harness {
-	h := &harness{server: NewServer(opts...), opens: make(chan transport.Open)}
+func newHarness(t testing.TB, secure bool, opts ...Option) *harness {
+	h := &harness{server: newServer(t, opts...), opens: make(chan transport.Open)}
 	h.http = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		open := <-h.opens
 		_ = h.server.Serve(w, r, func(conn transport.Conn) transport.Receiver {

@@ -39,7 +39,7 @@ func TestOneConnectionLetsOthersHaveTheirTurns(t *testing.T) {
 	const messages = 300 // read at once
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	b := &busy{other: make(chan int64, 1), done: make(chan int64, 1), most: messages}
-	s := NewServer()
+	s := newServer(t)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		assert.NoError(t, s.Serve(w, r, func(transport.Conn) transport.Receiver { return b }))
 	}))

@@ -26,8 +26,9 @@ func TestSlowButSteadyReader(t *testing.T) {
 					const timeout = 10 * time.Second
 					var held atomic.Int64
 					held.Store(1 << 20)
-					s := NewServer(WithWriteTimeout(timeout), func(o *options) {
+					s := newServer(t, WithWriteTimeout(timeout), func(o *options) error {
 						o.held = func(net.Conn) int { return int(held.Load()) }
+						return nil
 					})
 					defer shutdown(t, s)
 					p, e := pipeOver(t, s, secure)

@@ -58,7 +58,7 @@ func send(s *Server, id, body string) int {
 
 func TestABlockedReceiverHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithGap(10 * time.Second))
+		s := newServer(t, WithGap(10*time.Second))
 		proceed := make(chan struct{})
 		ended := make(chan string, 2)
 		blocked := &hooked{receive: func(string) { <-proceed }, closed: func(int, error) { ended <- "blocked" }}
@@ -84,7 +84,7 @@ func TestABlockedReceiverHoldsUpNobody(t *testing.T) {
 
 func TestShutdownDoesNotWaitForABlockedReceiver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		proceed := make(chan struct{})
 		h := &hooked{receive: func(string) { <-proceed }}
 		receive(s, "one", h)
@@ -100,7 +100,7 @@ func TestShutdownDoesNotWaitForABlockedReceiver(t *testing.T) {
 
 func TestAReceiverThatPanicsEndsItsSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		end := make(chan error, 1)
 		h := &hooked{receive: func(string) { panic("oops") }, closed: func(code int, err error) {
 			assert.Equal(t, transport.StatusInternal, code)
@@ -118,7 +118,7 @@ func TestAReceiverThatPanicsEndsItsSession(t *testing.T) {
 
 func TestAnOpenThatPanicsLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		assert.Panics(t, func() {
 			s.ServeReceive(httptest.NewRecorder(), httptest.NewRequest("POST", "/", nil), "one", Polling,
 				func(transport.Conn) transport.Receiver { panic("open") })
@@ -133,7 +133,7 @@ func TestAnOpenThatPanicsLeavesNothing(t *testing.T) {
 // again while the receiver is told of the end.
 func TestASessionThatIsEndingIsNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		proceed := make(chan struct{})
 		h := &hooked{closed: func(int, error) { <-proceed }}
 		receive(s, "one", h)
@@ -149,7 +149,7 @@ func TestASessionThatIsEndingIsNotThere(t *testing.T) {
 
 func TestWhatIsLostIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer(WithQueueLimits(2, 1000))
+		s := newServer(t, WithQueueLimits(2, 1000))
 		h := &hooked{}
 		receive(s, "one", h)
 		for range 4 {
@@ -175,7 +175,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 // queued than one that does nothing would be given.
 func TestTheEndWaitsForAClientThatGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		receive(s, "one", h)
 		for range 4 {
@@ -194,7 +194,7 @@ func TestTheEndWaitsForAClientThatGoesOn(t *testing.T) {
 
 func TestADuplicatePollSendsAwayTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		receive(s, "one", h)
 		polls := make(chan string, 2)
@@ -281,7 +281,7 @@ func (w stuckWriter) SetWriteDeadline(t time.Time) error {
 
 func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		receive(s, "one", h)
 		require.NoError(t, h.conn.Send(transport.NewMessage([]byte("x"))))
@@ -297,7 +297,7 @@ func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
 
 func TestShutdownWhileClientsCome(t *testing.T) {
 	for range 50 {
-		s := NewServer()
+		s := newServer(t)
 		var all sync.WaitGroup
 		for i := range 4 {
 			all.Go(func() {
@@ -320,7 +320,7 @@ func TestShutdownWhileClientsCome(t *testing.T) {
 
 // TestWritersThatKeepEverything is about middleware such as http.TimeoutHandler.
 func TestWritersThatKeepEverything(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	h := http.TimeoutHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mode := Polling
 		if r.URL.Path == "/streaming" {
@@ -343,7 +343,7 @@ func FuzzSend(f *testing.F) {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		s := NewServer(WithReadLimit(1000))
+		s := newServer(t, WithReadLimit(1000))
 		got := 0
 		h := &hooked{receive: func(string) { got++ }}
 		receive(s, "one", h)

@@ -33,7 +33,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	coming := s.incoming.Begin(w, r, maxReading)
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.readLimit))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(s.readLimit)))
 	why := coming.End()
 	var tooLarge *http.MaxBytesError
 	switch {

@@ -1,6 +1,7 @@
 package xhr_test
 
 import (
+	"log"
 	"net/http"
 
 	"github.com/carillon-rt/carillon/transport"
@@ -16,7 +17,10 @@ func (e echo) Receive(data []byte) {
 func (echo) Closed(int, error) {}
 
 func Example() {
-	s := xhr.NewServer()
+	s, err := xhr.NewServer(xhr.WithMaxSessions(10_000))
+	if err != nil {
+		log.Fatal(err)
+	}
 	open := func(conn transport.Conn) transport.Receiver { return echo{conn} }
 	http.HandleFunc("/{session}/xhr_streaming", func(w http.ResponseWriter, r *http.Request) {
 		s.ServeReceive(w, r, r.PathValue("session"), xhr.Streaming, open)

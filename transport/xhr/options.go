@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/option"
 )
 
 // Defaults of a Server's options.
@@ -22,63 +23,65 @@ const (
 	DefaultWriteTimeout = 10 * time.Second
 )
 
-// Option changes a server.
-type Option func(*Server)
+// Option changes a server. One that is not valid makes NewServer fail.
+type Option func(*Server) error
 
-// WithMaxSessions bounds the number of sessions; clients over it get a 503. The
-// default is DefaultMaxSessions; values below 1 count as 1.
-func WithMaxSessions(n int) Option { return func(s *Server) { s.maxSessions = max(n, 1) } }
+// WithMaxSessions bounds the number of sessions; clients over it get a 503. It is at
+// least 1; the default is DefaultMaxSessions.
+func WithMaxSessions(n int) Option {
+	return func(s *Server) error { return option.Positive(&s.maxSessions, "limit of sessions", n) }
+}
 
 // WithMakeRoom sets what is called when a client finds no room: it may end a
 // session that is worth less than a new one, by its Cut, and says whether it has.
-// It is called concurrently. The default ends none.
+// It is called concurrently. The default is nil, which ends none.
 func WithMakeRoom(makeRoom func() bool) Option {
-	return func(s *Server) { s.makeRoom = makeRoom }
+	return func(s *Server) error { s.makeRoom = makeRoom; return nil }
 }
 
 // WithReadLimit bounds the body of a request, in bytes; longer ones get a 413,
-// and the session for which they were meant ends with 1009: a client that was
-// not heard has to know. The default is DefaultReadLimit; values below 1 count as
-// 1.
-func WithReadLimit(bytes int64) Option { return func(s *Server) { s.readLimit = max(bytes, 1) } }
+// and the session for which they were meant ends with 1009, since the client has to
+// know that what it sent was not received. It is at least 1; the default is
+// DefaultReadLimit.
+func WithReadLimit(bytes int) Option {
+	return func(s *Server) error { return option.Positive(&s.readLimit, "read limit", bytes) }
+}
 
 // WithHeartbeat sets the longest silence on an open response; proxies close
-// silent ones. The default is DefaultHeartbeat, the least is 1 s.
+// silent ones. It is at least 1 s; the default is DefaultHeartbeat.
 func WithHeartbeat(d time.Duration) Option {
-	return func(s *Server) { s.heartbeat = max(d, time.Second) }
+	return func(s *Server) error { return option.Seconds(&s.heartbeat, "heartbeat", d) }
 }
 
 // WithGap sets how long a session lives without a request: between two polls, or
-// while the client opens another response. The default is DefaultGap, the least
-// is 1 s.
-func WithGap(d time.Duration) Option { return func(s *Server) { s.gap = max(d, time.Second) } }
+// while the client opens another response. It is at least 1 s; the default is
+// DefaultGap.
+func WithGap(d time.Duration) Option {
+	return func(s *Server) error { return option.Seconds(&s.gap, "gap", d) }
+}
 
 // WithReadTimeout sets how long a client may take to send a request's body; then
-// it gets a 408. The default is DefaultReadTimeout, the least is 1 ms.
+// it gets a 408. It is positive; the default is DefaultReadTimeout.
 func WithReadTimeout(d time.Duration) Option {
-	return func(s *Server) { s.readTimeout = max(d, time.Millisecond) }
+	return func(s *Server) error { return option.Positive(&s.readTimeout, "read time-out", d) }
 }
 
 // WithWriteTimeout sets how long a client may take to take in a write, before its
-// session ends. The default is DefaultWriteTimeout, the least is 1 ms.
+// session ends. It is positive; the default is DefaultWriteTimeout.
 func WithWriteTimeout(d time.Duration) Option {
-	return func(s *Server) { s.writeTimeout = max(d, time.Millisecond) }
+	return func(s *Server) error { return option.Positive(&s.writeTimeout, "write time-out", d) }
 }
 
 // WithBudget makes the queues of all clients together, and whatever else takes part
-// in b, hold no more than that: see transport.Budget. The default is none.
-func WithBudget(b *transport.Budget) Option { return func(s *Server) { s.budget = b } }
+// in b, hold no more than that: see transport.Budget. The default is nil, which is no
+// bound.
+func WithBudget(b *transport.Budget) Option {
+	return func(s *Server) error { s.budget = b; return nil }
+}
 
 // WithQueueLimits bounds what may wait for one client: so many messages, and so
-// many bytes as they are on the wire. Values below 1 leave the defaults,
-// transport.DefaultQueueMessages and transport.DefaultQueueBytes.
+// many bytes as they are on the wire. 0 stands for the default,
+// transport.DefaultQueueMessages or transport.DefaultQueueBytes.
 func WithQueueLimits(messages, bytes int) Option {
-	return func(s *Server) {
-		if messages > 0 {
-			s.queueMessages = messages
-		}
-		if bytes > 0 {
-			s.queueBytes = bytes
-		}
-	}
+	return func(s *Server) error { return option.QueueLimits(&s.queueMessages, &s.queueBytes, messages, bytes) }
 }

@@ -53,7 +53,7 @@ func TestAPollThatComesAgainGetsTheSameBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer()
+				s := newServer(t)
 				h := &hooked{}
 				_, got := pollAs(s, h, 1, "t=0&n=1")
 				require.Equal(t, "o\n", got)
@@ -80,7 +80,7 @@ func TestAPollThatComesAgainGetsTheSameBytes(t *testing.T) {
 
 func TestThePollThatOpensASessionComesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		for port := range 2 {
 			_, got := pollAs(s, h, port, "t=1&n=1")
@@ -105,7 +105,7 @@ func expire(t *testing.T, s *Server) {
 // up and the one in its place wait for the same.
 func TestAPollThatComesAgainBeforeItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		pollAs(s, h, 1, "t=1&n=1")
 		polls := make(chan string, 2)
@@ -138,7 +138,7 @@ func TestAPollWhoseAnswerCouldNotBeWritten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer()
+				s := newServer(t)
 				h := &hooked{}
 				pollAs(s, h, 1, "t=1&n=1")
 				require.NoError(t, h.conn.Send(transport.NewMessage([]byte("x"))))
@@ -168,7 +168,7 @@ func TestAPollWhoseAnswerCouldNotBeWritten(t *testing.T) {
 // TestTheEndOfASessionComesAgainToo as long as its answer could not be written.
 func TestTheEndOfASessionComesAgainToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		pollAs(s, h, 1, "t=1&n=1")
 		require.NoError(t, h.conn.Send(transport.NewMessage([]byte("x"))))
@@ -208,7 +208,7 @@ func TestAStreamThatComesAgainStartsAgain(t *testing.T) {
 	for _, mode := range []Mode{Streaming, sockJSStreaming} {
 		t.Run(mode.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer()
+				s := newServer(t)
 				h := &hooked{}
 				come, gone := streamAs(t, s, h, mode, "t=1&n=1")
 				assert.Equal(t, "o\n", come())
@@ -249,7 +249,7 @@ func TestWhatAStreamKeepsForItsStartIsBounded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := NewServer()
+				s := newServer(t)
 				end := make(chan error, 1)
 				h := &hooked{closed: func(_ int, err error) { end <- err }}
 				_, gone := streamAs(t, s, h, Streaming, "t=1&n=1")
@@ -270,7 +270,7 @@ func TestWhatAStreamKeepsForItsStartIsBounded(t *testing.T) {
 // others came in between.
 func TestWhatIsSentTwiceArrivesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		got := ""
 		proceed := make(chan struct{}, 100)
 		h := &hooked{receive: func(data string) { <-proceed; got += data }}
@@ -307,7 +307,7 @@ func TestWhatIsSentTwiceArrivesOnce(t *testing.T) {
 // TestABodyThatBrokeOffMayComeAgain since nothing of it has arrived.
 func TestABodyThatBrokeOffMayComeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		got := ""
 		h := &hooked{receive: func(data string) { got += data }}
 		receive(s, "one", h)
@@ -328,7 +328,7 @@ type brokenReader struct{}
 func (brokenReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestWhatIsRememberedOfSendsIsBounded(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	sends := 0
 	h := &hooked{receive: func(string) { sends++ }}
 	receive(s, "one", h)

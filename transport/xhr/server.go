@@ -8,7 +8,7 @@
 // pusher mounts it at {prefix}/app/{key}/{server}/{session}/…, and for SockJS
 // clients at {prefix}/{server}/{session}/….
 //
-//	s := xhr.NewServer()
+//	s, err := xhr.NewServer()
 //	s.ServeReceive(w, r, sessionID, xhr.Streaming, open)
 //	s.ServeSend(w, r, sessionID)
 //	s.ServeSockJS(w, r, sessionID, "xhr_streaming", open)
@@ -64,7 +64,7 @@ func (m Mode) polls() bool { return m == Polling || m == sockJSPolling }
 type Server struct {
 	maxSessions   int
 	makeRoom      func() bool
-	readLimit     int64
+	readLimit     int
 	heartbeat     time.Duration
 	gap           time.Duration
 	readTimeout   time.Duration
@@ -86,8 +86,9 @@ type Server struct {
 }
 
 // NewServer returns a server without sessions. It has no goroutine of its own
-// but while a heartbeat or a gap is due.
-func NewServer(opts ...Option) *Server {
+// but while a heartbeat or a gap is due. An option that is not valid is a
+// *transport.OptionError.
+func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{
 		maxSessions: DefaultMaxSessions, readLimit: DefaultReadLimit, heartbeat: DefaultHeartbeat,
 		gap: DefaultGap, readTimeout: DefaultReadTimeout, writeTimeout: DefaultWriteTimeout,
@@ -101,9 +102,11 @@ func NewServer(opts ...Option) *Server {
 		s.wheel.Stop()
 	})
 	for _, opt := range opts {
-		opt(s)
+		if err := opt(s); err != nil {
+			return nil, fmt.Errorf("xhr: %w", err)
+		}
 	}
-	return s
+	return s, nil
 }
 
 // Queue is the queue of a new session, in which nothing waits.

@@ -28,7 +28,7 @@ func sockJS(s *Server, method, id, action, body string, h *hooked) *httptest.Res
 // TestTheServerEndsALongSockJSResponse since these clients wait for that.
 func TestTheServerEndsALongSockJSResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		h := &hooked{}
 		done := make(chan string)
 		stream := func() { done <- sockJS(s, "POST", "one", "xhr_streaming", "", h).Body.String() }
@@ -55,7 +55,7 @@ func TestTheServerEndsALongSockJSResponse(t *testing.T) {
 
 func TestSockJSPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := NewServer()
+		s := newServer(t)
 		got := ""
 		h := &hooked{receive: func(data string) { got += data }}
 		w := sockJS(s, "POST", "one", "xhr", "", h)
@@ -75,7 +75,7 @@ func TestSockJSPolling(t *testing.T) {
 }
 
 func TestWhatSockJSHasBesidesIsNotThere(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	for _, action := range []string{"websocket", "eventsource", "htmlfile", "jsonp", "jsonp_send", "xhr_send"} {
 		assert.Equal(t, 404, sockJS(s, "POST", "one", action, "", nil).Code, action)
 	}
@@ -87,7 +87,7 @@ func TestWhatSockJSHasBesidesIsNotThere(t *testing.T) {
 }
 
 func TestSockJSInfo(t *testing.T) {
-	s := NewServer(WithHeartbeat(7 * time.Second))
+	s := newServer(t, WithHeartbeat(7*time.Second))
 	ask := func(method string) (*httptest.ResponseRecorder, map[string]any) {
 		w := httptest.NewRecorder()
 		s.ServeSockJSInfo(w, httptest.NewRequest(method, "/", nil))
@@ -112,7 +112,7 @@ func TestSockJSInfo(t *testing.T) {
 }
 
 func TestSockJSFrame(t *testing.T) {
-	s := NewServer()
+	s := newServer(t)
 	w := httptest.NewRecorder()
 	s.ServeSockJSFrame(w, httptest.NewRequest("GET", "/iframe.html?js_path=https://evil.example/x.js", nil))
 	page, err := io.ReadAll(w.Body)

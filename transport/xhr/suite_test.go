@@ -22,8 +22,8 @@ import (
 func TestTransport(t *testing.T) {
 	for _, mode := range []Mode{Streaming, Polling, sockJSStreaming} {
 		t.Run(mode.String(), func(t *testing.T) {
-			transporttest.Run(t, func(_ testing.TB, c transporttest.Config) transporttest.Harness {
-				return newHarness(mode, c)
+			transporttest.Run(t, func(t testing.TB, c transporttest.Config) transporttest.Harness {
+				return newHarness(t, mode, c)
 			})
 		})
 	}
@@ -37,8 +37,8 @@ type harness struct {
 	left   sync.WaitGroup // clients whose gap is being cut short
 }
 
-func newHarness(mode Mode, c transporttest.Config) *harness {
-	s := NewServer(WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))
+func newHarness(t testing.TB, mode Mode, c transporttest.Config) *harness {
+	s := newServer(t, WithQueueLimits(c.QueueMessages, c.QueueBytes), WithBudget(c.Budget), WithWriteTimeout(c.Timeout))
 	serve := func(w http.ResponseWriter, r *http.Request, id, action string, open transport.Open) {
 		if action == "xhr_send" {
 			s.ServeSend(w, r, id)

@@ -34,7 +34,7 @@ func TestOneSessionLetsOthersHaveTheirTurns(t *testing.T) {
 	const messages = 300
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	b := &busy{other: make(chan int64, 1)}
-	s := NewServer()
+	s := newServer(t)
 	var conn transport.Conn
 	s.ServeReceive(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", nil), "1", Polling,
 		func(c transport.Conn) transport.Receiver { conn = c; return b })

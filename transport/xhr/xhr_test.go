@@ -44,7 +44,7 @@ type site struct {
 
 func newSite(t *testing.T, opts ...Option) *site {
 	t.Helper()
-	s := &site{t: t, Server: NewServer(opts...), peers: map[string]*peer{}}
+	s := &site{t: t, Server: newServer(t, opts...), peers: map[string]*peer{}}
 	s.http = httptest.NewServer(s)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithCancel(context.Background())
