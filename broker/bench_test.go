@@ -96,6 +96,46 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
+// rulesOfAllKinds returns n rules, of which none matches "room".
+func rulesOfAllKinds(n int) []broker.Rule {
+	forms := [...]string{"presence-game-%d-*", "private-user-%d", "orders-%d-[0-9]*", "ro*-%d", "*-typing-%d"}
+	rules := make([]broker.Rule, n)
+	for i := range rules {
+		rules[i] = broker.Rule{Pattern: fmt.Sprintf(forms[i%len(forms)], i), LeaveGrace: time.Second}
+	}
+	return rules
+}
+
+// BenchmarkPublishWithRules publishes to one channel, and where nobody is there to
+// one channel after the other as well: the patterns must not be felt.
+func BenchmarkPublishWithRules(b *testing.B) {
+	many := make([]string, 100_000)
+	for i := range many {
+		many[i] = fmt.Sprint("private-user-", i+100)
+	}
+	for _, rules := range []int{0, 50} {
+		for _, c := range []struct {
+			name        string
+			channels    []string
+			subscribers int
+		}{
+			{"to 0", []string{"room"}, 0}, {"to 1", []string{"room"}, 1}, {"to 0 on 100000 channels", many, 0},
+		} {
+			b.Run(fmt.Sprintf("%d/%s", rules, c.name), func(b *testing.B) {
+				br := newBroker(b, broker.WithRules(rulesOfAllKinds(rules)...))
+				defer subscribeSinks(b, br, c.channels[0], c.subscribers)()
+				app := br.App("1")
+				b.ReportAllocs()
+				for i := 0; b.Loop(); i++ {
+					if _, err := app.Publish(context.Background(), c.channels[i%len(c.channels)], "message", data); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
 func BenchmarkPublishParallelToDistinctChannels(b *testing.B) {
 	br := newBroker(b)
 	var next int
@@ -217,6 +257,14 @@ func TestPublishAllocatesNothingPerSubscriber(t *testing.T) {
 	require.Zero(t, allocs(0), "nobody is subscribed")
 	require.Equal(t, one, thousand)
 	require.LessOrEqual(t, one, 5.0)
+}
+
+func TestPublishWithRulesToNobodyAllocatesNothing(t *testing.T) {
+	br := newBroker(t, broker.WithRules(rulesOfAllKinds(50)...))
+	app := br.App("1")
+	require.Zero(t, alloctest.PerRun(100, func() {
+		_, _ = app.Publish(context.Background(), "room", "message", data)
+	}))
 }
 
 // Publishers of one channel wait for each other: what is kept goes out in order.

@@ -41,7 +41,7 @@ import (
 // Broker takes events in and hands them to subscribers. Make one with New, share
 // it freely: all methods are safe for concurrent use.
 type Broker struct {
-	rules         []Rule
+	rules         *ruleSet // nil if there are none
 	limits        *ratelimit.Rules
 	history       storage.History
 	presenceStore storage.Presence

@@ -23,9 +23,9 @@ func WithRules(rules ...Rule) Option {
 				return err
 			}
 		}
-		b.rules = slices.Clone(rules)
-		for i := range b.rules {
-			b.rules[i].Pattern = withoutSlashes(b.rules[i].Pattern)
+		b.rules = nil
+		if len(rules) > 0 {
+			b.rules = newRuleSet(slices.Clone(rules))
 		}
 		return nil
 	}

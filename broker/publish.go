@@ -157,7 +157,7 @@ func (b *Broker) publishAll(ctx context.Context, events []prepared) ([]Published
 	var batch []storage.AppendRequest
 	for i := range events {
 		if p := &events[i]; keeps(&p.keep) {
-			batch = append(batch, storage.AppendRequest{Channel: p.channel, Event: p.event(), Options: p.keep})
+			batch = append(batch, storage.AppendRequest{Channel: p.channel.id, Event: p.event(), Options: p.keep})
 		}
 	}
 	var results []storage.AppendResult
@@ -204,7 +204,7 @@ func (e *BatchError) Unwrap() error { return e.Err }
 // prepared is an event that nothing but a store can keep from being published.
 type prepared struct {
 	broker  *Broker
-	channel storage.ChannelID
+	channel channelKey
 	name    string
 	data    []byte
 	json    bool
@@ -249,7 +249,9 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 		}
 		*req = asked
 	}
-	if err := CheckChannelName(req.Channel); err != nil {
+	ch := b.channels.key(storage.ChannelID{App: a.id, Name: req.Channel})
+	kind, rule, err := b.nature(&ch)
+	if err != nil {
 		return b.refusal(err)
 	}
 	if err := b.checkEvent(req.Event, req.Data, req.JSON); err != nil {
@@ -260,8 +262,6 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 			return b.refusal(err)
 		}
 	}
-	ch := storage.ChannelID{App: a.id, Name: req.Channel}
-	kind, rule := KindOf(req.Channel), b.rule(ch)
 	if rule.Publishers == OnlyClients {
 		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
 	}
@@ -277,7 +277,7 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 
 // limit is what rate limits are asked about.
 func (p *prepared) limit() ratelimit.Request {
-	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.App, Channel: p.channel.Name, Event: p.name, Size: len(p.data)}
+	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
 }
 
 // allLimited asks the rate limits about several events at once.
@@ -320,21 +320,21 @@ func (p *prepared) seal() error {
 	}
 	c := p.broker.cipher.Load()
 	if c == nil {
-		return fmt.Errorf("%w: channel %q", ErrNoCipher, p.channel.Name)
+		return fmt.Errorf("%w: channel %q", ErrNoCipher, p.channel.id.Name)
 	}
-	sealed, err := (*c).Seal(p.channel.App, p.channel.Name, p.data)
+	sealed, err := (*c).Seal(p.channel.id.App, p.channel.id.Name, p.data)
 	if err != nil {
-		return fmt.Errorf("seal event for channel %q: %w", p.channel.Name, err)
+		return fmt.Errorf("seal event for channel %q: %w", p.channel.id.Name, err)
 	}
 	p.data = sealed
-	return p.broker.fits(p.channel.Name, p.name, p.userID, p.data, p.json)
+	return p.broker.fits(p.channel.id.Name, p.name, p.userID, p.data, p.json)
 }
 
 // publish publishes an event that has been accepted.
 func (p *prepared) publish(ctx context.Context) (Published, error) {
 	b := p.broker
 	if !keeps(&p.keep) {
-		c := b.channels.load(p.channel)
+		c := b.channels.find(&p.channel)
 		if c == nil {
 			b.stats.published.Add(1)
 			return Published{}, nil
@@ -344,11 +344,11 @@ func (p *prepared) publish(ctx context.Context) (Published, error) {
 		b.publish(c, p.event())
 		return Published{}, nil
 	}
-	return b.store(ctx, p.channel, p.event(), p.keep)
+	return b.store(ctx, p.channel.id, p.event(), p.keep)
 }
 
 func (p *prepared) event() *Event {
-	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.Name, Data: p.data, JSON: p.json,
+	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
 		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
 }
 

@@ -17,52 +17,67 @@ const (
 
 // registry holds the channels that have a subscription.
 type registry struct {
-	seed   maphash.Seed
-	shards [registryShards]*xsync.MapOf[storage.ChannelID, *channel]
+	names, apps maphash.Seed
+	shards      [registryShards]*xsync.MapOf[channelKey, *channel]
+}
+
+// channelKey is a channel's ID with its hash, which is worked out once for each of
+// the tables that a channel is looked for in.
+type channelKey struct {
+	id   storage.ChannelID
+	hash uint64
 }
 
 func newRegistry() registry {
-	r := registry{seed: maphash.MakeSeed()}
-	apps := maphash.MakeSeed()
-	hasher := func(ch storage.ChannelID, _ uint64) uint64 {
-		return r.hash(ch) ^ maphash.String(apps, ch.App)
-	}
+	r := registry{names: maphash.MakeSeed(), apps: maphash.MakeSeed()}
+	hasher := func(key channelKey, _ uint64) uint64 { return key.hash }
 	for i := range r.shards {
-		r.shards[i] = xsync.NewMapOfWithHasher[storage.ChannelID, *channel](hasher)
+		r.shards[i] = xsync.NewMapOfWithHasher[channelKey, *channel](hasher)
 	}
 	return r
 }
 
-// hash spreads channels over shards, by its high bits, and locks. Apps share
-// them: the name does nearly all of the spreading.
-func (r *registry) hash(ch storage.ChannelID) uint64 { return maphash.String(r.seed, ch.Name) }
+func (r *registry) key(ch storage.ChannelID) channelKey {
+	return channelKey{ch, maphash.String(r.names, ch.Name) ^ maphash.String(r.apps, ch.App)}
+}
 
-func (r *registry) shard(ch storage.ChannelID) *xsync.MapOf[storage.ChannelID, *channel] {
-	return r.shards[r.hash(ch)>>(64-registryBits)]
+// shard is told by the hash's high bits: a map uses the others.
+func (r *registry) shard(key *channelKey) *xsync.MapOf[channelKey, *channel] {
+	return r.shards[key.hash>>(64-registryBits)]
 }
 
 // load returns the channel, or nil if nobody is subscribed to it.
 func (r *registry) load(ch storage.ChannelID) *channel {
-	c, _ := r.shard(ch).Load(ch)
+	key := r.key(ch)
+	return r.find(&key)
+}
+
+// find is load by the channel's key.
+func (r *registry) find(key *channelKey) *channel {
+	c, _ := r.shard(key).Load(*key)
 	return c
 }
 
 func (r *registry) loadOrCreate(b *Broker, ch storage.ChannelID, latest Position) *channel {
-	shard := r.shard(ch)
-	if c, ok := shard.Load(ch); ok {
+	key := r.key(ch)
+	shard := r.shard(&key)
+	if c, ok := shard.Load(key); ok {
 		return c
 	}
-	c, _ := shard.LoadOrCompute(ch, func() *channel { return newChannel(b, ch, latest) })
+	c, _ := shard.LoadOrCompute(key, func() *channel { return newChannel(b, ch, latest) })
 	return c
 }
 
-func (r *registry) remove(ch storage.ChannelID) { r.shard(ch).Delete(ch) }
+func (r *registry) remove(ch storage.ChannelID) {
+	key := r.key(ch)
+	r.shard(&key).Delete(key)
+}
 
 // all calls f with each channel until it returns false.
 func (r *registry) all(f func(*channel) bool) {
 	for _, shard := range r.shards {
 		more := true
-		shard.Range(func(_ storage.ChannelID, c *channel) bool {
+		shard.Range(func(_ channelKey, c *channel) bool {
 			more = f(c)
 			return more
 		})

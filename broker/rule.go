@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -119,28 +118,4 @@ func (r *Rule) retention(kind Kind) storage.Retention {
 		keep.Age = max(keep.Age, r.cacheTTL())
 	}
 	return keep
-}
-
-// withoutSlashes puts another character in the place of the one that path.Match
-// takes for a boundary.
-func withoutSlashes(name string) string { return strings.ReplaceAll(name, "/", "\x00") }
-
-var noRule Rule
-
-// rule returns the rule of a channel.
-func (b *Broker) rule(ch storage.ChannelID) *Rule {
-	if len(b.rules) == 0 {
-		return &noRule
-	}
-	name := withoutSlashes(ch.Name)
-	for i := range b.rules {
-		r := &b.rules[i]
-		if r.App != "" && r.App != ch.App {
-			continue
-		}
-		if ok, _ := path.Match(r.Pattern, name); ok {
-			return r
-		}
-	}
-	return &noRule
 }
