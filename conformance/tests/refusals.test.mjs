@@ -163,7 +163,6 @@ for (const data of ['{"event":"pusher:signin"}', '{"event":"pusher:signin","data
 }
 
 for (const [channel, text] of [
-  ['', /channel/],
   ['a b', /channel/],
   ['ü', /channel/],
   ['n'.repeat(165), /165.*164/],
@@ -179,6 +178,21 @@ for (const [channel, text] of [
     assert.equal(typeof type, 'string');
     assert.match(error, text);
     assert.equal(status, 400);
+    socket.send({ event: 'pusher:subscribe', data: { channel: 'news' } });
+    await socket.event('pusher_internal:subscription_succeeded');
+  });
+}
+
+for (const channel of ['', 'n'.repeat(2000)]) {
+  test(`a subscription to a channel of ${channel.length} characters, which no error can name, is refused without`, async (t) => {
+    const world = await World.start(t);
+    const socket = world.raw();
+    await socket.established();
+    socket.send({ event: 'pusher:subscribe', data: { channel } });
+    const { channel: named, data } = await socket.event('pusher:error');
+    assert.equal(named, undefined);
+    assert.equal(data.code, null);
+    assert.match(data.message, /^subscription refused: channel/);
     socket.send({ event: 'pusher:subscribe', data: { channel: 'news' } });
     await socket.event('pusher_internal:subscription_succeeded');
   });
