@@ -11,8 +11,8 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// App is a handle on one app of a broker: a namespace of channels and users. It
-// is cheap to make and safe for concurrent use.
+// App is one app of a broker: a namespace of channels and users. It is cheap to make
+// and safe for concurrent use.
 type App struct {
 	broker *Broker
 	id     string
@@ -32,7 +32,7 @@ type ChannelInfo struct {
 	UserCount int
 }
 
-// Channel describes a channel. One that nobody is subscribed to is not an error.
+// Channel describes a channel. A channel without subscribers is no error.
 func (a *App) Channel(ctx context.Context, name string) (ChannelInfo, error) {
 	if err := CheckChannelName(name); err != nil {
 		return ChannelInfo{}, err
@@ -110,8 +110,9 @@ func (a *App) presenceChannel(name string) (ChannelID, error) {
 	return ChannelID{App: a.id, Name: name}, nil
 }
 
-// Cached returns the event that a new subscriber of a cache channel would get,
-// and for how long it will be there. Without one, ok is false.
+// Cached returns the event that a new subscriber of a cache channel would be sent, and
+// how long it will be kept from now on. If there is none, or the channel is not a cache
+// channel, ok is false.
 func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Duration, ok bool, err error) {
 	if err := CheckChannelName(channel); err != nil {
 		return Event{}, 0, false, err
@@ -143,9 +144,9 @@ func From(p Position) HistoryOption { return func(o *storage.ReadOptions) { o.Fr
 // Limit reads at most n events; 0, the default, reads all that are kept.
 func Limit(n int) HistoryOption { return func(o *storage.ReadOptions) { o.Limit = n } }
 
-// History reads the events that a channel keeps, oldest first. A forward read
-// from a position that cannot be continued without a gap yields an error that
-// wraps storage.ErrGap. Events of encrypted channels come sealed.
+// History reads the events that are stored for a channel, oldest first unless Backward
+// says otherwise. A forward read from a position after which events are missing yields
+// an error that wraps storage.ErrGap. Events of encrypted channels come sealed.
 func (a *App) History(ctx context.Context, channel string, opts ...HistoryOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		if err := CheckChannelName(channel); err != nil {
@@ -206,7 +207,8 @@ func (a *App) read(ctx context.Context, ch storage.ChannelID, o storage.ReadOpti
 
 func isGap(err error) bool { return errors.Is(err, storage.ErrGap) }
 
-// Latest returns the position of the last event in a channel's history.
+// Latest returns the position of the last event in a channel's history, whether it is
+// still kept or not.
 func (a *App) Latest(ctx context.Context, channel string) (Position, error) {
 	if err := CheckChannelName(channel); err != nil {
 		return Position{}, err
@@ -219,8 +221,9 @@ func (a *App) Latest(ctx context.Context, channel string) (Position, error) {
 	return latest, nil
 }
 
-// DeleteHistory forgets the events that a channel keeps. Subscribers notice
-// nothing but that positions from before can no longer be continued from.
+// DeleteHistory deletes the events that are stored for a channel. Subscribers stay
+// subscribed; a client that later resumes from a position before the deletion is told
+// of a gap.
 func (a *App) DeleteHistory(ctx context.Context, channel string) error {
 	if err := CheckChannelName(channel); err != nil {
 		return err

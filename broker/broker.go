@@ -1,10 +1,10 @@
-// Package broker is the core of Carillon: it takes events in, puts those of each
-// channel into one order, keeps them where a rule says so, and hands them to
-// every subscriber, be it a client's session or Go code in the same process.
+// Package broker is the core of Carillon: it accepts events, stores them where a rule
+// says so, puts those of each channel into one order, and hands them out to every
+// subscriber: to sessions of clients and to Go code in the same process.
 //
-// It knows no wire protocol and opens no socket: package pusher mounts it on an
-// HTTP server for Pusher's clients, and package brokertest gives tests clients
-// without sockets.
+// It knows no wire protocol and opens no socket: package pusher connects it to the
+// clients of Pusher over HTTP, and package brokertest gives tests clients without
+// sockets.
 //
 //	b, err := broker.New()
 //	app := b.App("1")
@@ -38,7 +38,7 @@ import (
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// Broker takes events in and hands them to subscribers. Make one with New, share
+// Broker accepts events and hands them out to subscribers. Make one with New, and share
 // it freely: all methods are safe for concurrent use.
 type Broker struct {
 	rules         *ruleSet // nil if there are none
@@ -125,10 +125,10 @@ func (b *Broker) UseCipher(c Cipher) error {
 	return nil
 }
 
-// BoundEvents makes publishing an event fail with the error of check, which is for
-// those with more than free bytes of data. Protocol handlers call it when they are
-// made: they know what an event becomes when it is encoded, and what the queues of
-// their connections have room for.
+// BoundEvents makes publishing fail with the error of check, which is called for events
+// with more than free bytes of data. Protocol handlers call it when they are made: they
+// know how large an event is once it is encoded, and how much the queues of their
+// connections take. check is called concurrently.
 func (b *Broker) BoundEvents(free int, check func(Event) error) {
 	b.bound.Store(&eventBound{free: free, check: check})
 }

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// Errors that callers tell apart. They come wrapped: use errors.Is.
+// Errors of the package. They come wrapped: compare with errors.Is.
 var (
-	// ErrShutdown says that the broker no longer takes anything in.
+	// ErrShutdown says that the broker is shutting down or has done so, and accepts
+	// nothing more.
 	ErrShutdown = errors.New("broker is shut down")
-	// ErrInvalid is wrapped by every *FieldError.
+	// ErrInvalid says that an input is not valid. Every *FieldError wraps it.
 	ErrInvalid = errors.New("invalid input")
-	// ErrRefused is wrapped by every *RefusedError.
+	// ErrRefused says that something was refused. Every *RefusedError wraps it.
 	ErrRefused = errors.New("refused")
 	// ErrUnauthorized refuses a subscription that was not authorized.
 	ErrUnauthorized = fmt.Errorf("%w: not authorized", ErrRefused)
 	// ErrExpired refuses a subscription whose authorization has ended.
 	ErrExpired = fmt.Errorf("%w: authorization has expired", ErrUnauthorized)
-	// ErrRevoked refuses a subscription to a channel that was taken from the session;
+	// ErrRevoked refuses a subscription to a channel that the session was taken off;
 	// see App.Revoke.
 	ErrRevoked = fmt.Errorf("%w: authorization was revoked, a new connection can ask for another", ErrRefused)
 	// ErrSubscribed refuses a second subscription of a session to a channel.
@@ -29,13 +30,13 @@ var (
 	// ErrSlowSubscriber ends a subscription whose consumer fell behind by more
 	// than its buffer.
 	ErrSlowSubscriber = errors.New("subscriber fell behind")
-	// ErrConsuming refuses to consume an in-process subscription in two loops at a
-	// time.
+	// ErrConsuming refuses a second loop over the events of an in-process subscription
+	// while one is under way.
 	ErrConsuming = errors.New("subscription is being consumed already")
 	// ErrQuota refuses a connection over its app's quota.
 	ErrQuota = errors.New("connection quota is used up")
-	// ErrNoCipher says that an event cannot be published to an encrypted
-	// channel, because nobody gave the broker the app's key.
+	// ErrNoCipher says that an event cannot be published to an encrypted channel,
+	// because the broker has no key for its app.
 	ErrNoCipher = errors.New("encrypted channel has no cipher")
 	// ErrHasCipher refuses a second cipher for encrypted channels.
 	ErrHasCipher = errors.New("broker has a cipher already")
@@ -84,7 +85,8 @@ type RefusedError struct {
 	RetryAfter time.Duration
 }
 
-// Refuse returns a *RefusedError.
+// Refuse returns a *RefusedError with an HTTP status, of which 0 means 403, and a
+// message for the client.
 func Refuse(status int, message string) error {
 	return &RefusedError{Status: status, Message: message}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// Event is one event as it was published. What is handed out is shared: neither
-// an Event's Data nor anything else of it may be changed.
+// Event is one event as it was published. All subscribers share it: neither its Data
+// nor any other field may be changed.
 type Event = storage.Event
 
 // ChannelID names a channel of an app.

@@ -108,12 +108,12 @@ func (s *Session) revoked(channel string) int {
 // on the presence channel. It returns how many were subscribed. Where the user's last
 // connection is among them, the others hear that the member has left.
 //
-// Signatures for the channel that these connections have count no more, for one is
-// the same each time it is made: until they connect again, only an Authorize hook can
-// let them back. Other connections need a new signature, so whatever authorizes should
-// refuse the user before Revoke is called. One that has its signature already and is
-// neither signed in nor subscribed cannot be found: where that matters, give
-// authorizations an end.
+// Signatures that these connections have for the channel are no longer valid, and as a
+// signature is the same each time it is made, no new one is either: until they connect
+// again, only an Authorize hook can let them back. Other connections need a new
+// signature, so whatever authorizes should refuse the user before Revoke is called. A
+// connection that has its signature already, and is neither signed in nor subscribed,
+// cannot be found: where that matters, let authorizations expire.
 //
 // The client is told with pusher:subscription_error and status 403. pusher-js hands
 // that to the page, and lists the channel until the page unsubscribes or the

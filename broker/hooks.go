@@ -9,29 +9,28 @@ import (
 	"github.com/carillon-rt/carillon/presence"
 )
 
-// Hooks let a program decide about what its clients do, and hear of what has
-// happened. Any of them may be nil; several sets may be used side by side, see
-// WithHooks and Broker.AddHooks.
+// Hooks let a program decide what its clients may do, and tell it what has happened.
+// Any of them may be nil; several sets may be used side by side, see WithHooks and
+// Broker.AddHooks.
 //
-// The first five decide: they run where the thing happens, before it has any
-// effect, and may change the request they are given or refuse it by returning
-// an error. They may block, up to their context's end, and hold up only their
-// own connection or publisher. Refuse tells the client why. A panic refuses, and
-// is counted in Stats.
+// The first five decide: they run before a request has any effect, and may change it,
+// or refuse it by returning an error. They may block until their context ends, and
+// delay only the connection or publisher that made the request. They are called
+// concurrently. Refuse tells the client why. A panic refuses, and is counted in Stats.
 //
 // The others inform: they run afterwards, one at a time and in the order of what
-// happened, on a goroutine that a set of hooks has to itself. What waits for a set
-// is bounded by 32 768 calls, and 8 MiB, of each kind: sessions, members, users,
-// channels, counts, cache misses and client events. A set that falls further behind
-// misses counts, misses and client events; and it is told later, when there is room
-// again, of what has come or gone, though not of what has come and gone meanwhile:
-// in the end it has heard what is true. What it is never told is counted in Stats.
+// happened, on a goroutine that a set of hooks has to itself. What waits for a set is
+// bounded by 32 768 calls, and 8 MiB, of each kind: sessions, members, users, channels,
+// counts, cache misses and client events. A set that falls further behind is not called
+// for further counts, cache misses and client events. Of sessions, members, users and
+// channels it is told later, when there is room again, how they are by then; what began
+// and ended in between is left out. All calls that are never made are counted in Stats.
 //
-// Hooks may call the broker, with one exception: Shutdown waits for the hooks, so
-// a hook that wants it calls it on a goroutine of its own. While Shutdown ends
-// sessions and members, hooks are called and may do as ever: what they publish is
-// stored, and handed to in-process subscriptions. ErrShutdown answers them only when
-// the last of them has been called, or their time is over.
+// Hooks may call the broker, with one exception: Shutdown waits for the hooks, so a
+// hook that wants to call it does so on a goroutine of its own. While Shutdown ends
+// sessions and members, hooks are called and may publish: their events are stored, and
+// handed out to in-process subscriptions. They get ErrShutdown only when the last hook
+// has been called, or the time for that is over.
 type Hooks struct {
 	// Connect decides whether a client may connect.
 	Connect func(context.Context, *ConnectRequest) error
@@ -46,10 +45,11 @@ type Hooks struct {
 	// or over HTTP.
 	Publish func(context.Context, *PublishRequest) error
 
-	// Wants, if set, is asked whether the set wants to hear of an app what the named
-	// hook tells, before it is queued: so hooks that are for few apps cost the
-	// others nothing. It runs where the thing happens, holds that up, and must not
-	// call the broker. Of the hooks that inform, nil wants all.
+	// Wants, if set, reports whether the named hook is to be called for an app. Where
+	// it says no, nothing is queued: so hooks for few apps cost the others nothing. It
+	// is called concurrently, before what happens goes on, so it should be fast, and it
+	// must not call the broker. nil means that all informing hooks are called for all
+	// apps.
 	Wants func(app string, hook InformingHook) bool
 
 	// Connected and Disconnected tell of sessions.
@@ -72,9 +72,9 @@ type Hooks struct {
 	// SubscriptionCount tells of the number of client subscriptions of a
 	// channel, at most every 5 s above 100, and never of 0: see ChannelVacated.
 	SubscriptionCount func(ChannelChange)
-	// Gap tells of a channel of which events that have been published will not reach
-	// those who are subscribed on this node: its store has lost them, or could not be
-	// read for too long. Clients that keep positions are told so themselves.
+	// Gap tells of a channel whose subscribers on this node miss events that were
+	// published: the store has lost them, or could not be read for too long. Clients
+	// that keep positions are told of the gap as well.
 	Gap func(ChannelChange)
 	// CacheMissed tells of a subscription to a cache channel that has no event.
 	CacheMissed func(ChannelChange)
@@ -131,14 +131,14 @@ type SubscribeRequest struct {
 	// authorization, or the client brought a valid signature.
 	Authorized bool
 	// Expires is when the authorization ends; zero for never. The connection is then
-	// closed so that its client connects again at once, and asks for its channels
-	// anew: nothing else makes clients ask. Hooks may set it on any channel.
+	// closed so that its client connects again at once, and asks for authorization
+	// anew, which clients do at no other time. Hooks may set it on any channel.
 	Expires time.Time
-	// Member is who the subscriber is on a presence channel; nil elsewhere.
-	// A presence channel without one takes the signed-in user. Of a user who is on
-	// the channel with another connection the Info of the first one stays until
-	// the user has left: nobody is told of another. What hooks put here is checked as
-	// what clients bring: the ID, and that the Info is JSON and within the limit.
+	// Member is who the subscriber is on a presence channel; nil elsewhere. A presence
+	// channel without one takes the signed-in user. A user who is on the channel with
+	// another connection already keeps the Info of the first one until the last has
+	// left. What hooks set is checked as what clients send: the ID, and that the Info
+	// is JSON and within the limit.
 	Member *presence.Member
 	// Rewind is the number of past events the subscriber will get first: the
 	// rule's, unless a hook sets another.
@@ -205,7 +205,7 @@ type UserChange struct {
 	Time time.Time
 }
 
-// ChannelChange tells of a channel.
+// ChannelChange is what hooks are told of a channel.
 type ChannelChange struct {
 	App, Channel string
 	// SubscriptionCount is the number of client subscriptions on this node.

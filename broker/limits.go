@@ -12,7 +12,7 @@ import (
 // it may have.
 var ErrChannelLimit = errors.New("channel limit is reached")
 
-// SessionLimits bound what one session may pile up. 0 sets no bound.
+// SessionLimits bound what one session may use. 0 sets no bound.
 type SessionLimits struct {
 	// Channels bounds the channels that the session is subscribed to,
 	// AuthorizedChannels those of one that has signed in, or has subscribed to a

@@ -40,9 +40,9 @@ func WithHooks(h Hooks) Option {
 	}
 }
 
-// WithLimits sets rate limits on connections, subscriptions, client events,
-// publishes and sign-ins. The limits of an app, such as its client events per
-// second, hold besides.
+// WithLimits sets rate limits on connections, subscriptions, client events, publishes
+// and sign-ins. The limits of an app, such as its client events per second, apply as
+// well.
 func WithLimits(rules *ratelimit.Rules) Option {
 	return func(b *Broker) error {
 		if rules == nil {
@@ -69,8 +69,8 @@ func WithHistory(h storage.History) Option {
 //
 // On a store whose storage.Capabilities say that it is shared or durable, brokers see
 // each other's members and tell their own clients of them: at once if the store
-// notifies, else within a second. Hooks are told of each change by one of them. A
-// broker that ends without a word loses its members within 30 s.
+// notifies, else within a second. Hooks are told of each change by one of them. The
+// members of a broker whose process was killed leave within 30 s.
 func WithPresence(p storage.Presence) Option {
 	return func(b *Broker) error {
 		if p == nil {
@@ -82,9 +82,9 @@ func WithPresence(p storage.Presence) Option {
 }
 
 // WithStoreTimeout sets how long one call of a store may take; the default is
-// DefaultStoreTimeout. What takes longer fails with a *StoreTimeoutError and is left
-// behind, even by a store that does not heed its context. storage/memory, which
-// waits for nothing, has no time-out. Package pusher gives look-ups of apps as long.
+// DefaultStoreTimeout. A call that takes longer fails with a *StoreTimeoutError, even
+// if the store ignores its context and goes on. storage/memory, which never waits, has
+// no time-out. The look-ups of apps in package pusher have the same time-out.
 func WithStoreTimeout(d time.Duration) Option {
 	return func(b *Broker) error {
 		if d <= 0 {
@@ -112,11 +112,10 @@ func WithLogger(log *slog.Logger) Option {
 // lower limit.
 const DefaultMaxEventBytes = 1 << 20
 
-// WithMaxEventBytes sets how many bytes an event's data may have, whoever
-// publishes it; the default is DefaultMaxEventBytes. What it becomes when it is
-// encoded has to fit into half of the smallest queue of a handler's transports,
-// which is 2 MiB by default: text of nothing but quotes or control characters
-// becomes up to seven times as long.
+// WithMaxEventBytes sets how many bytes an event's data may have, whoever publishes it;
+// the default is DefaultMaxEventBytes. The encoded event has to fit into half of the
+// smallest queue of a handler's transports as well, which is 2 MiB by default: encoding
+// makes text that consists of quotes or control characters up to seven times as long.
 func WithMaxEventBytes(n int) Option {
 	return func(b *Broker) error {
 		if n < 1 {
@@ -160,10 +159,9 @@ func WithDrainWindow(d time.Duration) Option {
 	}
 }
 
-// WithNode names the broker in the presence store, for whoever looks into that; the
-// default is "node". Names need not differ: each broker adds a random ending, lest a
-// process that was started again is taken for the one before, whose members have
-// gone.
+// WithNode names the broker in the presence store, for people who read that; the
+// default is "node". Brokers may have the same name: each adds a random ending, so that
+// a restarted process is not taken for the one before it, whose members have left.
 func WithNode(name string) Option {
 	return func(b *Broker) error {
 		if name == "" {

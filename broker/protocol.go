@@ -5,21 +5,22 @@ import (
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// Protocol puts what the broker has to say to a session into the words of a
-// wire protocol. All sessions that speak the same should share one Protocol:
-// what goes to all subscribers of a channel is encoded once for each.
+// Protocol encodes what the broker sends to sessions. All sessions with the same wire
+// protocol should share one Protocol: an event is encoded once for each Protocol among
+// the subscribers of a channel, not for each subscriber.
 //
 // Implementations are pointers, and safe for concurrent use.
 type Protocol interface {
-	// Encode puts a notice into words. It returns nil for one that its clients are
-	// not told of, and for one that it does not know: there may be more in time.
+	// Encode returns the message that tells clients of a notice. It returns nil for a
+	// notice that its clients are not sent, and for one that it does not know: later
+	// versions may have more.
 	Encode(n Notice) *transport.Message
 	// Close is the close code and text for a session that the broker ends.
 	Close(reason CloseReason) (code int, text string)
 }
 
-// Notice is something that a session is told: one of the types below whose names
-// end in Notice.
+// Notice is what a session is sent: one of the types of this package whose names end in
+// Notice.
 type Notice interface{ notice() }
 
 type (
@@ -45,7 +46,7 @@ type (
 	// RevokedNotice says that the client was taken off a channel.
 	RevokedNotice struct{ Channel string }
 
-	// CacheMissNotice says that a cache channel has no event.
+	// CacheMissNotice tells a new subscriber that the cache channel has no event.
 	CacheMissNotice struct{ Channel string }
 
 	// MemberAddedNotice tells of a member who has joined.

@@ -16,8 +16,8 @@ import (
 type Published struct {
 	// Position is the event's, on a channel that keeps history.
 	Position Position
-	// Duplicate says that the idempotency key had been used: nothing went out,
-	// and Position is that of the first event.
+	// Duplicate says that the idempotency key had been used: the event was not stored
+	// or handed out again, and Position is that of the first event.
 	Duplicate bool
 }
 
@@ -29,20 +29,19 @@ func Exclude(socketID string) PublishOption {
 	return func(r *PublishRequest) { r.ExcludeSocketID = socketID }
 }
 
-// AsUser publishes in the name of a user: subscribers are told the user's ID, as
-// they are with events of clients on presence channels. Nobody checks that the user
-// is there, or may.
+// AsUser publishes in the name of a user: subscribers are sent the user's ID, as with
+// events of clients on presence channels. Whether that user is on the channel, or may
+// publish, is not checked.
 func AsUser(userID string) PublishOption {
 	return func(r *PublishRequest) { r.UserID = userID }
 }
 
-// IdempotencyKey makes a retry of the publish to the same channel within 5
-// minutes a no-op that returns the first position. A retry after an error hands
-// the event out if the store had taken it but nobody was told. One that comes
-// while the first try is under way waits for its outcome. A key that was used on
-// the channel for an event with another name, data or user is refused with a
-// *storage.KeyReusedError; what Exclude says, and what hooks change, makes no
-// other event.
+// IdempotencyKey makes a retry of the publish to the same channel within 5 minutes a
+// no-op that returns the first position. If the first call failed although the store
+// had stored the event, the retry hands it out. A retry while the first call is under
+// way waits for its outcome. A key that was used on the channel for an event with
+// another name, data or user is refused with a *storage.KeyReusedError; Exclude, and
+// changes by hooks, are not compared.
 func IdempotencyKey(key string) PublishOption {
 	return func(r *PublishRequest) { r.IdempotencyKey = key }
 }
@@ -52,11 +51,10 @@ func IdempotencyKey(key string) PublishOption {
 // an encrypted channel the data is sealed first. data is taken over: it must not
 // be changed afterwards.
 //
-// Errors wrap ErrInvalid, ErrRefused, ErrNoCipher, ErrShutdown,
-// ratelimit.ErrLimited, storage.ErrKeyReused or storage.ErrKeyInFlight, or are the
-// store's. After an error of the store the event
-// may be in the history all the same: then subscribers get it, in its place, with
-// the next publish to the channel that succeeds, be it the retry.
+// Errors wrap ErrInvalid, ErrRefused, ErrNoCipher, ErrShutdown, ratelimit.ErrLimited,
+// storage.ErrKeyReused or storage.ErrKeyInFlight, or are the store's. After an error of
+// the store the event may be in the history all the same: then subscribers get it in
+// its place as soon as the broker has found it there.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
 	req := PublishRequest{Channel: channel, Event: event, Data: data}
 	if len(opts) > 0 {
@@ -78,11 +76,10 @@ func (r PublishRequest) with(opts []PublishOption) PublishRequest {
 	return r
 }
 
-// PublishMany publishes one event to several channels, once to each however often it
-// is named. Nothing is published
-// unless the event is acceptable on all of them. Rate limits take what all of
-// them cost together, or nothing: see ratelimit.LimitError. If a store fails, the
-// outcomes of the channels before come with the error.
+// PublishMany publishes one event to several channels, once to each however often it is
+// named. Nothing is published unless the event is accepted on all of them. Rate limits
+// take what all of them cost together, or nothing: see ratelimit.LimitError. If a store
+// fails, the outcomes of the channels before come with the error.
 func (a *App) PublishMany(ctx context.Context, channels []string, event string, data []byte, opts ...PublishOption) ([]Published, error) {
 	reqs := make([]PublishRequest, 0, len(channels))
 	first := make(map[string]int, len(channels)) // where a channel is in reqs
@@ -112,10 +109,10 @@ func (a *App) PublishMany(ctx context.Context, channels []string, event string, 
 	return done, err
 }
 
-// PublishBatch publishes several events in their order. Nothing is published
-// unless all of them are acceptable; a *BatchError then names the first that is
-// not. Rate limits are asked for all of them together.
-// If a store fails, the outcomes of the events before come with the error.
+// PublishBatch publishes several events in their order. Nothing is published unless all
+// of them are accepted; a *BatchError names the first that is not. Rate limits are
+// asked for all of them together. If a store fails, the outcomes of the events before
+// come with the error.
 func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Published, error) {
 	ready := make([]prepared, len(reqs))
 	for i := range reqs {
@@ -201,7 +198,8 @@ func (e *BatchError) Error() string { return fmt.Sprintf("event %d: %v", e.Index
 // Unwrap returns the event's own error.
 func (e *BatchError) Unwrap() error { return e.Err }
 
-// prepared is an event that nothing but a store can keep from being published.
+// prepared is an event that was accepted: hooks, limits and checks have let it pass,
+// and only its store can still fail.
 type prepared struct {
 	broker  *Broker
 	channel channelKey

@@ -8,9 +8,9 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// Rule says how the channels whose names match a pattern behave. The first rule
-// that matches a channel decides all of it; the zero Rule is how a channel
-// without a rule behaves.
+// Rule says how the channels whose names match a pattern behave. The first rule that
+// matches a channel decides all of it; a channel that none matches behaves as by the
+// zero Rule.
 type Rule struct {
 	// Pattern is matched against the whole name, as path.Match does:
 	// "presence-room-*", "chat-?", "orders-[0-9]*". A slash, which the IDs of users
@@ -22,21 +22,20 @@ type Rule struct {
 	// History is how many events are kept, and how long. Zero Events keeps
 	// none, and cache channels keep one; an Age needs Events.
 	History storage.Retention
-	// SkipClientEvents leaves what clients send out of History: it goes to those
-	// who are there, and nobody gets it later. On cache channels that always holds.
+	// SkipClientEvents does not store client events: they reach the present subscribers
+	// only. On cache channels they are never stored.
 	SkipClientEvents bool
-	// Rewind is the number of past events that a new subscriber gets right
-	// after its subscription has succeeded. It needs History. They have to fit into
-	// the queue of the subscriber's connection at once: it gets the latest of them
-	// that half of the queue has room for, by default 8192 and 2 MiB at most, but one
-	// unless the queue is nearly full. See Stats.RewindsCut.
+	// Rewind is the number of past events that a new subscriber gets right after its
+	// subscription has succeeded. It needs History. They have to fit into half of the
+	// queue of the subscriber's connection, by default 8192 events and 2 MiB; of more,
+	// the latest are sent. One event is sent even if it is larger than that, unless the
+	// queue has no room for it. See Stats.RewindsCut.
 	Rewind int
 	// CacheTTL is how long the last event of a cache channel, and with a Rewind each
 	// of those before, is delivered to new subscribers; 0 means 30 minutes.
 	CacheTTL time.Duration
-	// LeaveGrace is how long a member of a presence channel stays after the
-	// last connection has gone; who returns within it has never left. Off by
-	// default.
+	// LeaveGrace is how long a member of a presence channel stays after the last
+	// connection has gone; a user who returns within it has not left. The default is 0.
 	LeaveGrace time.Duration
 	// MaxMembers bounds the members of a presence channel; 0 means the limit
 	// of the session's app.

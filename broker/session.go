@@ -64,7 +64,8 @@ type User struct {
 	Watchlist []string
 }
 
-// ConnectOptions go with a session.
+// ConnectOptions say who connects, how the session reaches its client, and what it may
+// use.
 type ConnectOptions struct {
 	ConnectRequest
 	// Conn and Protocol carry what the broker has to say to the client.
@@ -81,12 +82,12 @@ type ConnectOptions struct {
 	// MaxUserInfoBytes bounds the info of members and of the user, in bytes; 0 sets
 	// no bound.
 	MaxUserInfoBytes int
-	// Limits bound what the session may pile up.
+	// Limits bound what the session may use.
 	Limits SessionLimits
 	// Admitted says that Admit has let the client pass.
 	Admitted bool
-	// SubscriptionCounts makes the session hear of the number of subscribers of
-	// its channels.
+	// SubscriptionCounts sends the session the number of subscribers of its channels
+	// when it changes, for more than 100 at most every 5 s.
 	SubscriptionCounts bool
 }
 
@@ -138,10 +139,10 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	return s, nil
 }
 
-// Admit asks the limits of new sessions for a client that takes up room before it
-// has named its app; the App of the request is empty. Connect is then told with
-// Admitted, and asks only those limits that know more by then. Errors are
-// Connect's.
+// Admit checks the rate limits of new sessions for a client that has not named its app
+// yet; the App of the request to them is empty. Give ConnectOptions.Admitted to Connect
+// afterwards, which then checks only the limits that depend on what was unknown before.
+// The errors are those of Connect.
 func (b *Broker) Admit(ctx context.Context, ip string) error {
 	return b.limited(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: ip})
 }
@@ -165,13 +166,13 @@ func (s *Session) User() *User { return s.user.Load() }
 // hooks. It ends with the connection: see Gone and End.
 func (s *Session) Context() context.Context { return s.ctx }
 
-// Gone ends the session's context. Its protocol calls it when the connection is
-// gone and End has to wait, since something that the client has asked for is still
-// being done: what that waits for is given up.
+// Gone ends the session's context. Its protocol calls it when the connection is gone
+// but a request of the client is still being handled, after which it calls End: what
+// the request waits for is given up.
 func (s *Session) Gone() { s.gone() }
 
-// Send queues a message for the client. A client whose queue is full is cut off,
-// and gets nothing more.
+// Send queues a message for the client. It does not block. A client whose queue is full
+// is cut off, and counted in Stats.SlowSessions.
 func (s *Session) Send(m *transport.Message) {
 	if m == nil || s.slow.Load() {
 		return
@@ -190,16 +191,16 @@ func (s *Session) sendFailed(err error) {
 	}
 }
 
-// Close ends the connection for one of the broker's reasons. It does not wait
-// for the end.
+// Close ends the connection with the close code that the protocol has for the reason.
+// It does not wait for the end. Further calls do nothing.
 func (s *Session) Close(reason CloseReason) {
 	code, text := s.protocol.Close(reason)
 	s.conn.Close(code, text)
 }
 
-// End takes the session out of everything: its protocol calls it once, when the
-// connection is gone. It waits no longer for a store than one call of it may take:
-// the presence of who has left is then told of later.
+// End ends the session's subscriptions, memberships and sign-in. Its protocol calls it
+// once, when the connection is gone. It waits at most as long as one call of a store
+// may take; a member whom the store could not take off a channel by then leaves later.
 func (s *Session) End(code int) {
 	s.gone()
 	s.op.Lock()

@@ -119,19 +119,19 @@ func share(ctx context.Context, start time.Time, fraction float64) (context.Cont
 	return context.WithDeadline(ctx, start.Add(time.Duration(fraction*float64(deadline.Sub(start)))))
 }
 
-// OnDrained makes Shutdown call f after all sessions have been closed, when all have
-// ended or their time is over: f cuts off the connections that are left when its
-// context ends, or has ended, and lets the session of each end. Protocol handlers
-// use it to stop their transports.
+// OnDrained makes Shutdown call f once all sessions have ended or the time for that is
+// over. When its context ends, which it may have before the call, f cuts off the
+// connections that are left, and ends their sessions. Protocol handlers use it to stop
+// their transports.
 func (b *Broker) OnDrained(f func(context.Context) error) {
 	b.life.Lock()
 	defer b.life.Unlock()
 	b.drained = append(b.drained, f)
 }
 
-// OnShutdown makes Shutdown call f last, after all sessions have ended and all hooks
-// been called, or their time is over. Protocol handlers use it to flush their
-// webhooks.
+// OnShutdown makes Shutdown call f last: after all sessions have ended and all hooks
+// have been called, or the time for that is over. Protocol handlers use it to flush
+// their webhooks.
 func (b *Broker) OnShutdown(f func(context.Context) error) {
 	b.life.Lock()
 	defer b.life.Unlock()
@@ -145,20 +145,19 @@ func (b *Broker) Draining() bool {
 	return b.draining
 }
 
-// Shutdown ends the broker: new sessions are refused; every session is sent
-// what is queued for it and closed so that its client reconnects elsewhere,
-// spread over the drain window; members leave their channels; all hooks are called
-// that there is a reason for; in-process subscriptions end with ErrShutdown, and
-// publishing with it; webhooks are flushed. See Hooks for what hooks may do
-// meanwhile.
+// Shutdown ends the broker: new sessions are refused; every session is sent what is
+// queued for it and closed so that its client reconnects elsewhere, spread over the
+// drain window; members leave their channels; hooks are called for all of that;
+// in-process subscriptions end with ErrShutdown, and publishing fails with it; webhooks
+// are flushed. See Hooks for what hooks may do meanwhile.
 //
 // It returns when all of that is done and no goroutine of the broker is left. If ctx
-// has a deadline, sessions have five eighths of the time to end, hooks one eighth
-// after that, and webhooks the rest; without one, what hangs takes all of it. What
-// has not ended in its time is cut off, and Shutdown returns an error: ShutdownGrace
-// after the end of ctx at the latest, whatever hooks, stores or clients do. Then
-// goroutines are left until the code returns that they wait for. Further calls wait
-// for the first.
+// has a deadline, sessions have five eighths of the time to end, hooks one eighth after
+// that, and webhooks the rest; without one, what hangs takes all of it. What has not
+// ended in its time is cut off, and Shutdown returns an error: ShutdownGrace after the
+// end of ctx at the latest, whatever hooks, stores or clients do. A goroutine that
+// waits in a hook or a store is then left until that returns. Further calls wait for
+// the first.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	b.life.Lock()
 	if b.draining {

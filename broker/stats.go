@@ -6,15 +6,14 @@ import (
 	"github.com/puzpuzpuz/xsync/v3"
 )
 
-// Stats are counts since the broker was made, and the present numbers of what
-// there is.
+// Stats are counts since the broker was made, and the numbers of what there is now.
 type Stats struct {
 	// Sessions, Channels and InProcessSubscriptions are how many there are now.
 	Sessions, Channels, InProcessSubscriptions int64
 	// Connected is how many sessions there have been.
 	Connected int64
-	// Published is how many events the broker took in, Delivered how many
-	// times one was handed to a subscriber.
+	// Published is how many events the broker accepted, Delivered how many times one
+	// was handed out to a subscriber.
 	Published, Delivered int64
 	// SlowSessions is how many sessions were cut off because they fell behind,
 	// SlowInProcess how many in-process subscriptions.
@@ -22,9 +21,10 @@ type Stats struct {
 	// RewindsCut is how many subscriptions began with fewer past events than were
 	// due, because their connection had no room for more.
 	RewindsCut int64
-	// QueuedBytes is about how much waits in queues that hold more than
-	// transport.BudgetAllowance, what they share counted for each, and BudgetCuts how
-	// many of them were cut off because all together held more than the budget.
+	// QueuedBytes is about how many bytes wait in queues that hold more than
+	// transport.BudgetAllowance, where what several queues share counts for each.
+	// BudgetCuts is how many queues were cut off because all together held more than
+	// the budget.
 	QueuedBytes, BudgetCuts int64
 	// Refused is how many requests were refused: by hooks, rules or limits, or
 	// because they were not valid.
@@ -33,8 +33,8 @@ type Stats struct {
 	// hooks were too slow: see Hooks. HookPanics is how many hooks, ciphers and
 	// functions of rate limits panicked.
 	HooksDropped, HookPanics int64
-	// Gaps is how many times the subscribers of a channel missed events that its
-	// store had taken in.
+	// Gaps is how many times the subscribers of a channel missed events that had been
+	// stored.
 	Gaps int64
 	// StoreErrors is how many operations failed for their store; StorePanics is how
 	// many calls of a store panicked, StoreTimeouts how many took too long.

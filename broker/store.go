@@ -15,9 +15,8 @@ import (
 // WithStoreTimeout does not say.
 const DefaultStoreTimeout = 10 * time.Second
 
-// StoreTimeoutError says that a store has not answered in time. What it was asked
-// for may happen all the same; the error of an append wraps
-// storage.ErrOutcomeUnknown as well.
+// StoreTimeoutError says that a store has not answered in time. The call may succeed
+// later all the same; the error of an append wraps storage.ErrOutcomeUnknown as well.
 type StoreTimeoutError struct {
 	// Operation is what was asked for, such as "history append".
 	Operation string

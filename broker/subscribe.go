@@ -11,13 +11,13 @@ import (
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// Subscribe subscribes the session to a channel, and sends it the protocol's
-// success message and whatever past events are due, in this order and before
-// anything else on the channel. What came after req.After and is no longer kept is
-// no error: the success message says so, and the client starts as without. On an
-// error nothing has changed and nothing was sent. Errors wrap ErrInvalid,
-// ErrRefused, ErrSubscribed, ErrChannelLimit, ratelimit.ErrLimited or
-// storage.ErrMemberLimit; ErrClosed if the session has ended.
+// Subscribe subscribes the session to a channel, and sends it the protocol's success
+// message and whatever past events are due, in this order and before anything else on
+// the channel. Where events after req.After are no longer kept, that is no error: the
+// success message says so, and the subscription begins as one without After. On an
+// error nothing has changed and nothing was sent. Errors wrap ErrInvalid, ErrRefused,
+// ErrSubscribed, ErrChannelLimit, ratelimit.ErrLimited or storage.ErrMemberLimit;
+// ErrClosed if the session has ended.
 //
 // Only Channel, Authorized, Expires, Member and After of req are taken from the
 // caller.

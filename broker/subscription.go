@@ -25,32 +25,33 @@ type subscribeOptions struct {
 	after  *Position
 }
 
-// WithBuffer sets how many events may wait for the consumer, at least 1; the
-// default is DefaultBuffer. A consumer that falls further behind, or is too far
-// behind by WithBufferBytes or WithQueueBudget, gets ErrSlowSubscriber and no more.
-// The past events of WithRewind and After come on top: DefaultBufferBytes of data,
-// or what WithBufferBytes says if that is more, and with After as many events.
+// WithBuffer sets how many events may wait for the consumer, at least 1; the default is
+// DefaultBuffer. A consumer that falls further behind, or is too far behind for
+// WithBufferBytes or WithQueueBudget, gets ErrSlowSubscriber, with which the
+// subscription ends. The past events of WithRewind and After come on top:
+// DefaultBufferBytes of data, or what WithBufferBytes says if that is more, and with
+// After as many events.
 func WithBuffer(events int) SubscribeOption {
 	return func(o *subscribeOptions) { o.buffer = events }
 }
 
-// WithBufferBytes sets how many bytes of data the events may have together that
-// wait for the consumer, at least 1; the default is DefaultBufferBytes. One event
-// may wait whatever its size. What WithBuffer says holds besides.
+// WithBufferBytes sets how many bytes of data the events may have together that wait
+// for the consumer, at least 1; the default is DefaultBufferBytes. One event may wait
+// whatever its size. WithBuffer applies as well.
 func WithBufferBytes(n int) SubscribeOption {
 	return func(o *subscribeOptions) { o.bytes = n }
 }
 
-// WithRewind starts with the last n of the events in the channel's history, or as
-// many as it keeps; the default is none. After goes before it.
+// WithRewind starts with the last n events in the channel's history, or as many as it
+// keeps; the default is none. It has no effect beside After.
 func WithRewind(n int) SubscribeOption {
 	return func(o *subscribeOptions) { o.rewind = n }
 }
 
-// After starts with every event after a position in the channel's history: what
-// was missed since, once and in order. Where that cannot be done without a gap, be
-// it that more was missed than a consumer may be behind, Events begins with an error
-// that wraps storage.ErrGap, and goes on with the events from now on.
+// After starts with every event after a position in the channel's history: what was
+// missed since, once and in order. Where events are missing, or there are more of them
+// than the buffer takes, Events begins with an error that wraps storage.ErrGap, and
+// goes on with the events from now on.
 func After(p Position) SubscribeOption {
 	return func(o *subscribeOptions) { o.after = &p }
 }
@@ -67,17 +68,17 @@ func (o *subscribeOptions) check() error {
 	return nil
 }
 
-// Subscription is Go code in the broker's process on a channel. It takes in events
-// from when Subscribe has returned until Close is called or its context ends, one of
-// which has to happen; it has no goroutine. All methods are safe for concurrent use.
+// Subscription is Go code in the broker's process on a channel. It receives events from
+// when Subscribe has returned until Close is called or its context ends, one of which
+// has to happen. It has no goroutine. All methods are safe for concurrent use.
 type Subscription struct {
 	inbox   inbox
 	channel string
 }
 
-// Subscribe subscribes to a channel of any kind, with no regard to authorization:
-// it is the program's own. The subscription ends with ctx or with Close. It counts
-// neither as occupying the channel nor in its number of subscriptions.
+// Subscribe subscribes the program itself to a channel of any kind. No authorization is
+// asked for. The subscription ends with ctx or with Close. It counts neither as
+// occupying the channel nor in its number of subscriptions.
 //
 //	sub, err := app.Subscribe(ctx, "room")
 //	if err != nil {
@@ -129,16 +130,16 @@ func (a *App) Subscribe(ctx context.Context, channel string, opts ...SubscribeOp
 // subscription: another one goes on where it stopped. One loop at a time can be under
 // way, any other gets ErrConsuming and nothing else.
 //
-// An error that wraps storage.ErrGap tells that events are missing up to the next
-// one; the sequence goes on behind it. Any other is the last thing that is yielded,
-// and yielded again by each further loop: ErrSlowSubscriber, ErrShutdown, or why an
-// event of an encrypted channel, which come opened, could not be. Close, and the end
-// of the context, end the sequence without an error: Close at once, the context
-// after the events that had come in.
+// An error that wraps storage.ErrGap tells that events are missing up to the next one;
+// the sequence goes on behind it. Any other error ends the sequence, and each further
+// loop yields it again: ErrSlowSubscriber, ErrShutdown, or the error with which an
+// event of an encrypted channel could not be opened. Close, and the end of the context,
+// end the sequence without an error: Close at once, the context after the events that
+// had come in.
 func (s *Subscription) Events() iter.Seq2[Event, error] { return s.inbox.consume }
 
-// Close ends the subscription, and with it Events without an error; what it has not
-// yielded is forgotten. Further calls do nothing.
+// Close ends the subscription, and Events without an error; events that were not
+// yielded yet are dropped. Further calls do nothing.
 func (s *Subscription) Close() { s.inbox.close() }
 
 // Channel is the name of the channel.
