@@ -130,9 +130,9 @@ func (c *channel) announce(exclude *Session, notice Notice) {
 	c.fanOut(&delivery{notice: notice, exclude: exclude})
 }
 
-// opening is where a channel stands in the store, for who may be the first to
-// subscribe to it. It is asked for before anything else, since what is published from
-// then on is either handed out or missing behind it.
+// opening is the latest position of a channel in the store, for its first subscription.
+// It is read before anything else: all that is published later is then either handed
+// out or known to be missing.
 type opening struct {
 	latest Position // zero if the store could not say: then the first event comes behind a gap
 	asked  bool

@@ -21,7 +21,7 @@ const (
 	HookClientEventSent
 )
 
-// What hooks are told, in classes of which none takes another's room.
+// The classes of calls of hooks. Each has room of its own in the queue.
 const (
 	ofSessions = iota
 	ofMembers
@@ -34,25 +34,25 @@ const (
 	classes
 )
 
-// subject is what hooks are told of: a session, a channel, a member of one, or a
-// user.
+// subject is what a call of a hook is about: a session, a channel, a member of one, or
+// a user.
 type subject struct {
 	app, channel, user string
 	session            *Session
 }
 
-// telling is how one of the hooks is told of its values.
+// telling is how one of the hooks is called with its values.
 type telling[T any] struct {
 	name   InformingHook
 	class  int
 	change fairqueue.Change
 	hook   func(*Hooks) func(T)
 	about  func(T) subject
-	// size is what a value takes besides noticeBytes; nil is nothing.
+	// size is how many bytes a value takes on top of noticeBytes; nil means none.
 	size func(T) int
 }
 
-// noticeBytes is about what a call takes that waits, without names and data.
+// noticeBytes is about how many bytes a queued call takes, without names and data.
 const noticeBytes = 256
 
 // inform queues one call for each set of hooks that has the hook and wants it.
@@ -74,7 +74,7 @@ func inform[T any](b *Broker, t *telling[T], value T) {
 	}
 }
 
-// sentEvent is what ClientEventSent is told.
+// sentEvent is what ClientEventSent is called with.
 type sentEvent struct {
 	app string
 	ev  *Event

@@ -21,7 +21,7 @@ func (b *Broker) store(ctx context.Context, ch ChannelID, ev *Event, opts storag
 	return b.stored(ctx, ch, ev, &opts, out, err)
 }
 
-// stored takes in what became of an append.
+// stored handles the outcome of an append.
 func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *storage.AppendOptions, out storage.Appended, err error) (Published, error) {
 	switch {
 	case isKeyRefused(err):
@@ -41,8 +41,8 @@ func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *stor
 		ev.Position, ev.Prev = out.Position, out.Prev
 		return done, b.arrive(ctx, ch, ev, out.Duplicate)
 	}
-	// Only the key was kept: there is no order but that of the calls, and nobody can
-	// read an event whose append has failed.
+	// Only the key was kept: the order is that of the calls, and an event whose append
+	// has failed cannot be read.
 	c := b.channels.load(ch)
 	if out.Duplicate && (c == nil || !c.failed.take(opts.IdempotencyKey)) {
 		return done, nil
@@ -95,8 +95,8 @@ const appendsPerSample = 16
 // nothing else remembers.
 const maxFailedKeys = 1024
 
-// failedKeys are the idempotency keys of appends that have failed on a channel which
-// keeps no events: the retry brings the event again, and nobody has seen it.
+// failedKeys are the idempotency keys of failed appends on a channel that keeps no
+// events. The event of such a key has not been handed out; its retry is.
 type failedKeys []string
 
 func (f *failedKeys) add(key string) {

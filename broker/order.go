@@ -28,8 +28,8 @@ type order struct {
 	reading, urgent bool
 	// retry is how long to wait after a read that decided nothing; 0 after others.
 	retry time.Duration
-	// doubt is until when the store may still take an event although its append has
-	// failed, and check how long to wait before looking again.
+	// doubt is until when the store may still store an event whose append has failed,
+	// and check how long to wait before looking again.
 	doubt time.Time
 	check time.Duration
 }
@@ -49,8 +49,9 @@ const (
 	orderDoubt = 20 * time.Second
 )
 
-// arrive takes in an event that has a position. The waiter, if not nil, is told when
-// the event has been handed out. It reports whether the channel is still there.
+// arrive gives an event its place in the order, by its position. The waiter, if not
+// nil, is released when the event has been handed out. It reports whether the channel
+// is still there.
 func (c *channel) arrive(ev *Event) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -61,7 +62,7 @@ func (c *channel) arrive(ev *Event) (waiter *cursor.Waiter, there bool) {
 	return c.kept.Wait(ev.Position), true
 }
 
-// hear takes in that an event exists at a position; see arrive.
+// hear is arrive for a position whose event has yet to be read.
 func (c *channel) hear(p Position) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -78,7 +79,7 @@ func (c *channel) hear(p Position) (waiter *cursor.Waiter, there bool) {
 	return c.kept.Wait(p), true
 }
 
-// take hands an event out that is next, with those that follow it, or parks it. The
+// take hands out an event that is next, with those that follow it, or parks it. The
 // caller holds c.order.
 func (c *channel) take(ev *Event) {
 	switch c.kept.Arrive(ev) {
@@ -105,7 +106,7 @@ func (c *channel) follow() {
 	}
 }
 
-// planRead sees to it that the store is read if what is missing does not arrive. The
+// planRead has the store read in a while if missing events do not arrive by then. The
 // caller holds c.order.
 func (c *channel) planRead() {
 	if k := c.kept; k.timer == nil && !k.reading {
@@ -155,8 +156,8 @@ func (c *channel) read() {
 	})
 }
 
-// judge takes in what a read has brought, and reports whether that decided anything.
-// The caller holds c.order.
+// judge uses what a read has returned, and reports whether that decided anything. The
+// caller holds c.order.
 func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
 	var gap *storage.GapError
 	switch {
@@ -215,9 +216,9 @@ func (c *channel) unknownBefore(p Position) error {
 	return &storage.GapError{Channel: c.id, Latest: p}
 }
 
-// doubtStore looks whether the store has taken an event although its append has
-// failed, now and for some time: nobody who is subscribed may miss what the history
-// has. The caller holds c.order.
+// doubtStore reads, now and for some time, whether the store has stored an event
+// although its append failed: subscribers may not miss what the history has. The caller
+// holds c.order.
 func (c *channel) doubtStore() {
 	k := c.kept
 	k.doubt, k.check = time.Now().Add(orderDoubt), 0
@@ -249,7 +250,7 @@ func (c *channel) tellGap(gap error) {
 	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
 }
 
-// appendFailed takes in that an append has failed.
+// appendFailed notes that an append has failed.
 func (c *channel) appendFailed(opts *storage.AppendOptions) {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -261,7 +262,7 @@ func (c *channel) appendFailed(opts *storage.AppendOptions) {
 	}
 }
 
-// forget takes away a waiter that waits no longer.
+// forget removes a waiter that waits no longer.
 func (c *channel) forget(w *cursor.Waiter) {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -281,7 +282,7 @@ func (c *channel) close() {
 // appendTime is about how long the store usually takes for an append.
 type appendTime struct{ usual atomic.Int64 }
 
-// took takes in how long an append took. One that hung counts as twice the usual.
+// took notes how long an append took. One that hung counts as twice the usual.
 func (a *appendTime) took(d time.Duration) {
 	usual := a.usual.Load()
 	if usual == 0 {

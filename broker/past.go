@@ -29,10 +29,10 @@ func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *Ru
 // stale reports whether a cache channel's event is too old to be delivered.
 func (r *Rule) stale(ev *Event) bool { return time.Since(ev.Time) >= r.cacheTTL() }
 
-// pastRoom is how much of the past a subscription may start with. Past events go
-// into the queue of a session's connection at once, and what that has no room for
-// would cut it off, now and each time it came back: a rewind is cut short there,
-// and what was missed is a gap.
+// pastRoom is how much of the past a subscription may start with. Past events go into
+// the queue of a session's connection at once. More than it has room for would cut the
+// session off, now and after each reconnect: so a rewind is shortened, and too many
+// missed events are a gap.
 type pastRoom struct {
 	queue         transport.Queue // whose limits are half of the connection's
 	events, bytes int             // bytes of data, which grows when it is encoded
@@ -47,9 +47,8 @@ func (s *Session) pastRoom() pastRoom {
 	return pastRoom{queue: q, events: max(q.MessageLimit-q.Messages, 0), bytes: max(q.ByteLimit-q.Bytes, 0)}
 }
 
-// encode encodes the latest of the events for which there is room, and the last
-// one also beyond that, as long as the queue is not nearly full. all says that
-// none was left out.
+// encode encodes the latest events for which there is room. The last one is always
+// included unless the queue is nearly full. all reports that none was left out.
 func (r *pastRoom) encode(p Protocol, past *past, from int) (messages []*transport.Message, all bool) {
 	n := len(past.events) - from
 	messages = make([]*transport.Message, n)

@@ -108,7 +108,7 @@ func (c *channel) readPast(r *pastRead) error {
 	}
 }
 
-// servePast reads for all who wait, until nobody does.
+// servePast reads for those who wait until none is left.
 func (c *channel) servePast() {
 	p := &c.past
 	for {
@@ -212,7 +212,7 @@ func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
 	page, err := c.broker.readHistory(c.id, o)
 	p := &past{events: page.Events}
 	for _, r := range reads {
-		// Of other positions nobody but the store can say whether they are the channel's.
+		// Only the store knows whether other positions are the channel's.
 		from, found := 0, *r.after == *first.after
 		if !found && err == nil && !page.More {
 			from, found = slices.BinarySearchFunc(page.Events, *r.after, func(ev Event, p Position) int { return ev.Position.Compare(p) })
@@ -239,7 +239,8 @@ func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
 	return left, again
 }
 
-// tooMuch is the gap of a subscription that has missed more than it can be given.
+// tooMuch is the gap of a subscription that has missed more events than it has room
+// for.
 func (r *pastRead) tooMuch(ch storage.ChannelID) error {
 	return fmt.Errorf("%w: channel %q: more was missed than there is room for, which is %d events or %d bytes",
 		storage.ErrGap, ch.Name, r.limit, r.bytes)

@@ -7,8 +7,8 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// shareMembers has the broker hold a lease, and hear of members that other brokers
-// on the same store have, if there may be any.
+// shareMembers has the broker hold a lease, and receive the members of other brokers on
+// the same store, if there can be any.
 func (b *Broker) shareMembers(store storage.Presence) {
 	caps := storage.CapabilitiesOf(store)
 	if !caps.Shared && !caps.Durable {
@@ -29,8 +29,8 @@ func (b *Broker) shareMembers(store storage.Presence) {
 	})
 }
 
-// membersChanged tells those who are connected here of a change that was made
-// elsewhere. Hooks hear of it there.
+// membersChanged sends the sessions of this broker a change that another broker has
+// made. That one calls the hooks.
 func (b *Broker) membersChanged(c storage.PresenceChange) {
 	if c.Channel.Name == "" {
 		b.tellWatchers(c.Channel.App, c.Member.UserID, c.Joined)
@@ -47,8 +47,7 @@ func (b *Broker) membersChanged(c storage.PresenceChange) {
 	}
 }
 
-// tellJoined tells the hooks of a member who came although no client has asked for
-// that now.
+// tellJoined calls the hooks for a member who joined again because a lease was renewed.
 func (b *Broker) tellJoined(c storage.PresenceChange) {
 	if c.Channel.Name == "" {
 		b.informUser(UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)

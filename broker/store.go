@@ -15,8 +15,9 @@ import (
 // WithStoreTimeout does not say.
 const DefaultStoreTimeout = 10 * time.Second
 
-// StoreTimeoutError says that a store has not answered in time. The call may succeed
-// later all the same; the error of an append wraps storage.ErrOutcomeUnknown as well.
+// StoreTimeoutError is the error of a call that its store has not answered in time. The
+// call may succeed later all the same; the error of an append wraps
+// storage.ErrOutcomeUnknown as well.
 type StoreTimeoutError struct {
 	// Operation is what was asked for, such as "history append".
 	Operation string
@@ -32,12 +33,12 @@ func (e *StoreTimeoutError) Error() string {
 // Unwrap makes the tracker of presence see that the call goes on.
 func (e *StoreTimeoutError) Unwrap() error { return contain.ErrUnfinished }
 
-// storeCalls are the calls of one store. It is here that a store which panics,
-// hangs or ignores its context is kept from taking along who calls it.
+// storeCalls makes the calls of one store, so that a store which panics, hangs or
+// ignores its context fails without harm to its callers.
 type storeCalls struct {
 	broker *Broker
-	// calls is nil for a store that waits for nothing. It is called on the
-	// goroutine of who wants something of it, and costs nothing.
+	// calls is nil for a store that never waits. It is called on its caller's
+	// goroutine, and costs nothing.
 	calls *contain.Calls
 }
 

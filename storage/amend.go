@@ -6,14 +6,14 @@ import (
 	"fmt"
 )
 
-// Amend is implemented by a History that can change an event after the fact. The
-// change is an event itself: it takes a position in the channel, and is told to
-// subscribers as any other. From then on reads return the target in its new
-// state, at its old position.
+// Amend is implemented by a History that can change an event after the fact. The change
+// is an event itself: it takes a position in the channel, and is handed out to
+// subscribers as any other. From then on reads return the target in its new state, at
+// its old position.
 type Amend interface {
-	// Amend changes an event and appends the event that tells of it, both or
-	// neither. Errors wrap ErrNoTarget, ErrStaleVersion, or are those of Append.
-	// The idempotency key of a.Options makes a retry a no-op.
+	// Amend changes an event and appends the event that announces it, both or neither.
+	// Errors wrap ErrNoTarget, ErrStaleVersion, or are those of Append. The idempotency
+	// key of a.Options makes a retry a no-op.
 	Amend(ctx context.Context, ch ChannelID, a Amendment) (Amended, error)
 }
 
@@ -40,7 +40,7 @@ type Amendment struct {
 	Version uint64
 	// Data is what replaces the target's data, or is added to it.
 	Data []byte
-	// Event tells of the amendment.
+	// Event announces the amendment.
 	Event *Event
 	// Options go with the append of Event.
 	Options AppendOptions

@@ -14,13 +14,13 @@ type Capabilities struct {
 	// Transactions: events can be appended within a transaction of the caller, and
 	// go out if and only if it commits.
 	Transactions bool
-	// Shared: several brokers may use what is stored at one time, in one process or
-	// in several. Such a store implements Watch if it can tell one of what another
-	// has done.
+	// Shared: several brokers may use what is stored at one time, in one process or in
+	// several. Such a store implements Watch if it can notify one of what another has
+	// done.
 	Shared bool
 }
 
-// Capable is implemented by stores that promise something.
+// Capable is implemented by stores that promise more than their interfaces do.
 type Capable interface {
 	// Capabilities returns the same at any time.
 	Capabilities() Capabilities
@@ -51,8 +51,8 @@ type Watch interface {
 
 // Commit says that something was appended to a channel.
 type Commit struct {
-	// Channel is the zero ChannelID if it may be any: whoever cares for a channel
-	// looks at its latest position.
+	// Channel is the channel, or the zero ChannelID where the store does not know
+	// which: then every channel of interest has to be asked for its latest position.
 	Channel ChannelID
 	// Latest is a position that was given in the channel; zero if the notification
 	// does not say, and the channel has to be asked.

@@ -15,10 +15,10 @@ import (
 // before it is decided: nothing is inserted there any more, and what there is can
 // be read.
 //
-// Answers about what there is may be old where a store has several copies: a read
-// may lack what another caller knows of, and says with Page.Latest what it knew.
-// Who knows better reads again. They never go back for good: a later read says as
-// much or more, unless the store has lost events, which a new epoch says.
+// Answers about what there is may be old where a store has several copies: a read may
+// lack what another caller knows of, and says with Page.Latest what it knew. A caller
+// that knows of a later position reads again. Old answers are temporary: a later read
+// returns as much or more, unless the store has lost events, which a new epoch shows.
 //
 // All methods are safe for concurrent use. A call whose context is done already
 // does nothing and returns the context's error; one that waits for anything
@@ -63,10 +63,10 @@ type History interface {
 	// is kept ends.
 	Read(ctx context.Context, ch ChannelID, opts ReadOptions) (Page, error)
 
-	// Latest returns the latest position of each channel, at its index: that of
-	// the last event, whether it is still kept or not, or {E,0} where the channel
-	// has none in its current epoch E, be it that the store knows nothing of the
-	// channel. So whoever asks knows a position from which to continue.
+	// Latest returns the latest position of each channel, at its index: that of the
+	// last event, whether it is still kept or not, or {E,0} where the channel has none
+	// in its current epoch E, or the store does not know the channel at all. So there
+	// always is a position from which a reader can continue.
 	Latest(ctx context.Context, channels []ChannelID) ([]Position, error)
 
 	// Delete forgets the channel's events and idempotency keys. Positions before
@@ -233,9 +233,9 @@ func (e *GapError) Error() string {
 // Unwrap makes errors.Is(err, ErrGap) true.
 func (e *GapError) Unwrap() error { return ErrGap }
 
-// ErrOutcomeUnknown is wrapped by the error of an append of which nobody can say
-// whether the event was appended, or will be. A retry with the same idempotency
-// key gets the first position if it was.
+// ErrOutcomeUnknown is wrapped by the error of an append of which it is not known
+// whether the event was appended, or will be. A retry with the same idempotency key
+// returns the first position if it was.
 var ErrOutcomeUnknown = errors.New("outcome of the append is unknown")
 
 // Errors of appends with an idempotency key. They come wrapped, and after them the
@@ -248,8 +248,8 @@ var (
 	ErrKeyInFlight = errors.New("request with the same idempotency key is in flight")
 )
 
-// KeyReusedError refuses an append whose idempotency key stands for another
-// request. It wraps ErrKeyReused.
+// KeyReusedError refuses an append whose idempotency key was used for another request.
+// It wraps ErrKeyReused.
 type KeyReusedError struct {
 	Channel ChannelID
 	// Key is the idempotency key.

@@ -11,11 +11,11 @@ import (
 // user with three connections on a channel is one member, present from the
 // first connection's join until the last one's leave.
 //
-// Every change of one channel is atomic: of any number of concurrent joins of
-// one user exactly one is told that it was the first. Each change has a revision,
-// which is a Position of the channel's changes: after all that were given before,
-// in an epoch that may begin anew where the store has lost some. It names the one
-// before, so that whoever hears of changes knows whether it has missed any.
+// Every change of one channel is atomic: of any number of concurrent joins of one user
+// exactly one is told that it was the first. Each change has a revision, which is a
+// Position of the channel's changes: after all that were given before, in an epoch that
+// may begin anew where the store has lost some. It names the one before, so that a
+// receiver of changes knows whether it has missed any.
 //
 // All methods are safe for concurrent use. A call whose context is done already
 // does nothing and returns the context's error; one that waits for anything
@@ -111,7 +111,7 @@ type Departure struct {
 // Vacated reports whether nobody is on the channel from then on.
 func (d Departure) Vacated() bool { return d.Last && d.Count == 0 }
 
-// Change is the member's departure as others are told of it.
+// Change is the member's departure as other brokers receive it.
 func (d Departure) Change() PresenceChange {
 	return PresenceChange{Channel: d.Channel, Member: d.Member, Count: d.Count, Revision: d.Revision, Prev: d.Prev, Time: d.Time}
 }

@@ -39,8 +39,8 @@ type SearchPage struct {
 // Hit is an event that was found.
 type Hit struct {
 	Event Event
-	// Highlights are where the words stand in Event.Data, in order, and do not
-	// overlap.
+	// Highlights are the places of the words in Event.Data, in order and without
+	// overlaps.
 	Highlights []Span
 }
 

@@ -1,15 +1,16 @@
 // Package storage is the seam between the broker and whatever keeps its
 // events and its presence: memory, a file, a database, a cluster's engine.
 //
-// It holds small interfaces, each usable alone, and the values that cross
-// them; it is not a place for behaviour. History keeps events, and Presence who is
-// there. What a store can do besides is found by asking its value: it may be Capable,
-// tell of what others do (Watch, WatchPresence), find events by their words (Search)
-// and change them (Amend).
+// It holds small interfaces, each usable alone, and the values that cross them; it is
+// not a place for behaviour. History keeps events, and Presence members. What else a
+// store can do is found by a type assertion: it may state what it promises (Capable),
+// notify of changes by other processes (Watch, WatchPresence), find events by their
+// words (Search) and change them (Amend).
 //
-// Everything has a Position: an Epoch and an offset, both ordered. So whoever knows
-// one can say whether it has missed anything, whoever else has used the store
-// meanwhile and whatever has become of it.
+// Every event and every change of a channel's members has a Position: an epoch and an
+// offset, both ordered. A program that remembers a position can later find out whether
+// it has missed anything, even if other processes have used the store meanwhile, or it
+// was restored.
 //
 // The default implementation is storage/memory, and storage/storagetest is the
 // suite that an adapter of your own has to pass, whole or the part it implements:
@@ -52,10 +53,10 @@ type Event struct {
 	// SocketID is the connection that sent the event; empty for events that a
 	// server published.
 	SocketID string
-	// Time is when the broker took the event in.
+	// Time is when the broker accepted the event.
 	Time time.Time
-	// Exclude is the socket ID of the connection that must not get the event;
-	// empty for none. It travels with the event to all who hand it out, and is not
+	// Exclude is the socket ID of the connection that must not get the event; empty for
+	// none. It is stored with the event, for other brokers on the store, and is not
 	// shown to those who read a channel's history.
 	Exclude string
 	// Position is zero on a channel that keeps no history.
@@ -83,8 +84,8 @@ func (ev *Event) Follows(last Position) bool {
 	}
 }
 
-// Member is a user on a presence channel, or one that is online. Its Info is
-// shared once it has been handed over or out, and must not be changed.
+// Member is a user on a presence channel, or one that is online. Its Info is shared
+// once a store has been given it or has returned it, and must not be changed.
 type Member struct {
 	// UserID is at most 128 characters and never empty.
 	UserID string
