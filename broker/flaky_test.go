@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -38,6 +39,10 @@ func (f *flaky) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Ev
 // Whatever the store reports, whoever comes and goes has each event that is kept
 // once, and in order.
 func TestResumeIsExactWithAStoreThatFails(t *testing.T) {
+	synctest.Test(t, resumeWithAStoreThatFails)
+}
+
+func resumeWithAStoreThatFails(t *testing.T) {
 	kit := brokertest.New(t, keeping(100_000), broker.WithHistory(&flaky{Store: memory.New()}), broker.WithLogger(slog.New(slog.DiscardHandler)))
 	const publishers, each = 4, 500
 	// Somebody stays, so that failures are remembered.
@@ -52,7 +57,7 @@ func TestResumeIsExactWithAStoreThatFails(t *testing.T) {
 			var last broker.Position
 			for n := 0; ; n++ {
 				ended := done.Load()
-				visit, leave := context.WithTimeout(ctx, 20*time.Millisecond)
+				visit, leave := context.WithTimeout(ctx, time.Second)
 				left := 1 + (n*7+i)%50
 				sub, err := kit.App.Subscribe(visit, "room", broker.After(last))
 				if err != nil {
