@@ -30,13 +30,16 @@ test: lint test-go conformance e2e
 lint:
 	@unformatted="$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go'))"; \
 	if [ -n "$$unformatted" ]; then echo "not gofmt-clean:"; echo "$$unformatted"; exit 1; fi
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && go vet ./... && go run $(STATICCHECK) ./...); done
+	@failed=(); for m in $(MODULES); do echo "lint $$m"; \
+	(cd $$m && go vet ./... && go run $(STATICCHECK) ./...) || failed+=("$$m"); done; \
+	if [ "$${#failed[@]}" -gt 0 ]; then echo "not clean: $${failed[*]}"; exit 1; fi
 
 ## test-go: the Go tests of every module, with the race detector
 .PHONY: test-go
 test-go: debian
-	@for m in $(MODULES); do echo "go test $$m"; \
-	(cd $$m && go run $(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race ./...); done
+	@failed=(); for m in $(MODULES); do echo "go test $$m"; \
+	(cd $$m && go run $(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race ./...) || failed+=("$$m"); done; \
+	if [ "$${#failed[@]}" -gt 0 ]; then echo "failed: $${failed[*]}"; exit 1; fi
 
 ## conformance: the official clients against examples/standalone
 .PHONY: conformance
@@ -46,8 +49,8 @@ conformance: debian node
 ## e2e: the chat, and pusher-js with and without WebSocket, in real browsers
 .PHONY: e2e
 e2e: debian examples/chat/web/dist
-	cd examples/chat/web && npm run e2e
-	cd conformance/browser && npm ci --no-audit --no-fund && npm test
+	@failed=0; (cd examples/chat/web && npm run e2e) || failed=1; \
+	(cd conformance/browser && npm ci --no-audit --no-fund && npm test) || failed=1; exit $$failed
 
 # What the tests need besides Go and Node: a C compiler for the race detector,
 # browsers (or CHROMIUM and FIREFOX, which say where they are), a proxy and certificates.
