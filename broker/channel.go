@@ -32,6 +32,7 @@ type channel struct {
 	reading bool // guarded by mu: subs is being read without mu and may only be appended to
 	gone    bool // guarded by mu: no longer in the registry
 	kind    Kind
+	listed  int32 // guarded by the lock of the registry's list that it is in: where it is there
 
 	sessions int         // guarded by mu: how many of subs belong to sessions
 	counting *time.Timer // guarded by mu: announces the count when it fires
@@ -196,6 +197,7 @@ func (c *channel) attach(s *subscriber, ready func(at Position)) (attached bool,
 		}
 		c.sessions++
 		if c.sessions == 1 {
+			b.channels.occupy(c)
 			c.occupied(true)
 		}
 	}
@@ -235,6 +237,7 @@ func (c *channel) remove(s *subscriber) (gone bool) {
 	}
 	if s.session != nil {
 		if c.sessions--; c.sessions == 0 {
+			b.channels.vacate(c)
 			c.occupied(false)
 		}
 	}

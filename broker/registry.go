@@ -2,6 +2,8 @@ package broker
 
 import (
 	"hash/maphash"
+	"iter"
+	"sync"
 
 	"github.com/puzpuzpuz/xsync/v3"
 
@@ -19,6 +21,7 @@ const (
 type registry struct {
 	names, apps maphash.Seed
 	shards      [registryShards]*xsync.MapOf[channelKey, *channel]
+	occupied    *[registryShards]occupied
 }
 
 // channelKey is a channel's ID with its hash, which is worked out once for each of
@@ -29,7 +32,7 @@ type channelKey struct {
 }
 
 func newRegistry() registry {
-	r := registry{names: maphash.MakeSeed(), apps: maphash.MakeSeed()}
+	r := registry{names: maphash.MakeSeed(), apps: maphash.MakeSeed(), occupied: new([registryShards]occupied)}
 	hasher := func(key channelKey, _ uint64) uint64 { return key.hash }
 	for i := range r.shards {
 		r.shards[i] = xsync.NewMapOfWithHasher[channelKey, *channel](hasher)
@@ -83,6 +86,68 @@ func (r *registry) all(f func(*channel) bool) {
 		})
 		if !more {
 			return
+		}
+	}
+}
+
+// occupied lists, by app, those channels of a shard that clients are subscribed to.
+type occupied struct {
+	mu   sync.Mutex
+	apps map[string][]*channel // guarded by mu
+}
+
+// occupy lists a channel that has got its first client. The caller holds c.mu.
+func (r *registry) occupy(c *channel) {
+	l := r.list(c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.apps == nil {
+		l.apps = make(map[string][]*channel)
+	}
+	list := l.apps[c.id.App]
+	c.listed = int32(len(list))
+	l.apps[c.id.App] = append(list, c)
+}
+
+// vacate undoes occupy. The caller holds c.mu.
+func (r *registry) vacate(c *channel) {
+	l := r.list(c)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list := l.apps[c.id.App]
+	last := len(list) - 1
+	list[c.listed] = list[last]
+	list[c.listed].listed = c.listed
+	list[last] = nil
+	list = list[:last]
+	switch {
+	case last == 0:
+		delete(l.apps, c.id.App)
+		return
+	case cap(list) > 64 && last < cap(list)/4:
+		list = append(make([]*channel, 0, cap(list)/2), list...)
+	}
+	l.apps[c.id.App] = list
+}
+
+func (r *registry) list(c *channel) *occupied {
+	return &r.occupied[r.key(c.id).hash>>(64-registryBits)]
+}
+
+// allOf yields the channels of an app that clients are subscribed to, holding no lock.
+func (r *registry) allOf(app string) iter.Seq[*channel] {
+	return func(yield func(*channel) bool) {
+		var some []*channel
+		for i := range r.occupied {
+			l := &r.occupied[i]
+			l.mu.Lock()
+			some = append(some[:0], l.apps[app]...)
+			l.mu.Unlock()
+			for _, c := range some {
+				if !yield(c) {
+					return
+				}
+			}
 		}
 	}
 }

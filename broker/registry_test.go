@@ -1,7 +1,9 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,6 +14,8 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/memory"
 )
 
 // TestRegistryModel subscribes, unsubscribes, publishes and disconnects at
@@ -81,9 +85,8 @@ func TestRegistryModel(t *testing.T) {
 					}
 				}
 				got := map[string]int{}
-				infos, err := kit.App.Channels(t.Context(), "")
-				require.NoError(rt, err)
-				for _, info := range infos {
+				for info, err := range kit.App.Channels(t.Context(), "") {
+					require.NoError(rt, err)
 					got[info.Name] = info.SubscriptionCount
 				}
 				assert.Equal(rt, occupied, got)
@@ -99,6 +102,112 @@ func TestRegistryModel(t *testing.T) {
 		assert.Zero(rt, kit.Broker.Stats().Channels)
 		assert.Zero(rt, kit.Broker.Stats().Sessions)
 	})
+}
+
+// countedPresence counts how often it is asked for counts, and of how many channels.
+type countedPresence struct {
+	storage.Presence
+	calls, channels atomic.Int64
+}
+
+func (p *countedPresence) Counts(ctx context.Context, channels []storage.ChannelID) ([]storage.Count, error) {
+	p.calls.Add(1)
+	p.channels.Add(int64(len(channels)))
+	return p.Presence.Counts(ctx, channels)
+}
+
+// TestChannelsAreThoseOfTheApp lists the channels of one of two apps: the store is
+// asked for the members of that one's presence channels, many at a time.
+func TestChannelsAreThoseOfTheApp(t *testing.T) {
+	store := &countedPresence{Presence: memory.New()}
+	br := newBroker(t, broker.WithPresence(store))
+	defer func() { assert.NoError(t, br.Shutdown(t.Context())) }()
+	const rooms = 2500
+	want := map[string]broker.ChannelInfo{}
+	for _, app := range []string{"1", "2"} {
+		s, err := br.Connect(t.Context(), broker.ConnectOptions{
+			ConnectRequest: broker.ConnectRequest{App: app}, Conn: &sink{}, Protocol: &plain{}})
+		require.NoError(t, err)
+		defer s.End(1000)
+		for i := range rooms {
+			for _, name := range []string{fmt.Sprint("presence-room-", i), fmt.Sprint("room-", i)} {
+				require.NoError(t, s.Subscribe(t.Context(), broker.SubscribeRequest{
+					Channel: name, Authorized: true, Member: &broker.Member{UserID: "ann"}}))
+				if i%3 == 0 {
+					s.Unsubscribe(t.Context(), name)
+				} else if app == "1" {
+					want[name] = broker.ChannelInfo{Name: name, Occupied: true, SubscriptionCount: 1}
+				}
+			}
+		}
+	}
+	local, err := br.App("1").Subscribe(t.Context(), "of-the-program") // counts for nothing
+	require.NoError(t, err)
+	defer local.Close()
+	presence := map[string]broker.ChannelInfo{}
+	for name, info := range want {
+		if strings.HasPrefix(name, "presence-") {
+			info.UserCount = 1
+			want[name], presence[name] = info, info
+		}
+	}
+	for prefix, want := range map[string]map[string]broker.ChannelInfo{"": want, "presence-": presence, "absent": {}} {
+		store.calls.Store(0)
+		store.channels.Store(0)
+		got := map[string]broker.ChannelInfo{}
+		for info, err := range br.App("1").Channels(t.Context(), prefix) {
+			require.NoError(t, err)
+			assert.NotContains(t, got, info.Name)
+			got[info.Name] = info
+		}
+		assert.Equal(t, want, got)
+		if prefix == "absent" {
+			assert.Zero(t, store.calls.Load())
+			continue
+		}
+		assert.EqualValues(t, len(presence), store.channels.Load())
+		assert.LessOrEqual(t, store.calls.Load(), int64(len(want)/1000+1))
+	}
+	for range br.App("3").Channels(t.Context(), "") {
+		assert.Fail(t, "app 3 has no channels")
+	}
+}
+
+// TestChannelsCanBeLeft stops after the first, and has no more of them described than
+// come at once; a context that has ended is told.
+func TestChannelsCanBeLeft(t *testing.T) {
+	kit := brokertest.New(t)
+	c := kit.Connect(t)
+	c.Subscribe("a")
+	c.Subscribe("b")
+	n := 0
+	for _, err := range kit.App.Channels(t.Context(), "") {
+		assert.NoError(t, err)
+		n++
+		break
+	}
+	assert.Equal(t, 1, n)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range kit.App.Channels(ctx, "") {
+		assert.ErrorIs(t, err, context.Canceled)
+	}
+}
+
+// TestDescribeAsksOnce describes channels of several kinds with one call of the store.
+func TestDescribeAsksOnce(t *testing.T) {
+	store := &countedPresence{Presence: memory.New()}
+	kit := brokertest.New(t, broker.WithPresence(store))
+	c := kit.Connect(t)
+	c.Subscribe("room")
+	c.SubscribeAs("presence-a", "ann", "")
+	infos, err := kit.App.Describe(t.Context(), "presence-a", "room", "presence-b", "presence-a")
+	require.NoError(t, err)
+	there := broker.ChannelInfo{Name: "presence-a", Occupied: true, SubscriptionCount: 1, UserCount: 1}
+	assert.Equal(t, []broker.ChannelInfo{there, {Name: "room", Occupied: true, SubscriptionCount: 1}, {Name: "presence-b"}, there}, infos)
+	assert.EqualValues(t, 1, store.calls.Load())
+	_, err = kit.App.Describe(t.Context(), "room", "no name")
+	require.ErrorIs(t, err, broker.ErrInvalid)
 }
 
 // TestChannelsComeAndGoUnderLoad has goroutines subscribe to few channels and

@@ -23,16 +23,17 @@ type cachedInfo struct {
 	TTL int `json:"ttl"`
 }
 
-// describe returns the attributes of a channel that apply to it.
-func (r *apiRequest) describe(channel string, attributes []string) (channelInfo, error) {
-	if len(attributes) == 0 {
-		return channelInfo{}, nil
-	}
-	info, err := r.app.Channel(r.Context(), channel)
+// describe returns of each channel the attributes that are asked for and apply to it.
+func (r *apiRequest) describe(channels []string, attributes func(i int) []string) ([]channelInfo, error) {
+	infos, err := r.app.Describe(r.Context(), channels...)
 	if err != nil {
-		return channelInfo{}, err
+		return nil, err
 	}
-	return attributesOf(info, attributes), nil
+	out := make([]channelInfo, len(infos))
+	for i, info := range infos {
+		out[i] = attributesOf(info, attributes(i))
+	}
+	return out, nil
 }
 
 func attributesOf(info broker.ChannelInfo, attributes []string) (out channelInfo) {
@@ -57,12 +58,11 @@ func (r *apiRequest) channels() (any, error) {
 	if slices.Contains(attributes, "user_count") && !isPresence(prefix) {
 		return nil, badRequest("info user_count needs a filter_by_prefix that starts with presence-")
 	}
-	all, err := r.app.Channels(r.Context(), prefix)
-	if err != nil {
-		return nil, err
-	}
-	described := make(map[string]channelInfo, len(all))
-	for _, info := range all {
+	described := make(map[string]channelInfo)
+	for info, err := range r.app.Channels(r.Context(), prefix) {
+		if err != nil {
+			return nil, err
+		}
 		described[info.Name] = attributesOf(info, attributes)
 	}
 	return struct {

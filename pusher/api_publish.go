@@ -138,11 +138,13 @@ func (r *apiRequest) publish() (any, error) {
 	if len(info) == 0 {
 		return empty{}, nil
 	}
+	infos, err := r.describe(channelsOf(reqs), func(int) []string { return info })
+	if err != nil {
+		return nil, err
+	}
 	described := make(map[string]channelInfo, len(reqs))
-	for _, req := range reqs {
-		if described[req.Channel], err = r.describe(req.Channel, info); err != nil {
-			return nil, err
-		}
+	for i, req := range reqs {
+		described[req.Channel] = infos[i]
 	}
 	return struct {
 		Channels map[string]channelInfo `json:"channels"`
@@ -175,16 +177,21 @@ func (r *apiRequest) publishBatch() (any, error) {
 	if !asked {
 		return empty{}, nil
 	}
-	described := make([]channelInfo, len(reqs))
-	for i, req := range reqs {
-		var err error
-		if described[i], err = r.describe(req.Channel, infos[i]); err != nil {
-			return nil, err
-		}
+	described, err := r.describe(channelsOf(reqs), func(i int) []string { return infos[i] })
+	if err != nil {
+		return nil, err
 	}
 	return struct {
 		Batch []channelInfo `json:"batch"`
 	}{described}, nil
+}
+
+func channelsOf(reqs []broker.PublishRequest) []string {
+	channels := make([]string, len(reqs))
+	for i := range reqs {
+		channels[i] = reqs[i].Channel
+	}
+	return channels
 }
 
 // batch parses the list of events, of which there are as many as there may be.

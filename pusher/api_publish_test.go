@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http/httptest"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,6 +58,40 @@ func TestPublishExcludesASocket(t *testing.T) {
 	a.expect(a.post("/events", fmt.Sprintf(`{"name":"message","data":"x","channel":"a","socket_id":%q}`, socketID)), "{}")
 	next(t, other)
 	none(t, sender)
+}
+
+// countedPresence counts how often it is asked how many members channels have.
+type countedPresence struct {
+	storage.Presence
+	asked atomic.Int64
+}
+
+func (p *countedPresence) Counts(ctx context.Context, channels []storage.ChannelID) ([]storage.Count, error) {
+	p.asked.Add(1)
+	return p.Presence.Counts(ctx, channels)
+}
+
+func TestMembersOfAllChannelsAreCountedAtOnce(t *testing.T) {
+	store := &countedPresence{Presence: memorystore.New()}
+	a := newAPITest(t, broker.WithPresence(store))
+	a.client("presence-a", "presence-b")
+	counted := `"presence-a":{"user_count":1},"presence-b":{"user_count":1}`
+	for _, answer := range []func() *httptest.ResponseRecorder{
+		func() *httptest.ResponseRecorder {
+			return a.get("/channels", url.Values{"filter_by_prefix": {"presence-"}, "info": {"user_count"}})
+		},
+		func() *httptest.ResponseRecorder {
+			return a.post("/events", `{"name":"m","data":"x","channels":["presence-a","presence-b"],"info":"user_count"}`)
+		},
+	} {
+		store.asked.Store(0)
+		a.expect(answer(), `{"channels":{`+counted+`}}`)
+		assert.EqualValues(t, 1, store.asked.Load())
+	}
+	store.asked.Store(0)
+	a.expect(a.post("/batch_events", `{"batch":[{"name":"m","data":"x","channel":"presence-a","info":"user_count"},
+		{"name":"m","data":"x","channel":"presence-b","info":"user_count"}]}`), `{"batch":[{"user_count":1},{"user_count":1}]}`)
+	assert.EqualValues(t, 1, store.asked.Load())
 }
 
 func TestPublishInfo(t *testing.T) {
