@@ -61,11 +61,16 @@ type Broker struct {
 	watchers  presence.UserIndex[*Session]
 	tracker   *presence.Tracker
 	notifiers atomic.Pointer[[]*notifier]
-	cipher    atomic.Pointer[Cipher]
-	bound     atomic.Pointer[eventBound]
-	ids       *eventIDs
-	stats     stats
-	grantEnds *wheel.Wheel
+	// hooksTime ends when informing hooks have to be over: hooksOver ends it.
+	hooksTime context.Context
+	hooksOver context.CancelCauseFunc
+	// hearPublished says that some set of hooks hears of published events.
+	hearPublished atomic.Bool
+	cipher        atomic.Pointer[Cipher]
+	bound         atomic.Pointer[eventBound]
+	ids           *eventIDs
+	stats         stats
+	grantEnds     *wheel.Wheel
 
 	appendTime appendTime
 
@@ -87,6 +92,7 @@ func New(opts ...Option) (*Broker, error) {
 		grantEnds:     wheel.New(grantTick, 512),
 		stats:         stats{published: xsync.NewCounter(), delivered: xsync.NewCounter()},
 	}
+	b.hooksTime, b.hooksOver = context.WithCancelCause(context.Background())
 	for _, opt := range opts {
 		if err := opt(b); err != nil {
 			return nil, fmt.Errorf("broker: %w", err)

@@ -116,12 +116,12 @@ func (c *channel) fanOut(d *delivery) {
 
 // handOut hands an event to every subscriber. The caller holds c.order.
 func (c *channel) handOut(ev *Event) {
-	c.broker.stats.published.Add(1)
 	d := delivery{event: ev, notice: EventNotice{ev}}
 	if ev.Exclude != "" {
 		d.exclude = c.broker.Session(ev.Exclude)
 	}
 	c.fanOut(&d)
+	c.broker.tellPublished(c.id.App, ev)
 }
 
 // announce sends every subscribed session what is not an event.
@@ -297,7 +297,7 @@ func (c *channel) announceCount() {
 		c.mu.Unlock()
 		return
 	}
-	inform(c.broker, subscriptionCount, change)
+	inform(context.Background(), c.broker, subscriptionCount, change)
 	c.mu.Unlock()
 	c.fanOut(&delivery{counts: true, notice: SubscriptionCountNotice{c.id.Name, change.SubscriptionCount}})
 }

@@ -157,13 +157,13 @@ func ExampleHooks() {
 // Hooks that inform save a program from polling.
 func ExampleHooks_inform() {
 	b := mustNew(broker.WithHooks(broker.Hooks{
-		MemberLeft: func(m broker.MemberChange) {
+		MemberLeft: func(_ context.Context, m broker.MemberChange) {
 			fmt.Println(m.Member.UserID, "left", m.Channel)
 		},
-		UserOffline: func(u broker.UserChange) {
+		UserOffline: func(_ context.Context, u broker.UserChange) {
 			fmt.Println(u.UserID, "was last seen at", u.Time)
 		},
-		ChannelVacated: func(c broker.ChannelChange) {
+		ChannelVacated: func(_ context.Context, c broker.ChannelChange) {
 			fmt.Println("nobody listens to", c.Channel)
 		},
 	}))

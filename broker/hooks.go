@@ -19,12 +19,17 @@ import (
 // concurrently. Refuse tells the client why. A panic refuses, and is counted in Stats.
 //
 // The others inform: they run afterwards, one at a time and in the order of what
-// happened, on a goroutine that a set of hooks has to itself. What waits for a set is
-// bounded by 32 768 calls, and 8 MiB, of each kind: sessions, members, users, channels,
-// counts, cache misses and client events. A set that falls further behind is not called
-// for further counts, cache misses and client events. Of sessions, members, users and
-// channels it is told later, when there is room again, how they are by then; what began
-// and ended in between is left out. All calls that are never made are counted in Stats.
+// happened, on a goroutine that a set of hooks has to itself. Where a hook tells of
+// what one session has done, its context has the values of the session's context. It
+// does not end with the connection, but when the broker has been shut down, or the time
+// is over that Shutdown leaves to hooks; its cause is then ErrShutdown.
+//
+// What waits for a set is bounded by 32 768 calls, and 8 MiB, of each kind: sessions,
+// subscriptions, members, users, channels, counts, cache misses, gaps, client events and
+// published events. A set that falls further behind is not called for further counts,
+// cache misses, gaps and events. Of sessions, subscriptions, members, users and channels
+// it is told later, when there is room again, how they are by then; what began and ended
+// in between is left out. All calls that are never made are counted in Stats.
 //
 // Hooks may call the broker, with one exception: Shutdown waits for the hooks, so a
 // hook that wants to call it does so on a goroutine of its own. While Shutdown ends
@@ -53,33 +58,45 @@ type Hooks struct {
 	Wants func(app string, hook InformingHook) bool
 
 	// Connected and Disconnected tell of sessions.
-	Connected    func(SessionChange)
-	Disconnected func(SessionChange)
+	Connected    func(context.Context, SessionChange)
+	Disconnected func(context.Context, SessionChange)
+	// Subscribed tells of a session that has subscribed to a channel, after
+	// ChannelOccupied and MemberJoined, and Unsubscribed of one that no longer is,
+	// before MemberLeft and ChannelVacated. A session that ends is unsubscribed from
+	// all of its channels first.
+	Subscribed   func(context.Context, SubscriptionChange)
+	Unsubscribed func(context.Context, SubscriptionChange)
 	// MemberJoined and MemberLeft tell of users on presence channels.
-	MemberJoined func(MemberChange)
-	MemberLeft   func(MemberChange)
+	MemberJoined func(context.Context, MemberChange)
+	MemberLeft   func(context.Context, MemberChange)
 	// UserOnline tells of a user whose first connection signed in, UserOffline
 	// of one whose last one has gone.
-	UserOnline  func(UserChange)
-	UserOffline func(UserChange)
+	UserOnline  func(context.Context, UserChange)
+	UserOffline func(context.Context, UserChange)
 	// ChannelOccupied tells of a channel that has its first client subscription,
 	// before MemberJoined, and ChannelVacated of one that has lost the last, after
 	// MemberLeft unless the rule has a LeaveGrace. On a presence store that is shared
 	// they tell of all brokers on it together, soon after, in no order with
 	// MemberJoined and MemberLeft.
-	ChannelOccupied func(ChannelChange)
-	ChannelVacated  func(ChannelChange)
+	ChannelOccupied func(context.Context, ChannelChange)
+	ChannelVacated  func(context.Context, ChannelChange)
 	// SubscriptionCount tells of the number of client subscriptions of a
 	// channel, at most every 5 s above 100, and never of 0: see ChannelVacated.
-	SubscriptionCount func(ChannelChange)
+	SubscriptionCount func(context.Context, ChannelChange)
 	// Gap tells of a channel whose subscribers on this node miss events that were
 	// published: the store has lost them, or could not be read for too long. Clients
 	// that keep positions are told of the gap as well.
-	Gap func(ChannelChange)
+	Gap func(context.Context, ChannelChange)
 	// CacheMissed tells of a subscription to a cache channel that has no event.
-	CacheMissed func(ChannelChange)
+	CacheMissed func(context.Context, ChannelChange)
 	// ClientEventSent tells of an event that a client has sent to others.
-	ClientEventSent func(app string, ev Event)
+	ClientEventSent func(context.Context, EventChange)
+	// Published tells of an event of the server side that this node has handed out: one
+	// published in process or over HTTP, and one that was put into the store by others,
+	// if anybody is subscribed to its channel here. The events of a channel come in
+	// their order; a retry that publishes nothing is left out. A hook that publishes is
+	// called for its own events as well.
+	Published func(context.Context, EventChange)
 }
 
 // ConnectRequest is a client that wants to connect. Hooks cannot change App.
@@ -211,4 +228,30 @@ type ChannelChange struct {
 	// SubscriptionCount is the number of client subscriptions on this node.
 	SubscriptionCount int
 	Time              time.Time
+}
+
+// SubscriptionChange tells of a session that subscribed to a channel or no longer is.
+type SubscriptionChange struct {
+	Session *Session
+	Channel string
+	Kind    Kind
+	// Member is who the session is on a presence channel, without the Info for one
+	// that no longer is; nil elsewhere. It must not be changed.
+	Member *presence.Member
+	// Resume says how it began, and Past with how many past events: those that were
+	// missed, or a rewind's, or a cache channel's. Both are zero for one that ended.
+	Resume Resume
+	Past   int
+	Time   time.Time
+}
+
+// EventChange tells of an event that has been handed out.
+type EventChange struct {
+	App string
+	// Event is the event, with its position on a channel that keeps history; it is
+	// sealed on an encrypted channel. Its Data is shared and must not be changed.
+	Event Event
+	// Session is the client's that sent it, whose socket ID is the Event's SocketID;
+	// nil for an event that was published.
+	Session *Session
 }

@@ -237,23 +237,27 @@ func TestInformingHooksComeInOrder(t *testing.T) {
 		var log []string
 		note := func(s string) { log = append(log, s) }
 		kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
-			Connected:         func(broker.SessionChange) { note("connected") },
-			Disconnected:      func(c broker.SessionChange) { note("disconnected") },
-			MemberJoined:      func(c broker.MemberChange) { note("joined " + c.Member.UserID) },
-			MemberLeft:        func(c broker.MemberChange) { note("left " + c.Member.UserID) },
-			ChannelOccupied:   func(c broker.ChannelChange) { note("occupied " + c.Channel) },
-			ChannelVacated:    func(c broker.ChannelChange) { note("vacated " + c.Channel) },
-			ClientEventSent:   func(app string, ev broker.Event) { note("sent " + ev.Name + " by " + ev.UserID) },
-			SubscriptionCount: func(c broker.ChannelChange) { note("count") },
+			Connected:         func(context.Context, broker.SessionChange) { note("connected") },
+			Disconnected:      func(_ context.Context, c broker.SessionChange) { note("disconnected") },
+			MemberJoined:      func(_ context.Context, c broker.MemberChange) { note("joined " + c.Member.UserID) },
+			MemberLeft:        func(_ context.Context, c broker.MemberChange) { note("left " + c.Member.UserID) },
+			ChannelOccupied:   func(_ context.Context, c broker.ChannelChange) { note("occupied " + c.Channel) },
+			ChannelVacated:    func(_ context.Context, c broker.ChannelChange) { note("vacated " + c.Channel) },
+			ClientEventSent:   func(_ context.Context, c broker.EventChange) { note("sent " + c.Event.Name + " by " + c.Event.UserID) },
+			Subscribed:        func(_ context.Context, c broker.SubscriptionChange) { note("subscribed " + c.Member.UserID) },
+			Unsubscribed:      func(_ context.Context, c broker.SubscriptionChange) { note("unsubscribed " + c.Member.UserID) },
+			Published:         func(_ context.Context, c broker.EventChange) { note("published " + c.Event.Name) },
+			SubscriptionCount: func(_ context.Context, c broker.ChannelChange) { note("count") },
 		}))
 		sub := subscribe(t, kit.App, "presence-room")
 		ann := kit.Connect(t)
 		ann.SubscribeAs("presence-room", "ann", "")
 		ann.Trigger("presence-room", "client-x", "x")
+		publish(t, kit.App, "presence-room", 1, 1)
 		ann.Close()
 		synctest.Wait()
-		assert.Equal(t, []string{"connected", "occupied presence-room", "joined ann", "sent client-x by ann",
-			"left ann", "vacated presence-room", "disconnected"}, log)
+		assert.Equal(t, []string{"connected", "occupied presence-room", "joined ann", "subscribed ann", "sent client-x by ann", "published message",
+			"unsubscribed ann", "left ann", "vacated presence-room", "disconnected"}, log)
 		for range sub.Events() {
 			break
 		}
@@ -264,7 +268,7 @@ func TestAPanicOfAnInformingHookIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 0
 		kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithHooks(broker.Hooks{
-			Connected: func(broker.SessionChange) {
+			Connected: func(context.Context, broker.SessionChange) {
 				if n++; n == 1 {
 					panic("first")
 				}

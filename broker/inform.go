@@ -1,6 +1,10 @@
 package broker
 
-import "github.com/carillon-rt/carillon/internal/fairqueue"
+import (
+	"context"
+
+	"github.com/carillon-rt/carillon/internal/fairqueue"
+)
 
 // InformingHook names one of the hooks that inform.
 type InformingHook uint8
@@ -19,11 +23,15 @@ const (
 	HookCacheMissed
 	HookGap
 	HookClientEventSent
+	HookSubscribed
+	HookUnsubscribed
+	HookPublished
 )
 
 // The classes of calls of hooks. Each has room of its own in the queue.
 const (
 	ofSessions = iota
+	ofSubscriptions
 	ofMembers
 	ofUsers
 	ofChannels
@@ -31,6 +39,7 @@ const (
 	ofMisses
 	ofGaps
 	ofClientEvents
+	ofPublished
 	classes
 )
 
@@ -46,7 +55,7 @@ type telling[T any] struct {
 	name   InformingHook
 	class  int
 	change fairqueue.Change
-	hook   func(*Hooks) func(T)
+	hook   func(*Hooks) func(context.Context, T)
 	about  func(T) subject
 	// size is how many bytes a value takes on top of noticeBytes; nil means none.
 	size func(T) int
@@ -55,29 +64,69 @@ type telling[T any] struct {
 // noticeBytes is about how many bytes a queued call takes, without names and data.
 const noticeBytes = 256
 
-// inform queues one call for each set of hooks that has the hook and wants it.
-func inform[T any](b *Broker, t *telling[T], value T) {
+// inform queues one call for each set of hooks that has the hook and wants it. The
+// hook is given the values of ctx.
+func inform[T any](ctx context.Context, b *Broker, t *telling[T], value T) {
 	for _, n := range b.hookSets() {
-		about := t.about(value)
-		if n.hooks.Wants != nil && !n.hooks.Wants(about.app, t.name) {
-			continue
-		}
 		f := t.hook(n.hooks)
 		if f == nil {
 			continue
 		}
-		size := noticeBytes + len(about.channel) + len(about.user)
-		if t.size != nil {
-			size += t.size(value)
+		about := t.about(value)
+		if n.hooks.Wants != nil && !n.hooks.Wants(about.app, t.name) {
+			continue
 		}
-		n.call(notice{Class: t.class, Change: t.change, Key: about, Size: size, Value: func() { f(value) }})
+		queue(b.hookContext(ctx), n, t, about, value, f)
 	}
 }
 
-// sentEvent is what ClientEventSent is called with.
-type sentEvent struct {
-	app string
-	ev  *Event
+// queue queues one call. It is apart from inform so that a value that nobody hears of
+// is not allocated.
+func queue[T any](ctx context.Context, n *notifier, t *telling[T], about subject, value T, f func(context.Context, T)) {
+	size := noticeBytes + len(about.channel) + len(about.user)
+	if t.size != nil {
+		size += t.size(value)
+	}
+	n.call(notice{Class: t.class, Change: t.change, Key: about, Size: size, Value: func() { f(ctx, value) }})
+}
+
+// hookContext has the values of one context, and the end of another.
+type hookContext struct {
+	context.Context // ends when hooks have to be over
+	values          context.Context
+}
+
+// Value implements context.Context.
+func (c hookContext) Value(key any) any {
+	if value := c.values.Value(key); value != nil {
+		return value
+	}
+	// Package context asks for its own, so that contexts made of this one need no
+	// goroutine.
+	return c.Context.Value(key)
+}
+
+// hookContext is the context of a hook that is called for something done under ctx.
+func (b *Broker) hookContext(ctx context.Context) context.Context {
+	if ctx == context.Background() {
+		return b.hooksTime
+	}
+	return hookContext{b.hooksTime, context.WithoutCancel(ctx)}
+}
+
+// tellPublished counts an event that is handed out, and tells the hooks of it unless a
+// client has sent it.
+func (b *Broker) tellPublished(app string, ev *Event) {
+	b.stats.published.Add(1)
+	if b.hearPublished.Load() && ev.SocketID == "" {
+		inform(context.Background(), b, published, changeOf(app, ev, nil))
+	}
+}
+
+func changeOf(app string, ev *Event, s *Session) EventChange {
+	c := EventChange{App: app, Event: *ev, Session: s}
+	c.Event.Exclude, c.Event.Prev = "", Position{} // for those who hand it out
+	return c
 }
 
 func aboutSession(c SessionChange) subject { return subject{app: c.Session.app, session: c.Session} }
@@ -87,37 +136,49 @@ func aboutMember(c MemberChange) subject {
 func aboutUser(c UserChange) subject       { return subject{app: c.App, user: c.UserID} }
 func aboutChannel(c ChannelChange) subject { return subject{app: c.App, channel: c.Channel} }
 func memberSize(c MemberChange) int        { return len(c.Member.Info) }
+func aboutEvent(c EventChange) subject     { return subject{app: c.App} }
+func eventSize(c EventChange) int {
+	return len(c.Event.Channel) + len(c.Event.Name) + len(c.Event.Data)
+}
+func aboutSubscription(c SubscriptionChange) subject {
+	return subject{app: c.Session.app, channel: c.Channel, session: c.Session}
+}
+func subscriptionSize(c SubscriptionChange) int {
+	if c.Member == nil {
+		return 0
+	}
+	return len(c.Member.UserID) + len(c.Member.Info)
+}
 
 var (
 	connected = &telling[SessionChange]{name: HookConnected, class: ofSessions, change: fairqueue.Appears,
-		hook: func(h *Hooks) func(SessionChange) { return h.Connected }, about: aboutSession}
+		hook: func(h *Hooks) func(context.Context, SessionChange) { return h.Connected }, about: aboutSession}
 	disconnected = &telling[SessionChange]{name: HookDisconnected, class: ofSessions, change: fairqueue.Vanishes,
-		hook: func(h *Hooks) func(SessionChange) { return h.Disconnected }, about: aboutSession}
+		hook: func(h *Hooks) func(context.Context, SessionChange) { return h.Disconnected }, about: aboutSession}
 	memberJoined = &telling[MemberChange]{name: HookMemberJoined, class: ofMembers, change: fairqueue.Appears,
-		hook: func(h *Hooks) func(MemberChange) { return h.MemberJoined }, about: aboutMember, size: memberSize}
+		hook: func(h *Hooks) func(context.Context, MemberChange) { return h.MemberJoined }, about: aboutMember, size: memberSize}
 	memberLeft = &telling[MemberChange]{name: HookMemberLeft, class: ofMembers, change: fairqueue.Vanishes,
-		hook: func(h *Hooks) func(MemberChange) { return h.MemberLeft }, about: aboutMember, size: memberSize}
+		hook: func(h *Hooks) func(context.Context, MemberChange) { return h.MemberLeft }, about: aboutMember, size: memberSize}
 	userOnline = &telling[UserChange]{name: HookUserOnline, class: ofUsers, change: fairqueue.Appears,
-		hook: func(h *Hooks) func(UserChange) { return h.UserOnline }, about: aboutUser}
+		hook: func(h *Hooks) func(context.Context, UserChange) { return h.UserOnline }, about: aboutUser}
 	userOffline = &telling[UserChange]{name: HookUserOffline, class: ofUsers, change: fairqueue.Vanishes,
-		hook: func(h *Hooks) func(UserChange) { return h.UserOffline }, about: aboutUser}
+		hook: func(h *Hooks) func(context.Context, UserChange) { return h.UserOffline }, about: aboutUser}
 	channelOccupied = &telling[ChannelChange]{name: HookChannelOccupied, class: ofChannels, change: fairqueue.Appears,
-		hook: func(h *Hooks) func(ChannelChange) { return h.ChannelOccupied }, about: aboutChannel}
+		hook: func(h *Hooks) func(context.Context, ChannelChange) { return h.ChannelOccupied }, about: aboutChannel}
 	channelVacated = &telling[ChannelChange]{name: HookChannelVacated, class: ofChannels, change: fairqueue.Vanishes,
-		hook: func(h *Hooks) func(ChannelChange) { return h.ChannelVacated }, about: aboutChannel}
+		hook: func(h *Hooks) func(context.Context, ChannelChange) { return h.ChannelVacated }, about: aboutChannel}
 	subscriptionCount = &telling[ChannelChange]{name: HookSubscriptionCount, class: ofCounts,
-		hook: func(h *Hooks) func(ChannelChange) { return h.SubscriptionCount }, about: aboutChannel}
+		hook: func(h *Hooks) func(context.Context, ChannelChange) { return h.SubscriptionCount }, about: aboutChannel}
 	cacheMissed = &telling[ChannelChange]{name: HookCacheMissed, class: ofMisses,
-		hook: func(h *Hooks) func(ChannelChange) { return h.CacheMissed }, about: aboutChannel}
+		hook: func(h *Hooks) func(context.Context, ChannelChange) { return h.CacheMissed }, about: aboutChannel}
 	gapTold = &telling[ChannelChange]{name: HookGap, class: ofGaps,
-		hook: func(h *Hooks) func(ChannelChange) { return h.Gap }, about: aboutChannel}
-	clientEventSent = &telling[sentEvent]{name: HookClientEventSent, class: ofClientEvents,
-		hook: func(h *Hooks) func(sentEvent) {
-			if h.ClientEventSent == nil {
-				return nil
-			}
-			return func(s sentEvent) { h.ClientEventSent(s.app, *s.ev) }
-		},
-		about: func(s sentEvent) subject { return subject{app: s.app} },
-		size:  func(s sentEvent) int { return len(s.ev.Channel) + len(s.ev.Name) + len(s.ev.Data) }}
+		hook: func(h *Hooks) func(context.Context, ChannelChange) { return h.Gap }, about: aboutChannel}
+	clientEventSent = &telling[EventChange]{name: HookClientEventSent, class: ofClientEvents,
+		hook: func(h *Hooks) func(context.Context, EventChange) { return h.ClientEventSent }, about: aboutEvent, size: eventSize}
+	published = &telling[EventChange]{name: HookPublished, class: ofPublished,
+		hook: func(h *Hooks) func(context.Context, EventChange) { return h.Published }, about: aboutEvent, size: eventSize}
+	subscribed = &telling[SubscriptionChange]{name: HookSubscribed, class: ofSubscriptions, change: fairqueue.Appears,
+		hook: func(h *Hooks) func(context.Context, SubscriptionChange) { return h.Subscribed }, about: aboutSubscription, size: subscriptionSize}
+	unsubscribed = &telling[SubscriptionChange]{name: HookUnsubscribed, class: ofSubscriptions, change: fairqueue.Vanishes,
+		hook: func(h *Hooks) func(context.Context, SubscriptionChange) { return h.Unsubscribed }, about: aboutSubscription, size: subscriptionSize}
 )

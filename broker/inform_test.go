@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -25,7 +26,7 @@ const (
 // is closed.
 func stuck(t *testing.T, hooks broker.Hooks) (kit *brokertest.Kit, release chan struct{}) {
 	release = make(chan struct{})
-	hooks.Connected = func(broker.SessionChange) { <-release }
+	hooks.Connected = func(context.Context, broker.SessionChange) { <-release }
 	kit = brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithHooks(hooks))
 	kit.Config.Limits.ClientEventsPerSecond = 1_000_000
 	return kit, release
@@ -39,7 +40,7 @@ func TestWhatSlowHooksMissIsCounted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				told := 0
-				kit, release := stuck(t, broker.Hooks{ClientEventSent: func(string, broker.Event) { told++ }})
+				kit, release := stuck(t, broker.Hooks{ClientEventSent: func(context.Context, broker.EventChange) { told++ }})
 				ann := kit.Broker.Session(kit.Connect(t).SocketID())
 				require.NoError(t, ann.Subscribe(t.Context(), broker.SubscribeRequest{Channel: "private-room", Authorized: true}))
 				sent := test.told + 1
@@ -70,11 +71,11 @@ func TestAFloodOfOneKindDropsNoOther(t *testing.T) {
 			of[key] = is
 		}
 		kit, release := stuck(t, broker.Hooks{
-			Disconnected:    func(broker.SessionChange) { sessions++ },
-			MemberJoined:    func(c broker.MemberChange) { change(members, c.Channel+" "+c.Member.UserID, true) },
-			MemberLeft:      func(c broker.MemberChange) { change(members, c.Channel+" "+c.Member.UserID, false) },
-			ChannelOccupied: func(c broker.ChannelChange) { change(occupied, c.Channel, true) },
-			ChannelVacated:  func(c broker.ChannelChange) { change(occupied, c.Channel, false) },
+			Disconnected:    func(context.Context, broker.SessionChange) { sessions++ },
+			MemberJoined:    func(_ context.Context, c broker.MemberChange) { change(members, c.Channel+" "+c.Member.UserID, true) },
+			MemberLeft:      func(_ context.Context, c broker.MemberChange) { change(members, c.Channel+" "+c.Member.UserID, false) },
+			ChannelOccupied: func(_ context.Context, c broker.ChannelChange) { change(occupied, c.Channel, true) },
+			ChannelVacated:  func(_ context.Context, c broker.ChannelChange) { change(occupied, c.Channel, false) },
 		})
 		subscribe := func(s *broker.Session, channel, user string) {
 			require.NoError(t, s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channel, Authorized: true, Member: &broker.Member{UserID: user}}))
@@ -142,8 +143,8 @@ func TestHooksThatAnAppDoesNotNeedCostItNothing(t *testing.T) {
 			asked[hook] = true
 			return false
 		},
-		Connected:       func(broker.SessionChange) { t.Error("told of a session") },
-		ClientEventSent: func(string, broker.Event) { t.Error("told of a client event") },
+		Connected:       func(context.Context, broker.SessionChange) { t.Error("told of a session") },
+		ClientEventSent: func(context.Context, broker.EventChange) { t.Error("told of a client event") },
 	}))
 	assert.LessOrEqual(t, with, allocs())
 	assert.True(t, asked[broker.HookConnected])

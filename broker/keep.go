@@ -47,7 +47,11 @@ func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *stor
 	if out.Duplicate && (c == nil || !c.failed.take(opts.IdempotencyKey)) {
 		return done, nil
 	}
-	b.publish(c, ev)
+	if c == nil {
+		b.tellPublished(ch.App, ev)
+	} else {
+		c.publish(ev)
+	}
 	return done, nil
 }
 
@@ -61,7 +65,7 @@ func (b *Broker) arrive(ctx context.Context, ch ChannelID, ev *Event, positionOn
 		c := b.channels.load(ch)
 		if c == nil {
 			if !positionOnly {
-				b.stats.published.Add(1)
+				b.tellPublished(ch.App, ev)
 			}
 			return nil
 		}

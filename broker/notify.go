@@ -112,6 +112,9 @@ func (b *Broker) AddHooks(h Hooks) {
 		}
 		all = append(all, n)
 		if b.notifiers.CompareAndSwap(old, &all) {
+			if h.Published != nil {
+				b.hearPublished.Store(true)
+			}
 			return
 		}
 	}

@@ -246,7 +246,7 @@ func (c *channel) tellGap(gap error) {
 	b.background(func() {
 		b.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
 	})
-	inform(b, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
+	inform(context.Background(), b, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
 	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
 }
 

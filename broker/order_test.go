@@ -440,7 +440,7 @@ func TestARestoreIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var gaps []broker.ChannelChange
 		kit := brokertest.New(t, keeping(100), broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithHistory(&restored{Store: memory.New(), after: 2}),
-			broker.WithHooks(broker.Hooks{Gap: func(c broker.ChannelChange) { gaps = append(gaps, c) }}))
+			broker.WithHooks(broker.Hooks{Gap: func(_ context.Context, c broker.ChannelChange) { gaps = append(gaps, c) }}))
 		f := follow(t, kit.App, "room")
 		mustSay(t, kit.App, "1")
 		mustSay(t, kit.App, "2")

@@ -84,6 +84,14 @@ type start struct {
 	noCache  bool     // there is no event on a cache channel
 }
 
+// past is how many of messages are past events.
+func (st *start) past() int {
+	if st.noCache {
+		return 0
+	}
+	return len(st.messages)
+}
+
 // past reports whether past events are due.
 func (r *SubscribeRequest) past() bool { return r.Rewind > 0 || r.After != nil || r.Kind.Cache() }
 
@@ -152,11 +160,11 @@ func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, r
 
 // catchUp makes the subscription live with what it starts with, or undoes it.
 // success is what it is told if there is no more to say than that.
-func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscriber, req *SubscribeRequest, members []Member, success *transport.Message) error {
+func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscriber, req *SubscribeRequest, members []Member, success *transport.Message) (start, error) {
 	st, err := s.starts(ctx, rule, sub, req)
 	if err != nil {
 		s.dropAlone(ctx, sub)
-		return err
+		return start{}, err
 	}
 	if success == nil || st.resume != Fresh || !st.position.IsZero() {
 		success = s.protocol.Encode(SubscribedNotice{Channel: req.Channel, Members: members,
@@ -175,7 +183,7 @@ func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscriber, req 
 		sub.channel.mu.Lock()
 		change := sub.channel.change()
 		sub.channel.mu.Unlock()
-		inform(s.broker, cacheMissed, change)
+		inform(s.ctx, s.broker, cacheMissed, change)
 	}
-	return nil
+	return st, nil
 }

@@ -239,8 +239,8 @@ func TestOnlineUsersAndWatchlists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var changes []string
 		kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
-			UserOnline:  func(c broker.UserChange) { changes = append(changes, "+"+c.UserID) },
-			UserOffline: func(c broker.UserChange) { changes = append(changes, "-"+c.UserID) },
+			UserOnline:  func(_ context.Context, c broker.UserChange) { changes = append(changes, "+"+c.UserID) },
+			UserOffline: func(_ context.Context, c broker.UserChange) { changes = append(changes, "-"+c.UserID) },
 		}))
 		ann := kit.Connect(t)
 		ann.SignIn("ann", "bob", "cleo")

@@ -334,12 +334,16 @@ func (p *prepared) publish(ctx context.Context) (Published, error) {
 	if !keeps(&p.keep) {
 		c := b.channels.find(&p.channel)
 		if c == nil {
-			b.stats.published.Add(1)
+			if b.hearPublished.Load() {
+				b.tellPublished(p.channel.id.App, p.event())
+			} else {
+				b.stats.published.Add(1)
+			}
 			return Published{}, nil
 		}
 		// Who subscribes from now on to a channel that has gone meanwhile does so
 		// after this event.
-		b.publish(c, p.event())
+		c.publish(p.event())
 		return Published{}, nil
 	}
 	return b.store(ctx, p.channel.id, p.event(), p.keep)
@@ -350,12 +354,8 @@ func (p *prepared) event() *Event {
 		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
 }
 
-// publish hands out an event that has no position. c is nil if nobody is there.
-func (b *Broker) publish(c *channel, ev *Event) {
-	if c == nil {
-		b.stats.published.Add(1)
-		return
-	}
+// publish hands out an event that has no position.
+func (c *channel) publish(ev *Event) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.handOut(ev)

@@ -251,7 +251,7 @@ func TestChannelsComeAndGoUnderLoad(t *testing.T) {
 // A channel without subscribers is vacated, not one with a count of nobody.
 func TestCountOfNobodyIsNeverTold(t *testing.T) {
 	var zeros atomic.Int64
-	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{SubscriptionCount: func(c broker.ChannelChange) {
+	kit := brokertest.New(t, broker.WithHooks(broker.Hooks{SubscriptionCount: func(_ context.Context, c broker.ChannelChange) {
 		if c.SubscriptionCount == 0 {
 			zeros.Add(1)
 		}

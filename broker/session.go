@@ -135,7 +135,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	if opts.Welcome != nil {
 		s.Send(opts.Welcome(s.id))
 	}
-	inform(b, connected, SessionChange{Session: s, Time: time.Now()})
+	inform(s.ctx, b, connected, SessionChange{Session: s, Time: time.Now()})
 	return s, nil
 }
 
@@ -224,7 +224,8 @@ func (s *Session) End(code int) {
 		ctx, cancel = s.leaving(ctx)
 		defer cancel()
 	}
-	for _, sub := range subs {
+	for channel, sub := range subs {
+		s.tellUnsubscribed(channel, sub)
 		s.drop(ctx, sub, sub.channel.rule.LeaveGrace)
 		if s.counts {
 			sub.channel.countChanged()
@@ -232,7 +233,7 @@ func (s *Session) End(code int) {
 	}
 	s.signOut(ctx)
 	s.op.Unlock()
-	inform(b, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
+	inform(s.ctx, b, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
 	b.sessionEnded()
 }
 
@@ -316,11 +317,11 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		keep = Retention{}
 	}
 	if keep.Events == 0 {
-		b.publish(sub.channel, ev)
+		sub.channel.publish(ev)
 	} else if _, err := b.store(ctx, ch, ev, storage.AppendOptions{Retention: keep}); err != nil {
 		return err
 	}
-	inform(b, clientEventSent, sentEvent{s.app, ev})
+	inform(s.ctx, b, clientEventSent, changeOf(s.app, ev, s))
 	return nil
 }
 
@@ -361,10 +362,10 @@ func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
 	return limit
 }
 
-func (b *Broker) memberJoined(ch ChannelID, m presence.Member) {
-	inform(b, memberJoined, MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
+func (b *Broker) memberJoined(ctx context.Context, ch ChannelID, m presence.Member) {
+	inform(ctx, b, memberJoined, MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
 }
 
-func (b *Broker) memberLeft(ch ChannelID, d presence.Departure) {
-	inform(b, memberLeft, MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
+func (b *Broker) memberLeft(ctx context.Context, ch ChannelID, d presence.Departure) {
+	inform(ctx, b, memberLeft, MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
 }

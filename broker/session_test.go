@@ -64,7 +64,7 @@ func TestCacheChannelDeliversItsLastEventOrAMiss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		missed := make(chan string, 1)
 		kit := brokertest.New(t, broker.WithHooks(broker.Hooks{
-			CacheMissed: func(c broker.ChannelChange) { missed <- c.Channel },
+			CacheMissed: func(_ context.Context, c broker.ChannelChange) { missed <- c.Channel },
 		}))
 		ann := kit.Connect(t)
 		ann.Subscribe("cache-price")
@@ -321,9 +321,9 @@ func TestShutdownEndsEverythingInOrder(t *testing.T) {
 		b, err := broker.New(
 			broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: time.Minute}),
 			broker.WithHooks(broker.Hooks{
-				MemberLeft:     func(c broker.MemberChange) { note("left " + c.Member.UserID) },
-				ChannelVacated: func(c broker.ChannelChange) { note("vacated " + c.Channel) },
-				Disconnected:   func(c broker.SessionChange) { note(fmt.Sprint("closed ", c.CloseCode)) },
+				MemberLeft:     func(_ context.Context, c broker.MemberChange) { note("left " + c.Member.UserID) },
+				ChannelVacated: func(_ context.Context, c broker.ChannelChange) { note("vacated " + c.Channel) },
+				Disconnected:   func(_ context.Context, c broker.SessionChange) { note(fmt.Sprint("closed ", c.CloseCode)) },
 			}))
 		require.NoError(t, err)
 		b.OnShutdown(func(context.Context) error { note("closer"); return nil })
@@ -379,7 +379,7 @@ func TestShutdownSpreadsTheCloses(t *testing.T) {
 
 func TestShutdownGivesUpWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := broker.New(broker.WithHooks(broker.Hooks{Connected: func(broker.SessionChange) { time.Sleep(time.Hour) }}))
+		b, err := broker.New(broker.WithHooks(broker.Hooks{Connected: func(context.Context, broker.SessionChange) { time.Sleep(time.Hour) }}))
 		require.NoError(t, err)
 		kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret}}
 		kit.Handler, err = pusher.NewHandler(b, kit)

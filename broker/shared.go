@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"time"
 
 	"github.com/carillon-rt/carillon/presence"
@@ -50,18 +51,18 @@ func (b *Broker) membersChanged(c storage.PresenceChange) {
 // tellJoined calls the hooks for a member who joined again because a lease was renewed.
 func (b *Broker) tellJoined(c storage.PresenceChange) {
 	if c.Channel.Name == "" {
-		b.informUser(UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)
+		b.informUser(context.Background(), UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)
 	} else {
-		b.memberJoined(c.Channel, c.Member)
+		b.memberJoined(context.Background(), c.Channel, c.Member)
 	}
 }
 
 // tellLeft tells the hooks of a member who has left with another broker.
 func (b *Broker) tellLeft(d presence.Departure) {
 	if d.Channel.Name == "" {
-		b.informUser(UserChange{App: d.Channel.App, UserID: d.Member.UserID, Time: d.Time}, false)
+		b.informUser(context.Background(), UserChange{App: d.Channel.App, UserID: d.Member.UserID, Time: d.Time}, false)
 	} else {
-		b.memberLeft(d.Channel, d)
+		b.memberLeft(context.Background(), d.Channel, d)
 	}
 }
 
@@ -77,9 +78,9 @@ func (c *channel) occupied(is bool) {
 
 func (b *Broker) tellOccupied(is bool, change ChannelChange) {
 	if is {
-		inform(b, channelOccupied, change)
+		inform(context.Background(), b, channelOccupied, change)
 	} else {
-		inform(b, channelVacated, change)
+		inform(context.Background(), b, channelVacated, change)
 	}
 }
 

@@ -126,10 +126,10 @@ func (h *told) all() []string {
 
 func (h *told) hooks() broker.Hooks {
 	return broker.Hooks{
-		MemberJoined: func(c broker.MemberChange) { h.add("+" + c.Member.UserID) },
-		MemberLeft:   func(c broker.MemberChange) { h.add("-" + c.Member.UserID) },
-		UserOnline:   func(c broker.UserChange) { h.add("online " + c.UserID) },
-		UserOffline:  func(c broker.UserChange) { h.add("offline " + c.UserID) },
+		MemberJoined: func(_ context.Context, c broker.MemberChange) { h.add("+" + c.Member.UserID) },
+		MemberLeft:   func(_ context.Context, c broker.MemberChange) { h.add("-" + c.Member.UserID) },
+		UserOnline:   func(_ context.Context, c broker.UserChange) { h.add("online " + c.UserID) },
+		UserOffline:  func(_ context.Context, c broker.UserChange) { h.add("offline " + c.UserID) },
 	}
 }
 
@@ -420,8 +420,8 @@ func TestOccupancyIsToldByOneOfAllBrokers(t *testing.T) {
 		var all []*process
 		for range 3 {
 			all = append(all, newProcess(t, &handle{Store: store}, hooks, broker.WithHooks(broker.Hooks{
-				ChannelOccupied: func(c broker.ChannelChange) { hooks.add("occupied " + c.Channel) },
-				ChannelVacated:  func(c broker.ChannelChange) { hooks.add("vacated " + c.Channel) },
+				ChannelOccupied: func(_ context.Context, c broker.ChannelChange) { hooks.add("occupied " + c.Channel) },
+				ChannelVacated:  func(_ context.Context, c broker.ChannelChange) { hooks.add("vacated " + c.Channel) },
 			})))
 		}
 		a, b, c := all[0].Connect(t), all[1].Connect(t), all[2].Connect(t)
@@ -473,8 +473,8 @@ func TestOccupancyIsToldWhenTheStoreIsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, hooks := &handle{Store: memory.New(memory.WithShared())}, new(told)
 		p := newProcess(t, store, hooks, broker.WithHooks(broker.Hooks{
-			ChannelOccupied: func(c broker.ChannelChange) { hooks.add("occupied " + c.Channel) },
-			ChannelVacated:  func(c broker.ChannelChange) { hooks.add("vacated " + c.Channel) },
+			ChannelOccupied: func(_ context.Context, c broker.ChannelChange) { hooks.add("occupied " + c.Channel) },
+			ChannelVacated:  func(_ context.Context, c broker.ChannelChange) { hooks.add("vacated " + c.Channel) },
 		}))
 		c := p.Connect(t)
 		store.dead.Store(true)
@@ -517,7 +517,7 @@ func TestMembersOfTheProcessBeforeLeave(t *testing.T) {
 		before.dead.Store(true)
 
 		again := brokertest.New(t, broker.WithPresence(durable{&handle{Store: store}}), broker.WithNode("server"), broker.WithHooks(hooks.hooks()),
-			broker.WithHooks(broker.Hooks{ChannelOccupied: func(c broker.ChannelChange) { hooks.add("occupied " + c.Channel) }}))
+			broker.WithHooks(broker.Hooks{ChannelOccupied: func(_ context.Context, c broker.ChannelChange) { hooks.add("occupied " + c.Channel) }}))
 		c := again.Connect(t)
 		var r roster
 		c.SubscribeAs("presence-room", "back", "").Decode(t, &r)

@@ -222,6 +222,9 @@ func (b *Broker) endSessions(ctx context.Context, start time.Time, sessions int)
 func (b *Broker) endHooks(ctx context.Context, start time.Time) error {
 	ctx, cancel := share(ctx, start, hooksShare)
 	defer cancel()
+	over := func() { b.hooksOver(ErrShutdown) }
+	defer over()
+	defer context.AfterFunc(ctx, over)()
 	err := within(ctx, func(ctx context.Context) error {
 		lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 		defer cancel()

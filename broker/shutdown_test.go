@@ -31,10 +31,12 @@ func TestHooksMayPublishDuringShutdown(t *testing.T) {
 			broker.WithRules(broker.Rule{Pattern: "notices", History: broker.Retention{Events: 100}},
 				broker.Rule{Pattern: "presence-slow", LeaveGrace: time.Hour}),
 			broker.WithHooks(broker.Hooks{
-				MemberLeft:     func(c broker.MemberChange) { publish("notices", "left "+c.Channel+" "+c.Member.UserID) },
-				ChannelVacated: func(c broker.ChannelChange) { publish("notices", "vacated "+c.Channel) },
-				UserOffline:    func(c broker.UserChange) { publish("notices", "offline "+c.UserID) },
-				Disconnected:   func(c broker.SessionChange) { publish("notices", "disconnected") },
+				MemberLeft: func(_ context.Context, c broker.MemberChange) {
+					publish("notices", "left "+c.Channel+" "+c.Member.UserID)
+				},
+				ChannelVacated: func(_ context.Context, c broker.ChannelChange) { publish("notices", "vacated "+c.Channel) },
+				UserOffline:    func(_ context.Context, c broker.UserChange) { publish("notices", "offline "+c.UserID) },
+				Disconnected:   func(_ context.Context, c broker.SessionChange) { publish("notices", "disconnected") },
 			}))
 		app = kit.App
 		sub := subscribe(t, app, "notices")
@@ -77,7 +79,7 @@ func TestShutdownIsNotHeldUp(t *testing.T) {
 	for name, hang := range map[string]func(wait func()) []broker.Option{
 		"nothing": func(func()) []broker.Option { return nil },
 		"an informing hook": func(wait func()) []broker.Option {
-			return []broker.Option{broker.WithHooks(broker.Hooks{Disconnected: func(broker.SessionChange) { wait() }})}
+			return []broker.Option{broker.WithHooks(broker.Hooks{Disconnected: func(context.Context, broker.SessionChange) { wait() }})}
 		},
 		"a deciding hook": func(wait func()) []broker.Option {
 			return []broker.Option{broker.WithHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
@@ -110,7 +112,7 @@ func TestShutdownIsNotHeldUp(t *testing.T) {
 				var left time.Duration
 				first, told := make(chan struct{}), 0
 				opts := append(hang(func() { <-release }), broker.WithLogger(slog.New(slog.DiscardHandler)),
-					broker.WithHooks(broker.Hooks{ChannelVacated: func(broker.ChannelChange) { told++ }}))
+					broker.WithHooks(broker.Hooks{ChannelVacated: func(context.Context, broker.ChannelChange) { told++ }}))
 				var err error
 				b, err = broker.New(append(opts, broker.WithDrainWindow(0))...)
 				require.NoError(t, err)

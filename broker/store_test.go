@@ -170,7 +170,7 @@ func TestAStoreThatPanicsFails(t *testing.T) {
 func TestAStoreThatPanicsInATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 0
-		store, kit := wildKit(t, broker.WithHooks(broker.Hooks{MemberLeft: func(broker.MemberChange) { left++ }}),
+		store, kit := wildKit(t, broker.WithHooks(broker.Hooks{MemberLeft: func(context.Context, broker.MemberChange) { left++ }}),
 			broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: time.Second}))
 		ann := kit.Connect(t)
 		ann.SubscribeAs("presence-a", "ann", "")
@@ -327,7 +327,7 @@ func TestMembersLeaveAStoreThatHangs(t *testing.T) {
 		const members, channels = 20, 5
 		var mu sync.Mutex
 		left := map[string]int{}
-		store, kit := wildKit(t, broker.WithHooks(broker.Hooks{MemberLeft: func(c broker.MemberChange) {
+		store, kit := wildKit(t, broker.WithHooks(broker.Hooks{MemberLeft: func(_ context.Context, c broker.MemberChange) {
 			mu.Lock()
 			defer mu.Unlock()
 			left[c.Channel]++

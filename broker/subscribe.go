@@ -53,11 +53,12 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		return err
 	}
 	sub := &subscriber{session: s, conn: s.conn, protocol: s.protocol}
+	var st start
 	var err error
 	if req.Kind.Base() == Presence {
-		err = s.subscribePresence(ctx, ch, rule, sub, req)
+		st, err = s.subscribePresence(ctx, ch, rule, sub, req)
 	} else {
-		err = s.subscribePlain(ctx, ch, rule, sub, req)
+		st, err = s.subscribePlain(ctx, ch, rule, sub, req)
 	}
 	if err != nil {
 		return err
@@ -73,7 +74,17 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.counts {
 		sub.channel.countChanged()
 	}
+	inform(s.ctx, b, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
+		Member: req.Member, Resume: st.resume, Past: st.past(), Time: time.Now()})
 	return nil
+}
+
+func (s *Session) tellUnsubscribed(channel string, sub *subscriber) {
+	change := SubscriptionChange{Session: s, Channel: channel, Kind: sub.channel.kind, Time: time.Now()}
+	if sub.isMember() {
+		change.Member = &Member{UserID: sub.userID}
+	}
+	inform(s.ctx, s.broker, unsubscribed, change)
 }
 
 // authorize decides whether the session may subscribe. Where the channel was taken
@@ -132,21 +143,21 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	return nil
 }
 
-func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) error {
+func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) (start, error) {
 	open := s.broker.opening(ctx, ch)
 	if !req.past() {
-		return s.broker.attach(ctx, ch, open, sub, func(at Position) {
+		return start{}, s.broker.attach(ctx, ch, open, sub, func(at Position) {
 			s.Send(s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Position: at}))
 		})
 	}
 	sub.extras = new(extras)
 	if err := s.broker.attach(ctx, ch, open, sub, func(at Position) { sub.at = at }); err != nil {
-		return err
+		return start{}, err
 	}
 	return s.catchUp(ctx, rule, sub, &req, nil, nil)
 }
 
-func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) error {
+func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) (start, error) {
 	b := s.broker
 	limit := s.maxMembers
 	if rule.MaxMembers > 0 {
@@ -167,20 +178,20 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 			return err
 		}
 		if first {
-			b.memberJoined(ch, *req.Member)
+			b.memberJoined(s.ctx, ch, *req.Member)
 			sub.channel.announce(s, MemberAddedNotice{ch.Name, *req.Member})
 		}
 		return nil
 	})
 	if errors.Is(err, storage.ErrMemberLimit) {
 		b.stats.refused.Add(1)
-		return err
+		return start{}, err
 	}
 	if errors.Is(err, ErrRefused) {
-		return err
+		return start{}, err
 	}
 	if err != nil {
-		return b.storeFailed("presence join", ch, err)
+		return start{}, b.storeFailed("presence join", ch, err)
 	}
 	return s.catchUp(ctx, rule, sub, &req, all, success)
 }
@@ -201,6 +212,7 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 	}
 	delete(s.subs, channel)
 	s.ungranted(channel)
+	s.tellUnsubscribed(channel, sub)
 	s.dropAlone(ctx, sub)
 	if s.counts {
 		sub.channel.countChanged()
@@ -251,7 +263,7 @@ func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string
 		if !d.Last {
 			return
 		}
-		b.memberLeft(ch, d)
+		b.memberLeft(s.ctx, ch, d)
 		if c := b.channels.load(ch); c != nil {
 			c.announce(s, MemberRemovedNotice{ch.Name, d.Member})
 		}

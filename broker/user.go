@@ -60,7 +60,7 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 		s.authorized.Store(true)
 		b.signedIn.Add(s, s.app, u.ID)
 		if first {
-			b.userChanged(UserChange{App: s.app, UserID: u.ID, Time: time.Now()}, true)
+			b.userChanged(s.ctx, UserChange{App: s.app, UserID: u.ID, Time: time.Now()}, true)
 		}
 		return nil
 	})
@@ -170,15 +170,15 @@ func (s *Session) signOut(ctx context.Context) {
 		if err != nil {
 			_ = b.storeFailed("sign-out", onlineIn(s.app), err)
 		} else if d.Last {
-			b.userChanged(UserChange{App: s.app, UserID: u.ID, Time: d.Time}, false)
+			b.userChanged(s.ctx, UserChange{App: s.app, UserID: u.ID, Time: d.Time}, false)
 		}
 	})
 }
 
 // userChanged tells the watchers and the hooks.
-func (b *Broker) userChanged(change UserChange, online bool) {
+func (b *Broker) userChanged(ctx context.Context, change UserChange, online bool) {
 	b.tellWatchers(change.App, change.UserID, online)
-	b.informUser(change, online)
+	b.informUser(ctx, change, online)
 }
 
 // tellWatchers tells those who have the user on their watchlist.
@@ -189,10 +189,10 @@ func (b *Broker) tellWatchers(app, userID string, online bool) {
 }
 
 // informUser tells the hooks.
-func (b *Broker) informUser(change UserChange, online bool) {
+func (b *Broker) informUser(ctx context.Context, change UserChange, online bool) {
 	if online {
-		inform(b, userOnline, change)
+		inform(ctx, b, userOnline, change)
 	} else {
-		inform(b, userOffline, change)
+		inform(ctx, b, userOffline, change)
 	}
 }

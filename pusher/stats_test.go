@@ -1,6 +1,7 @@
 package pusher_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,7 +45,7 @@ func TestStatsCountEveryTransport(t *testing.T) {
 // Clients take no other message for the first one of a connection.
 func TestTheWelcomeComesBeforeWhatHooksSend(t *testing.T) {
 	subscribed := make(chan error, 1)
-	b, err := broker.New(broker.WithHooks(broker.Hooks{Connected: func(c broker.SessionChange) {
+	b, err := broker.New(broker.WithHooks(broker.Hooks{Connected: func(_ context.Context, c broker.SessionChange) {
 		subscribed <- c.Session.Subscribe(c.Session.Context(), broker.SubscribeRequest{Channel: "news"})
 	}}))
 	require.NoError(t, err)

@@ -76,32 +76,33 @@ type webhookEvent struct {
 func (w *webhooks) hooks() broker.Hooks {
 	return broker.Hooks{
 		Wants: w.apps.wants,
-		ChannelOccupied: func(c broker.ChannelChange) {
+		ChannelOccupied: func(_ context.Context, c broker.ChannelChange) {
 			w.appeared(holdKey{app: c.App, channel: c.Channel},
 				webhookEvent{Name: WebhookChannelOccupied, Channel: c.Channel, time: c.Time})
 		},
-		ChannelVacated: func(c broker.ChannelChange) {
+		ChannelVacated: func(_ context.Context, c broker.ChannelChange) {
 			w.vanished(holdKey{app: c.App, channel: c.Channel},
 				webhookEvent{Name: WebhookChannelVacated, Channel: c.Channel, time: c.Time})
 		},
-		MemberJoined: func(c broker.MemberChange) {
+		MemberJoined: func(_ context.Context, c broker.MemberChange) {
 			w.appeared(holdKey{c.App, c.Channel, c.Member.UserID},
 				webhookEvent{Name: WebhookMemberAdded, Channel: c.Channel, UserID: c.Member.UserID, time: c.Time})
 		},
-		MemberLeft: func(c broker.MemberChange) {
+		MemberLeft: func(_ context.Context, c broker.MemberChange) {
 			w.vanished(holdKey{c.App, c.Channel, c.Member.UserID},
 				webhookEvent{Name: WebhookMemberRemoved, Channel: c.Channel, UserID: c.Member.UserID, time: c.Time})
 		},
-		SubscriptionCount: func(c broker.ChannelChange) {
+		SubscriptionCount: func(_ context.Context, c broker.ChannelChange) {
 			w.happened(c.App, webhookEvent{Name: WebhookSubscriptionCount, Channel: c.Channel,
 				SubscriptionCount: &c.SubscriptionCount, time: c.Time})
 		},
-		CacheMissed: func(c broker.ChannelChange) {
+		CacheMissed: func(_ context.Context, c broker.ChannelChange) {
 			w.happened(c.App, webhookEvent{Name: WebhookCacheMiss, Channel: c.Channel, time: c.Time})
 		},
-		ClientEventSent: func(app string, ev broker.Event) {
+		ClientEventSent: func(_ context.Context, c broker.EventChange) {
+			ev := &c.Event
 			data := string(ev.Data)
-			w.happened(app, webhookEvent{Name: WebhookClientEvent, Channel: ev.Channel, Event: ev.Name,
+			w.happened(c.App, webhookEvent{Name: WebhookClientEvent, Channel: ev.Channel, Event: ev.Name,
 				Data: &data, SocketID: ev.SocketID, UserID: ev.UserID, time: ev.Time})
 		},
 	}

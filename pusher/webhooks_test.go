@@ -130,19 +130,19 @@ func newWebhookKit(t require.TestingT, transport http.RoundTripper, hooks ...Web
 }
 
 func (k *webhookKit) occupied(channel string) {
-	k.tell.ChannelOccupied(broker.ChannelChange{App: "1", Channel: channel, Time: time.Now()})
+	k.tell.ChannelOccupied(context.Background(), broker.ChannelChange{App: "1", Channel: channel, Time: time.Now()})
 }
 
 func (k *webhookKit) vacated(channel string) {
-	k.tell.ChannelVacated(broker.ChannelChange{App: "1", Channel: channel, Time: time.Now()})
+	k.tell.ChannelVacated(context.Background(), broker.ChannelChange{App: "1", Channel: channel, Time: time.Now()})
 }
 
 func (k *webhookKit) joined(channel, user string) {
-	k.tell.MemberJoined(broker.MemberChange{App: "1", Channel: channel, Member: broker.Member{UserID: user}, Time: time.Now()})
+	k.tell.MemberJoined(context.Background(), broker.MemberChange{App: "1", Channel: channel, Member: broker.Member{UserID: user}, Time: time.Now()})
 }
 
 func (k *webhookKit) left(channel, user string) {
-	k.tell.MemberLeft(broker.MemberChange{App: "1", Channel: channel, Member: broker.Member{UserID: user}, Time: time.Now()})
+	k.tell.MemberLeft(context.Background(), broker.MemberChange{App: "1", Channel: channel, Member: broker.Member{UserID: user}, Time: time.Now()})
 }
 
 func (k *webhookKit) stats() WebhookStats { return k.handler.webhooks.stats() }
@@ -163,16 +163,16 @@ func TestWebhookEvents(t *testing.T) {
 		change := broker.ChannelChange{App: "1", Channel: "presence-room", SubscriptionCount: 2, Time: at}
 		member := broker.MemberChange{App: "1", Channel: "presence-room", Member: broker.Member{UserID: "7"}, Time: at}
 
-		kit.tell.ChannelOccupied(change)
-		kit.tell.MemberJoined(member)
-		kit.tell.SubscriptionCount(change)
-		kit.tell.CacheMissed(change)
-		kit.tell.ClientEventSent("1", broker.Event{Name: "client-typing", Channel: "presence-room", Data: []byte(`{"a":1}`), JSON: true, SocketID: "1.2", UserID: "7", Time: at})
-		kit.tell.ClientEventSent("1", broker.Event{Name: "client-empty", Channel: "private-room", Data: []byte{}, SocketID: "1.2", Time: at})
-		kit.tell.MemberLeft(member)
+		kit.tell.ChannelOccupied(context.Background(), change)
+		kit.tell.MemberJoined(context.Background(), member)
+		kit.tell.SubscriptionCount(context.Background(), change)
+		kit.tell.CacheMissed(context.Background(), change)
+		kit.tell.ClientEventSent(context.Background(), broker.EventChange{App: "1", Event: broker.Event{Name: "client-typing", Channel: "presence-room", Data: []byte(`{"a":1}`), JSON: true, SocketID: "1.2", UserID: "7", Time: at}})
+		kit.tell.ClientEventSent(context.Background(), broker.EventChange{App: "1", Event: broker.Event{Name: "client-empty", Channel: "private-room", Data: []byte{}, SocketID: "1.2", Time: at}})
+		kit.tell.MemberLeft(context.Background(), member)
 		change.SubscriptionCount = 0
-		kit.tell.ChannelVacated(change)
-		kit.tell.SubscriptionCount(change)
+		kit.tell.ChannelVacated(context.Background(), change)
+		kit.tell.SubscriptionCount(context.Background(), change)
 		time.Sleep(holdTime)
 		synctest.Wait()
 
@@ -212,7 +212,7 @@ func TestWebhookFilter(t *testing.T) {
 			kit.occupied(channel)
 			kit.joined(channel, "7")
 		}
-		kit.tell.ChannelOccupied(broker.ChannelChange{App: "no such app", Channel: "presence-x1"})
+		kit.tell.ChannelOccupied(context.Background(), broker.ChannelChange{App: "no such app", Channel: "presence-x1"})
 		synctest.Wait()
 
 		got := map[string][]string{}

@@ -19,7 +19,7 @@ type Chat struct {
 // NewChat returns a chat on an app of a broker, and has it greet new members.
 func NewChat(b *broker.Broker, appID string) *Chat {
 	c := &Chat{app: b.App(appID)}
-	b.AddHooks(broker.Hooks{MemberJoined: func(m broker.MemberChange) {
+	b.AddHooks(broker.Hooks{MemberJoined: func(_ context.Context, m broker.MemberChange) {
 		_ = c.Say(context.Background(), m.Channel, "bot", "welcome, "+m.Member.UserID)
 	}})
 	return c
