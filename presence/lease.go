@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// Lease is how long the connections of a node outlive its last sign of life on a
-	// store that is shared. It is renewed three times as often, and as often each node
-	// looks for leases of others that have ended: the members of a process that was
-	// killed leave within 4/3 of it.
+	// Lease is how long the connections of a node stay on a shared store after the node
+	// has last renewed them. Every third of it, each node renews its own, and expires
+	// the leases of others that have ended: the members of a process that was killed
+	// leave within 4/3 of it.
 	Lease = 20 * time.Second
 	// lookEvery is how often a node looks for changes that it was not notified of,
 	// and lookAlone where the store notifies of none.

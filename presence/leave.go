@@ -63,15 +63,14 @@ func (t *Tracker) isUnwanted(key pendingKey) bool {
 	return p != nil && p.unwanted
 }
 
-// Leave takes the connection of a user from the channel, at once or, with
-// a grace, when that time is over: a user who joins again in the meantime has
-// never left. left is called before any other change of the channel on this
-// node, with the outcome; it must not call the tracker. It is not called where
-// the connection itself joins again in the meantime, nor by a second Leave with
-// a grace. After an error of the store the member is still there: the tracker tries
-// again every RetryLeave until Close, and left is called once more with what comes
-// of it. If ctx ends while other changes of the channel are in the way, Leave
-// returns, and left is called when its turn has come.
+// Leave takes the connection of a user from the channel, at once or, with a grace, when
+// that time is over: a user who joins again in the meantime has not left. left is
+// called before any other change of the channel on this node, with the outcome; it must
+// not call the tracker. It is not called where the connection itself joins again in the
+// meantime, nor by a second Leave with a grace. After an error of the store the member
+// is still there: the tracker tries again every RetryLeave until Close, and calls left
+// once more with the outcome. If ctx ends while Leave waits for other changes of the
+// channel, it returns, and left is called later.
 func (t *Tracker) Leave(ctx context.Context, ch storage.ChannelID, userID, conn string, grace time.Duration, left func(Departure, error)) {
 	p := &pendingLeave{pendingKey: pendingKey{ch, conn}, userID: userID, left: left}
 	if grace > 0 && t.leaveLater(p, grace) {

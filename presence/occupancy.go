@@ -33,9 +33,9 @@ type occupancy struct {
 	queued bool
 }
 
-// Occupy notes whether this node has clients on a channel. The store is told of the
-// latest in the background, and Sharing.Occupied is called by the one node of all
-// for which the channel becomes occupied or vacant. It needs Share.
+// Occupy notes whether this node has clients on a channel. The latest state is stored
+// in the background, and Sharing.Occupied is called on the one node whose change makes
+// the channel occupied or vacant. It may only be called after Share.
 func (t *Tracker) Occupy(ch storage.ChannelID, occupied bool) {
 	s := t.shared
 	s.mu.Lock()

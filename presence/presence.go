@@ -1,8 +1,8 @@
-// Package presence keeps track of who is on a channel and who is online at all,
-// on one node, over a storage.Presence that any number of nodes may share.
+// Package presence tracks, for one node, the members of channels and the users who are
+// online, over a storage.Presence that any number of nodes may share.
 //
-// It decides nothing about who may join and sends nothing to anybody: the
-// broker does both, and is told of each change in its order.
+// It neither decides who may join nor sends anything to clients: the broker does both,
+// and is called for each change in the order of the changes.
 //
 //	tracker := presence.NewTracker(store, "node-1")
 //	err := tracker.Join(ctx, channel, socketID, member, 100, func(first bool, members []presence.Member) { … })
@@ -73,11 +73,11 @@ func (t *Tracker) lock(ctx context.Context, ch storage.ChannelID, userID string)
 	return t.order.Lock(ctx, maphash.String(t.seed, name), key)
 }
 
-// Join adds a connection of m to the channel and calls joined before any other
-// change of the channel on this node: with whether the user is new there and,
-// on a named channel, all members, m included. max above 0 bounds the members;
-// see storage.Presence. An error of joined or of the store takes the connection
-// away again before anybody else sees it on this node, and is Join's. joined is
+// Join adds a connection of m to the channel and calls joined before any other change
+// of the channel on this node: with whether the user is new there and, on a named
+// channel, all members, m included. max above 0 bounds the members; see
+// storage.Presence. If joined or the store returns an error, the connection is taken
+// away again before it can be seen on this node, and Join returns the error. joined is
 // not called when the store fails, and must not call the tracker.
 func (t *Tracker) Join(ctx context.Context, ch storage.ChannelID, conn string, m Member, max int, joined func(first bool, members []Member) error) error {
 	order, err := t.lock(ctx, ch, m.UserID)

@@ -10,34 +10,33 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// Sharing is how a tracker tells its caller what happens on a store beside its own
-// joins and leaves. None of the functions may call the tracker.
+// Sharing holds the functions that a tracker calls for what happens on the store other
+// than by its own Join and Leave. None of them may call the tracker.
 type Sharing struct {
-	// Changed tells of each member who comes to a channel that this node has
-	// connections on, or leaves it, by what happens elsewhere; and of users who are
-	// Watched as they come online or go. It is called in the order of the channel's
-	// changes, before any other change of it on this node. Whether anybody has told
-	// hooks of it is not known: that is for the node that was told by the store.
+	// Changed is called for each member who joins or leaves, by another node, a channel
+	// that this node has connections on, and for users who are Watched when they come
+	// online or go offline. Calls come in the order of the channel's changes, before
+	// any other change of it on this node. Hooks for the change are called by the node
+	// that made it.
 	Changed func(storage.PresenceChange)
-	// Joined and Left tell, once on all nodes together, of members who joined again
-	// after the lease of this node had ended, and of those who left with a node whose
-	// lease has ended. Those who are connected here hear of it by Changed.
+	// Joined is called for members who joined again after the lease of this node had
+	// ended, and Left for those who left because the lease of their node has ended:
+	// each on one node of all. Changed is called for them as well.
 	Joined func(storage.PresenceChange)
 	Left   func(Departure)
-	// Occupied tells, once on all nodes together, of a channel that is occupied now,
+	// Occupied is called, on one node of all, for a channel that has become occupied,
 	// or vacant: see Tracker.Occupy.
 	Occupied func(ch storage.ChannelID, occupied bool)
-	// Watched reports whether anybody on this node wants to know whether a user is
-	// online.
+	// Watched reports whether a session on this node watches whether a user is online.
 	Watched func(app, userID string) bool
-	// Failed tells of what the store could not do for the tracker itself.
+	// Failed is called when a call that the tracker makes by itself has failed.
 	Failed func(what string, err error)
 	// Watch is the store if it can notify; nil if it has to be asked.
 	Watch storage.WatchPresence
 }
 
-// shared is what a tracker knows and does besides on a store that other nodes use
-// as well, or that outlives the process.
+// shared is what a tracker has in addition on a store that other nodes use as well, or
+// that outlives the process.
 type shared struct {
 	Sharing
 	t *Tracker
@@ -75,9 +74,9 @@ type view struct {
 	revision storage.Position    // written under the channel's order and mu; zero until members are known
 }
 
-// Share makes the tracker keep a lease on the store, expire those of others, and
-// tell of what other nodes change, until Close. It is to be called before anything
-// else.
+// Share makes the tracker renew a lease on the store, expire those of others, and call
+// the functions of s for changes by other nodes, until Close. It is to be called before
+// any other method.
 func (t *Tracker) Share(s Sharing) {
 	ctx, end := context.WithCancel(context.Background())
 	t.shared = &shared{Sharing: s, t: t, ctx: ctx, end: end,

@@ -34,18 +34,18 @@ func CapabilitiesOf(store any) Capabilities {
 	return Capabilities{}
 }
 
-// Watch is implemented by a History that can tell what was appended through
-// another handle or by another process. Without it a broker on a shared store
-// asks for Latest now and then.
+// Watch is implemented by a History that can notify of appends through another handle
+// or by another process. Without it a broker on a shared store asks for Latest now and
+// then.
 type Watch interface {
-	// Watch calls notify for appends by whomever, the caller included, until ctx is
-	// done or notifications can no longer be had, and returns the reason. It calls
-	// notify with the zero Commit first, once nothing that happens from then on is
-	// missed but by accident, and again whenever it may have missed something.
+	// Watch calls notify for every append, the caller's own included, until ctx is done
+	// or notifications fail, and returns the reason. It calls notify with the zero
+	// Commit once it has begun to watch, and again whenever it may have missed
+	// something.
 	//
-	// Notifications are hints. They come from any goroutine, also at the same time,
-	// and may come late, in another order, twice, or not at all: events of one
-	// channel that come close together may be told as one. notify does not block.
+	// Notifications are hints. They come from any goroutine, also at the same time, and
+	// may come late, in another order, twice, or not at all: one may stand for several
+	// events of a channel that come close together. notify does not block.
 	Watch(ctx context.Context, notify func(Commit)) error
 }
 

@@ -109,12 +109,12 @@ func LatestOf(ctx context.Context, h History, ch ChannelID) (Position, error) {
 	return latest[0], nil
 }
 
-// Retention says how much of a channel's history is kept. Whichever bound is
-// reached first removes the oldest event. That of the latest append holds for all
-// of the channel's events; a wider one does not bring back what is gone.
+// Retention says how much of a channel's history is kept. Whichever bound is reached
+// first removes the oldest event. The retention of the latest append applies to all of
+// the channel's events; a longer one does not bring back what is gone.
 //
-// A channel that keeps any events keeps the latest FillEvents of them for FillAge
-// besides, for reads with ReadOptions.Fill alone.
+// Of a channel that keeps any events, the latest FillEvents are kept for FillAge at
+// least, for reads with ReadOptions.Fill only.
 type Retention struct {
 	// Events is the number of events kept; 0 keeps none (an append still takes
 	// an offset, and an idempotency key is still remembered).
@@ -184,9 +184,9 @@ type ReadOptions struct {
 	// Bytes is the most data to return, the sum of len(Event.Data); 0 sets no
 	// bound. A page has one event at least if there is any.
 	Bytes int
-	// Fill reads what is kept for FillAge as well, be it beyond the retention. It
-	// is for those who hand out events as they are published, and have not got
-	// one; it is not to be shown as history.
+	// Fill also reads events that are kept for FillAge only, beyond the retention.
+	// Brokers read so to find an event that they have missed while handing out; it is
+	// not to be shown as history.
 	Fill bool
 }
 

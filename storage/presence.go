@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Presence keeps who is on which channel. It counts users, not connections: a
-// user with three connections on a channel is one member, present from the
-// first connection's join until the last one's leave.
+// Presence keeps the members of channels. It counts users, not connections: a user with
+// three connections on a channel is one member, present from the first connection's
+// join until the last one's leave.
 //
 // Every change of one channel is atomic: of any number of concurrent joins of one user
-// exactly one is told that it was the first. Each change has a revision, which is a
+// exactly one returns that it was the first. Each change has a revision, which is a
 // Position of the channel's changes: after all that were given before, in an epoch that
 // may begin anew where the store has lost some. It names the one before, so that a
 // receiver of changes knows whether it has missed any.
@@ -37,8 +37,8 @@ type Presence interface {
 	Members(ctx context.Context, ch ChannelID) (Roster, error)
 
 	// Changes returns the channel's changes after a revision, oldest first. It fails
-	// with an error that wraps ErrGap if the store cannot tell all of them. A store
-	// that is Shared tells the latest FillEvents of a channel for FillAge at least.
+	// with an error that wraps ErrGap if the store no longer has all of them. A store
+	// that is Shared keeps the latest FillEvents of a channel for FillAge at least.
 	Changes(ctx context.Context, ch ChannelID, since Position) ([]PresenceChange, error)
 
 	// Counts returns the number of members of each channel, at its index.
@@ -47,16 +47,16 @@ type Presence interface {
 	// AreMembers reports of each user, at its index, whether it is on the channel.
 	AreMembers(ctx context.Context, ch ChannelID, userIDs []string) ([]bool, error)
 
-	// LastSeen returns when the last connection of each user left the channel, at
-	// its index: the zero time if the user is on the channel now or the store no
-	// longer knows. A store has to remember some, but may forget the oldest.
+	// LastSeen returns when the last connection of each user left the channel, at its
+	// index: the zero time if the user is on the channel now, or the store does not
+	// remember. A store remembers a bounded number of departures, and may forget the
+	// oldest.
 	LastSeen(ctx context.Context, ch ChannelID, userIDs []string) ([]time.Time, error)
 
-	// Renew keeps all connections of a node alive for another lease, counted from
-	// now, those included that join later. A node that never renewed has no
-	// lease, and its connections never expire. It reports whether the node held a
-	// lease until now: if not, its connections may have been expired meanwhile, and
-	// are to join again.
+	// Renew keeps all connections of a node alive for another lease, counted from now,
+	// including those that join later. A node that never renewed has no lease, and its
+	// connections never expire. It reports whether the node held a lease until now: if
+	// not, its connections may have been taken away by Expire, and have to join again.
 	Renew(ctx context.Context, node string, lease time.Duration) (held bool, err error)
 
 	// Expire takes away the connections of nodes whose lease has ended, and
@@ -116,7 +116,7 @@ func (d Departure) Change() PresenceChange {
 	return PresenceChange{Channel: d.Channel, Member: d.Member, Count: d.Count, Revision: d.Revision, Prev: d.Prev, Time: d.Time}
 }
 
-// Roster is who is on a channel.
+// Roster is the members of a channel at one revision.
 type Roster struct {
 	// Members are in the order they joined.
 	Members []Member
@@ -145,13 +145,13 @@ type PresenceChange struct {
 	Time time.Time
 }
 
-// WatchPresence is implemented by a Presence that can tell of changes that were
-// made through another handle or by another process. Without it a broker on a
-// shared store asks for Counts now and then.
+// WatchPresence is implemented by a Presence that can notify of changes through another
+// handle or by another process. Without it a broker on a shared store asks for Counts
+// now and then.
 type WatchPresence interface {
-	// WatchPresence is as Watch of a History. Where a notification does not carry the
-	// change its Member is zero, and where it does not even say the revision that is
-	// zero too: the channel has to be asked. The zero PresenceChange is of any
+	// WatchPresence does for members what Watch does for events. A notification without
+	// the change has the zero Member, and one without the revision the zero Revision as
+	// well: then the channel has to be read. The zero PresenceChange may be of any
 	// channel.
 	WatchPresence(ctx context.Context, notify func(PresenceChange)) error
 }

@@ -12,17 +12,17 @@ import (
 // held more than their Budget.
 var ErrBudget = errors.New("queues hold more than their budget: the largest was cut off")
 
-// BudgetAllowance is how many bytes a queue may hold before it is counted: what
-// most queues hold for a moment costs nothing.
+// BudgetAllowance is how many bytes a queue may hold before a Budget counts it, so that
+// small queues cost nothing.
 const BudgetAllowance = 64 << 10
 
-// Budget bounds what the queues that share it hold together, in bytes. What lies in
-// several of them counts once. Over the budget, those are cut off that hold most,
-// what they share with others counted in parts, until there is an eighth to spare.
-// It is safe for concurrent use.
+// Budget bounds how many bytes the queues that share it hold together. A message that
+// is in several of them counts once. Over the budget, the queues that hold most are cut
+// off, until an eighth of the budget is free; what several queues share is divided
+// among them for that. It is safe for concurrent use.
 //
-// Queues tell how much they hold in steps of BudgetAllowance, and what they share is
-// found out only when the sum of all is over the limit.
+// Queues note how much they hold in steps of BudgetAllowance, and what they share is
+// computed only when the sum of all is over the limit.
 type Budget struct {
 	relief sync.WaitGroup
 
@@ -73,24 +73,24 @@ type Holder interface {
 	// Held yields what the queue holds as it lies in memory, piece by piece. What
 	// several queues share starts at the same address in each.
 	Held(yield func(piece []byte) bool)
-	// Release ends the queue's connection at once, and lets go of what it holds.
+	// Release ends the queue's connection at once, and empties the queue.
 	Release(err error)
 }
 
-// Account is what a Budget knows of one queue. The zero Account takes part in
-// none. Its methods are called under the queue's own lock.
+// Account is one queue's entry in a Budget. The zero Account belongs to none. Its
+// methods are to be called under the queue's own lock.
 type Account struct {
 	budget  *Budget
 	holder  Holder
 	counted int // 0, or at least BudgetAllowance
 }
 
-// Open makes the account one of b, which may be nil.
+// Open adds the account to b; nil is no budget.
 func (a *Account) Open(b *Budget, h Holder) { a.budget, a.holder = b, h }
 
-// Set tells how many bytes the queue holds. It need not be called for less than
-// BudgetAllowance unless it has returned true before: that says that the queue is
-// counted. A queue that has ended calls it with 0.
+// Set notes how many bytes the queue holds, and reports whether the budget counts the
+// queue. It need not be called with less than BudgetAllowance, unless it has returned
+// true before. A queue that has ended calls it with 0.
 func (a *Account) Set(size int) (counted bool) {
 	// Less than a step up or down, in one comparison: so this is inlined.
 	if uint(size-a.counted+BudgetAllowance-1) < 2*BudgetAllowance-1 {

@@ -6,8 +6,8 @@ import (
 	"runtime/debug"
 )
 
-// PanicError is what Receiver.Closed is told when Receive has panicked, and what
-// DeliverClosed returns.
+// PanicError is the error for a Receiver that has panicked: Closed gets it when Receive
+// has, and DeliverClosed returns it when Closed has.
 type PanicError struct {
 	// Value is what panic was called with, Stack where.
 	Value any
@@ -31,8 +31,8 @@ func Deliver(r Receiver, data []byte) (err error) {
 	return nil
 }
 
-// DeliverClosed calls r.Closed. A panic ends there: nobody is left to be told, so
-// it is logged with slog.Default, and returned as a *PanicError to be counted.
+// DeliverClosed calls r.Closed. A panic is recovered, logged with slog.Default, and
+// returned as a *PanicError, for the transport to count.
 func DeliverClosed(r Receiver, code int, err error) (panicked error) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -2,8 +2,8 @@ package transport
 
 import "sync/atomic"
 
-// Message is one message as every connection it is sent to shares it: the
-// payload, and what a transport's framing makes of it, computed once.
+// Message is one message, which all connections that it is sent to share: the payload,
+// and its encoding in each Format, computed once.
 //
 // A Message is immutable and safe for concurrent use.
 type Message struct {
@@ -40,9 +40,8 @@ func NewMessage(payload []byte) *Message { return &Message{payload: payload} }
 // Payload returns the message without framing. It must not be changed.
 func (m *Message) Payload() []byte { return m.payload }
 
-// In returns the message framed in f. All callers share the result, which must
-// not be changed. Two first calls at the same time may both encode; one result
-// is kept.
+// In returns the message encoded in f. All callers share the result, which must not be
+// changed. Two first calls at the same time may both encode; one result is kept.
 func (m *Message) In(f *Format) []byte {
 	head := m.forms.Load()
 	for link := head; link != nil; link = link.next {

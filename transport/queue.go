@@ -9,16 +9,16 @@ const (
 	DefaultQueueBytes    = 4 << 20
 )
 
-// Queue says what waits for a peer, and what its connection has room for.
+// Queue says how much waits for a peer, and how much its connection has room for.
 type Queue struct {
-	// Messages and Bytes are what waits, the limits what may.
+	// Messages and Bytes are how much waits; the limits are how much may wait.
 	Messages, MessageLimit int
 	Bytes, ByteLimit       int
 	// Format is the form in which Bytes counts a message; nil counts its payload.
 	Format *Format
 }
 
-// Size is how many bytes m takes.
+// Size is how many bytes m takes in the queue.
 func (q *Queue) Size(m *Message) int {
 	if q.Format == nil {
 		return len(m.Payload())

@@ -1,12 +1,12 @@
 // Package transport is the seam between a protocol and the bytes on the wire:
 // WebSocket, HTTP streaming, or no socket at all.
 //
-// A transport takes a connection, asks the protocol for the Receiver of it, and
-// from then on hands it every message that comes in, while the protocol sends
-// through the Conn. transporttest is the suite that a transport of your own has
-// to pass; transport/memory is the shortest example of one.
+// A transport accepts a connection, asks the protocol for its Receiver, and from then
+// on calls that with every message of the peer, while the protocol sends through the
+// Conn. transporttest is the suite that a transport of your own has to pass;
+// transport/memory is the shortest example of one.
 //
-// What a transport of your own sees to, besides the methods of Conn:
+// What a transport of your own has to do, in addition to the methods of Conn:
 //
 //   - The size of a message is bounded before it is read, and so is the time that
 //     a peer may take for a handshake, for a write, and for the end after Close.
@@ -35,32 +35,33 @@ type Conn interface {
 	// has gone.
 	Send(m *Message) error
 
-	// Close writes what is queued, then ends the connection with a close code
-	// and a reason of at most 123 bytes (RFC 6455, section 5.5.1). A peer that
-	// does not take it all in time is cut off. Further calls do nothing. What
-	// comes in from then on is read, so that the peer is not stuck, but nothing
-	// is handed over after the message that Receive is at, or about to be.
+	// Close writes what is queued, then ends the connection with a close code and a
+	// reason of at most 123 bytes (RFC 6455, section 5.5.1). A peer that does not take
+	// it all in time is cut off. Further calls do nothing. What the peer sends from
+	// then on is read, so that it does not block, but Receive is called for nothing
+	// after the message that it is handling, or about to.
 	Close(code int, reason string)
 
-	// Queue says what waits for the peer, and what there is room for. What others
-	// send at the same time may take the room before the caller does.
+	// Queue returns how much waits for the peer, and how much there is room for.
+	// Concurrent calls of Send may take that room before the caller does.
 	Queue() Queue
 
 	// LastReceived is when the peer last gave a sign of life, control frames and
-	// heartbeats included: something that is complete, or part of it while it is
-	// not long about it. A byte now and then is none.
+	// heartbeats included: a complete message or frame, or a part of one that does not
+	// take long to arrive. A byte now and then is no sign of life.
 	LastReceived() time.Time
 
-	// Info describes the connection. It does not change.
+	// Info describes the connection. It returns the same at any time.
 	Info() Info
 }
 
-// Pinger is what a Conn may be besides, if its transport can ask the peer for a sign
-// of life without words of the protocol. There are clients that know only one of
-// the two ways.
+// Pinger is an optional interface of a Conn whose transport can ask the peer for a sign
+// of life by itself, without a message of the protocol. Some clients answer only one of
+// the two.
 type Pinger interface {
-	// Ping asks the peer, whose answer LastReceived tells. It is safe for
-	// concurrent use, and does nothing where nothing can be sent.
+	// Ping asks the peer for a sign of life, which LastReceived then shows. It does not
+	// block, is safe for concurrent use, and does nothing on a connection that is
+	// closed.
 	Ping()
 }
 
@@ -82,35 +83,35 @@ type Receiver interface {
 	// panics, this connection ends with StatusInternal; see Deliver.
 	Receive(data []byte)
 
-	// Closed is called once, last, when the connection is gone, also if the
-	// peer is half-open and never answers. After Close, or when the transport
-	// refuses what came in, it need not wait for that: as soon as nothing more is
-	// handed over, it may be called, while the transport still writes what is
-	// queued and gives the peer time to end the connection.
+	// Closed is called once, last, when the connection is gone, also if the peer is
+	// half-open and never answers. After Close, or when the transport refuses what the
+	// peer sent, it may be called earlier: as soon as Receive is not called any more,
+	// while the transport still writes what is queued and gives the peer time to end
+	// the connection.
 	//
-	// code is the one that the peer sent, or, if Close came first, the one given
-	// to Close; it is StatusAbnormal for a connection that ended without one. err
-	// is for logs: what the transport knows besides, and nil where the peer has
-	// ended the connection with a code. After a panic it wraps what Deliver has
-	// returned. Should Closed panic, that is logged; see DeliverClosed.
+	// code is the one that the peer sent, or, if Close came first, the one given to
+	// Close; it is StatusAbnormal for a connection that ended without one. err is for
+	// logs: it says why the connection ended, and is nil where the peer has ended it
+	// with a code. After a panic it wraps what Deliver has returned. If Closed panics,
+	// that is logged; see DeliverClosed.
 	Closed(code int, err error)
 }
 
-// Watcher is what a Receiver may be besides, to hear at once that its connection is
-// gone: Closed cannot be called while Receive runs, and that may be waiting for
-// something on the client's behalf.
+// Watcher is an optional interface of a Receiver that wants to know at once that its
+// connection is gone: Closed cannot be called while Receive runs, which may be waiting
+// for something on the client's behalf.
 type Watcher interface {
 	Receiver
 
-	// Gone is called at most once, before Closed, when the transport finds that
-	// the connection is gone otherwise than by Close, be it while Receive runs.
-	// It must not block.
+	// Gone is called at most once, before Closed, when the transport finds that the
+	// connection has ended other than by Close. Receive may be running. It must not
+	// block.
 	Gone()
 }
 
-// Open is how a transport asks a protocol for the receiver of a new
-// connection, once for each. Open may already send on conn, and close it; the
-// receiver is not called before Open has returned it.
+// Open returns the receiver of a new connection. A transport calls it once for each,
+// concurrently for several. Open may already send on conn, and close it; the receiver
+// is not called before Open has returned it.
 type Open func(conn Conn) Receiver
 
 // Errors of Conn.Send.
@@ -135,5 +136,5 @@ const (
 )
 
 // ShutdownGrace is how long a server's Shutdown goes on after its context has ended,
-// so that the receivers of connections it has cut off can hear of their end.
+// for the receivers of connections that it has cut off to be called.
 const ShutdownGrace = 100 * time.Millisecond
