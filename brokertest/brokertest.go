@@ -1,9 +1,9 @@
 // Package brokertest gives tests a broker and clients of it that speak the real
-// protocol without sockets, servers or goroutines of their own. What a client is
-// sent has been queued for it when the call that caused it returns, so tests need
-// neither wait nor poll; inside testing/synctest time stands still as well. What
-// hooks and time-outs do comes from goroutines of the broker: there, make the kit
-// inside the bubble, and call synctest.Wait before looking.
+// protocol without sockets, servers or goroutines of their own. What a call sends to
+// clients is in their queues when the call returns, so tests need neither wait nor
+// poll; inside testing/synctest time stands still as well. Hooks and time-outs run on
+// goroutines of the broker: to test those, make the kit inside the bubble, and call
+// synctest.Wait before looking.
 //
 //	func TestChat(t *testing.T) {
 //		kit := brokertest.New(t)
@@ -84,8 +84,8 @@ func New(t testing.TB, opts ...broker.Option) *Kit {
 // Attach returns a kit around a program's own broker and handler, which the program
 // shuts down, for tests that want the program as it is: its rules, hooks and options.
 // app is the one that clients connect to, with the credentials that the handler knows.
-// Clients are never silent for the handler, so that its time-outs neither ping nor close
-// them.
+// The handler never takes the clients for silent, so that it neither pings nor closes
+// them for that.
 func Attach(b *broker.Broker, h *pusher.Handler, app *pusher.App) *Kit {
 	return &Kit{Broker: b, App: b.App(app.ID), Handler: h, Config: app, attached: true}
 }

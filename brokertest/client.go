@@ -91,8 +91,8 @@ func (k *Kit) Dial(t testing.TB, opts ...DialOption) *Client {
 // SocketID is the client's socket ID; empty for one that Dial returned.
 func (c *Client) SocketID() string { return c.socketID }
 
-// Write sends a message as it is. It is how to ask for what is refused, where
-// the other methods fail the test.
+// Write sends a message as it is. Use it for requests that are refused, for which the
+// other methods fail the test.
 func (c *Client) Write(message string) {
 	c.t.Helper()
 	if err := c.conn.Send([]byte(message)); err != nil {
@@ -155,8 +155,8 @@ func (c *Client) Expect(event, channel string) Frame {
 	return f
 }
 
-// ExpectNothing checks that no message waits. What the broker sends as the
-// consequence of a call is there when the call returns.
+// ExpectNothing checks that no message waits. What a call sends to clients is there
+// when the call returns.
 func (c *Client) ExpectNothing() {
 	c.t.Helper()
 	if raw, ok := c.conn.TryReceive(); ok {
@@ -254,7 +254,7 @@ func (c *Client) Trigger(channel, event string, data any) {
 	c.send(event, channel, data)
 }
 
-// Close ends the connection as a client does that goes away.
+// Close ends the connection as a client that closes it does.
 func (c *Client) Close() { c.conn.Close(1000, "") }
 
 // CloseCode waits until the server has ended the connection and returns its

@@ -15,13 +15,12 @@ import (
 // transports, where WithMaxPerAddress does not say.
 const DefaultMaxPerAddress = 5000
 
-// WithMaxPerAddress bounds the connections of one client address over all
-// transports, at least 1; the default is DefaultMaxPerAddress. An IPv6 address
-// counts as its /64, which is what one client has. Loopback, private and link-local
-// addresses have no bound, as they may be those of a proxy that WithTrustedProxies
-// does not name, with all its clients. Clients over the bound are told 4100, after
-// which they come back in a while; feeds are answered with a 503. Both are counted
-// in Stats.
+// WithMaxPerAddress bounds the connections of one client address over all transports,
+// at least 1; the default is DefaultMaxPerAddress. An IPv6 address counts as its /64,
+// which is what one client has. Loopback, private and link-local addresses have no
+// bound, as they may be those of a proxy that WithTrustedProxies does not name, with
+// all its clients. Clients over the bound are closed with 4100, after which they
+// connect again in a while; feeds are answered with 503. Both are counted in Stats.
 func WithMaxPerAddress(n int) Option {
 	return func(o *options) error {
 		if n < 1 {

@@ -44,12 +44,12 @@ type App struct {
 	// visitors can: list the origins, or set Hosts.
 	AllowedOrigins []string
 	// Hosts are the names under which clients reach the server, such as
-	// "rt.example.com", with the port where it is not 80 or 443, and a * for any.
-	// Pages of them may connect besides those of AllowedOrigins, and instead of pages
-	// of whatever host the client names. Set it where AllowedOrigins is set and there
-	// are clients that give the server's own address for their origin, as React
-	// Native does on Android, or that use SockJS, which works out of a frame of the
-	// server's own.
+	// "rt.example.com", with the port where it is not 80 or 443, and a * for any. Their
+	// pages may connect as well as those of AllowedOrigins. Where AllowedOrigins is
+	// empty, only their pages may, instead of pages of whatever host the client names.
+	// Set it where AllowedOrigins is set and there are clients that give the server's
+	// own address for their origin, as React Native does on Android, or that use
+	// SockJS, which works out of a frame of the server's own.
 	Hosts []string
 	// AuthorizationTimeout closes connections that have neither signed in nor
 	// subscribed to a channel that needs authorization by then (4009); 0 never
@@ -58,10 +58,10 @@ type App struct {
 	// AuthorizationLifetime is how long the authorizations of NewAuthHandler last; 0,
 	// the default, is as long as the connection. At the end of the first one, up to a
 	// tenth early and a quarter of a second late, the connection is closed with 4200:
-	// clients connect again at once, and ask for all of their channels anew. Members
-	// do not come and go where the rule has a LeaveGrace. The end is part of
-	// channel_data, which pusher-js passes on for private channels as well. Backends
-	// that sign by themselves put the field auth_expires, in seconds since 1970, there.
+	// clients connect again at once, and ask for all of their channels anew. Where the
+	// rule has a LeaveGrace, members stay meanwhile. The end is part of channel_data,
+	// which pusher-js passes on for private channels as well. Backends that sign by
+	// themselves put the field auth_expires, in seconds since 1970, there.
 	AuthorizationLifetime time.Duration
 
 	// DisableClientEvents refuses events that clients send to each other.
@@ -77,18 +77,18 @@ type App struct {
 	Limits   Limits
 }
 
-// Webhook is a URL that is told what happens on an app's channels
+// Webhook is a URL to which the events of an app's channels are sent
 // (https://pusher.com/docs/channels/server_api/webhooks/).
 //
-// It has 4 s to answer with a 2xx status. Otherwise the request is sent again
-// after 1 s, and then after twice as long each time, for 5 minutes; later events of
-// its channels wait until then, so that the last that is told of each is true.
-// Events on their way out are held in memory, up to 10 000 or 8 MiB of each kind for
-// a URL: channels, members, client events, cache misses and counts. Of channels and
-// members beyond that the URL is told when there is room again; what is dropped is
-// logged and counted in WebhookStats. Webhooks that an app gains or loses count
-// within 10 s of use. A channel that was vacated, or a
-// member who left, is told of 3 s later, and not at all if undone by then.
+// It has 4 s to answer with a 2xx status. Otherwise the request is sent again after 1
+// s, and then after twice as long each time, for 5 minutes; later events of its
+// channels wait until then, so that a receiver never gets them in a wrong order. Events
+// that wait are held in memory, up to 10 000 or 8 MiB of each kind for a URL: channels,
+// members, client events, cache misses and counts. Beyond that, the present state of
+// channels and members is sent when there is room again, and all else is dropped,
+// logged and counted in WebhookStats. Changes of an app's webhooks take effect within
+// 10 s. That a channel was vacated, or a member left, is sent 3 s later, and not at all
+// if the channel is occupied or the member back by then.
 type Webhook struct {
 	// URL takes the POST requests.
 	URL string
@@ -100,7 +100,7 @@ type Webhook struct {
 	// Batch collects events for up to 250 ms, or 20 of them, into one request;
 	// without it, each has a request of its own.
 	Batch bool
-	// Headers are sent besides the protocol's own, X-Pusher-Key and
+	// Headers are sent in addition to the protocol's own, X-Pusher-Key and
 	// X-Pusher-Signature.
 	Headers map[string]string
 }

@@ -17,8 +17,8 @@ const (
 	maxAuthReading = 1000
 )
 
-// AuthHandler is an endpoint that signs; see NewAuthHandler and NewUserAuthHandler.
-// It is safe for concurrent use.
+// AuthHandler is an endpoint that authorizes subscriptions or sign-ins; see
+// NewAuthHandler and NewUserAuthHandler. It is safe for concurrent use.
 type AuthHandler struct {
 	app    *App
 	cors   bool

@@ -11,7 +11,7 @@ import (
 	"github.com/carillon-rt/carillon/broker"
 )
 
-// AuthRequest is a client's wish to subscribe to a channel.
+// AuthRequest is a client's request to subscribe to a channel.
 type AuthRequest struct {
 	// SocketID is the connection that wants to subscribe.
 	SocketID string

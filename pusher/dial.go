@@ -37,8 +37,8 @@ type Dial struct {
 }
 
 // Open returns what a transport of your own calls with each new connection. The
-// connections of Handler.ServeHTTP take the same way, and have a place among those
-// of their address: see WithMaxPerAddress. ctx is given to the broker's hooks.
+// connections count against WithMaxPerAddress like those of Handler.ServeHTTP. ctx is
+// given to the broker's hooks. Open is safe for concurrent use.
 func (h *Handler) Open(ctx context.Context, d Dial) transport.Open {
 	return h.placed(d.IP, h.open(ctx, d))
 }

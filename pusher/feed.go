@@ -82,9 +82,9 @@ func verifyFeed(app *App, channels []string, token string) (expires time.Time, e
 	return time.Unix(n, 0), nil
 }
 
-// ConnContext is for the ConnContext of the http.Server, or to be called from it:
-// with it, feeds notice within a minute that a client is gone without a word; see
-// sse.ConnContext.
+// ConnContext is to be set as the ConnContext of the http.Server, or to be called from
+// there. With it, feeds notice within a minute that a client has vanished without
+// closing its connection; see sse.ConnContext.
 func ConnContext(ctx context.Context, c net.Conn) context.Context { return sse.ConnContext(ctx, c) }
 
 // feedRoute takes the key from "{prefix}/sse/app/{key}".

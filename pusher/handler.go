@@ -47,9 +47,9 @@ type Handler struct {
 	options         options
 }
 
-// DefaultActivityTimeout is how long a connection may be silent before either
-// side pings, where WithActivityTimeout does not say. PongTimeout is how long
-// the answer may take. Proxies close what is silent for 60 s.
+// DefaultActivityTimeout is how long a connection may be silent before either side
+// pings, where WithActivityTimeout does not say. It is less than the 60 s after which
+// proxies close silent connections. PongTimeout is how long the answer may take.
 const (
 	DefaultActivityTimeout = 45 * time.Second
 	PongTimeout            = 30 * time.Second
@@ -69,9 +69,9 @@ type options struct {
 // Option changes a handler. One that is not valid makes NewHandler fail.
 type Option func(*options) error
 
-// WithActivityTimeout sets how long a connection may be silent before either
-// side pings; the default is DefaultActivityTimeout. It is at least 1 s, and what
-// is more than whole seconds is left out: clients are told in seconds.
+// WithActivityTimeout sets how long a connection may be silent before either side
+// pings; the default is DefaultActivityTimeout. It is at least 1 s, and is rounded down
+// to whole seconds, in which clients are told.
 func WithActivityTimeout(d time.Duration) Option {
 	return func(o *options) error {
 		if d < time.Second {
@@ -122,8 +122,8 @@ func WithHTTPClient(c *http.Client) Option {
 	}
 }
 
-// WithWebSocket passes options to the WebSocket transport, such as the bounds of
-// a connection's queue.
+// WithWebSocket passes options to the WebSocket transport, such as the limits of a
+// connection's queue. An option that is not valid makes NewHandler fail.
 func WithWebSocket(opts ...websocket.Option) Option {
 	return func(o *options) error {
 		o.webSocket = append(o.webSocket, opts...)
@@ -131,8 +131,9 @@ func WithWebSocket(opts ...websocket.Option) Option {
 	}
 }
 
-// WithXHR passes options to the transports that clients fall back to where
-// WebSocket is blocked, such as the bound of their sessions.
+// WithXHR passes options to the transports that clients fall back to where WebSocket is
+// blocked, such as their limit of sessions. An option that is not valid makes
+// NewHandler fail.
 func WithXHR(opts ...xhr.Option) Option {
 	return func(o *options) error {
 		o.xhr = append(o.xhr, opts...)
@@ -140,8 +141,8 @@ func WithXHR(opts ...xhr.Option) Option {
 	}
 }
 
-// WithFeeds passes options to the feeds over Server-Sent Events, such as the
-// bound of their number.
+// WithFeeds passes options to the feeds over Server-Sent Events, such as the limit of
+// their number. An option that is not valid makes NewHandler fail.
 func WithFeeds(opts ...sse.Option) Option {
 	return func(o *options) error {
 		o.feeds = append(o.feeds, opts...)

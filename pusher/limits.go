@@ -33,35 +33,34 @@ type Limits struct {
 	// at least EventBytes; a batch has to fit as well.
 	RequestBytes int
 
-	// What follows bounds what one connection may pile up; a negative value sets no
-	// bound.
+	// The limits below are for one connection; a negative value sets no bound.
 
 	// ChannelsPerConnection bounds the channels that a connection is subscribed to,
-	// AuthorizedChannelsPerConnection those of one that has signed in or has
-	// subscribed to a channel that needs authorization, from then on. A client that
-	// comes back with more public channels than the first, before it has shown who
-	// it is, needs a higher one.
+	// AuthorizedChannelsPerConnection those of one that has signed in or has subscribed
+	// to a channel that needs authorization, from then on. Raise the first for clients
+	// that subscribe to more public channels than that when they reconnect, before they
+	// have signed in or been authorized.
 	ChannelsPerConnection, AuthorizedChannelsPerConnection int
 	// SubscribesPerSecond bounds a connection's subscriptions. As many as it may
 	// have channels may come at once, as they do when a client reconnects.
 	SubscribesPerSecond int
-	// MessagesPerSecond bounds a connection's messages of all kinds, of which each
-	// 4 KiB count as one. Twice as many as it may have channels may come at once
-	// besides. Where ClientEventsPerSecond is raised, this is raised by as much if
-	// it is not given.
+	// MessagesPerSecond bounds a connection's messages of all kinds, of which each 4
+	// KiB count as one. Twice as many as it may have channels may come at once on top
+	// of that. Where ClientEventsPerSecond is raised, this is raised by as much if it
+	// is not given.
 	MessagesPerSecond int
 	// PastBytesPerSecond bounds what a connection gets for subscribing, in bytes:
 	// past events, cached ones included, and lists of members. As much as
 	// broker.PastBytesPerChannel for each channel that it may have may come at once.
 	PastBytesPerSecond int
 	// UnreadAnswerBytes bounds the errors and pongs that wait for a client that does
-	// not read them, in bytes as they are sent; further ones are left out and counted in
-	// Stats.AnswersDropped.
+	// not read them, in bytes as they are sent; further ones are not sent, and counted
+	// in Stats.AnswersDropped.
 	UnreadAnswerBytes int
 }
 
-// DefaultLimits are the limits of the hosted service, and beyond those what is far
-// above the needs of clients.
+// DefaultLimits are the limits of the hosted service, and for what that does not limit,
+// values far above the needs of clients. Do not change it.
 var DefaultLimits = Limits{
 	EventBytes:            10 << 10,
 	EventNameChars:        broker.MaxEventName,

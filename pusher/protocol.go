@@ -14,8 +14,8 @@ var protocol7 broker.Protocol = &protocol{}
 
 type protocol struct{}
 
-// Encode implements broker.Protocol. Clients that know nothing but the protocol are
-// not told of gaps: they could do nothing about one.
+// Encode implements broker.Protocol. Clients that know only the protocol are not told
+// of gaps: they could do nothing about one.
 func (*protocol) Encode(n broker.Notice) *transport.Message {
 	switch n := n.(type) {
 	case broker.EventNotice:

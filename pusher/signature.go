@@ -25,9 +25,9 @@ var (
 // channelData is the presence member's JSON as it will be sent, byte for byte, or
 // empty.
 //
-// It signs nothing that could be read as something else: errors wrap
-// broker.ErrInvalid and name the socket ID, the channel, which has to be one that
-// needs authorization, or the member's field.
+// It refuses input that could be taken for something else once signed: errors wrap
+// broker.ErrInvalid and name the socket ID, the channel, which has to be one that needs
+// authorization, or the member's field.
 func SignChannel(app *App, socketID, channel, channelData string) (string, error) {
 	if err := checkSocketID(socketID); err != nil {
 		return "", err

@@ -104,7 +104,7 @@ func (c *caller) Receive(data []byte) {
 		return
 	}
 	if !c.handler.callers.remove(c) {
-		return // it is being told off
+		return // its time to name an app is over: it is being closed
 	}
 	c.handler.wheel.Cancel(&c.late)
 	key, query, err := parseCall(data)
@@ -198,9 +198,9 @@ func (cs *callers) take(c *caller) bool {
 	return true
 }
 
-// giveWay cuts off the one that has waited longest, of those with this address,
-// or of all where that is empty: whoever comes now is as likely to be worth the
-// room. It reports whether there was one.
+// giveWay cuts off the one that has waited longest, of those with this address, or of
+// all where that is empty: the one that connects now is as likely to be worth the room.
+// It reports whether there was one.
 func (cs *callers) giveWay(ip string) bool {
 	cs.mu.Lock()
 	for e := cs.waiting.Front(); e != nil; e = e.Next() {

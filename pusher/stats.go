@@ -15,8 +15,8 @@ type Stats struct {
 	// SockJSTimeouts are SockJS clients that did not say in time which app they
 	// connect to.
 	SockJSTimeouts int64
-	// SockJSGaveWay are SockJS clients that had not said it yet when their room was
-	// needed for others.
+	// SockJSGaveWay are SockJS clients that had not named their app yet when their
+	// place was needed for others.
 	SockJSGaveWay int64
 	// OverAddress are connections refused for the bound of WithMaxPerAddress.
 	OverAddress int64

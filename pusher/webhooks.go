@@ -27,11 +27,11 @@ type WebhookStats struct {
 	Delivered int64
 	// Retried is how many times an event was sent again.
 	Retried int64
-	// Dropped is how many events were given up: because the receiver did not
-	// take them within 5 minutes, because too many of one kind were waiting for
-	// it, or because the broker was shut down. Of channels and members for which
-	// there is no room, the receiver is told later; what has come and gone until
-	// then counts as dropped.
+	// Dropped is how many events were given up: because the receiver did not take them
+	// within 5 minutes, because too many of one kind were waiting for it, or because
+	// the broker was shut down. The present state of channels and members for which
+	// there is no room is sent later; what began and ended in between counts as
+	// dropped.
 	Dropped int64
 	// Pending is how many events are held back, queued or to be sent again now.
 	Pending int64
@@ -108,7 +108,7 @@ func (w *webhooks) hooks() broker.Hooks {
 	}
 }
 
-// appeared tells that something has come, unless nobody has heard that it went.
+// appeared reports that something has begun, unless its end has not been reported yet.
 func (w *webhooks) appeared(key holdKey, ev webhookEvent) {
 	if !w.hold.cancel(key) {
 		w.happened(key.app, ev)

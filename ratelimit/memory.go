@@ -34,10 +34,10 @@ const (
 // a 64-bit hash with a random seed. That a new key shares the bucket of one of a
 // million others has a chance of 1 in 2^44.
 //
-// The number of keys is bounded. Full buckets, which say nothing, are forgotten
-// while new keys come. If there are still too many, the one nearest to full of a
-// sample gives way to the new key: whoever spent most is remembered longest, and
-// many new keys do not wash out an exhausted bucket before the others.
+// The number of keys is bounded. Full buckets, which hold no information, are dropped
+// as new keys come. If there are still too many, the bucket of a sample that is nearest
+// to full is replaced: so the emptiest are kept longest, and many new keys do not
+// displace an exhausted bucket before the others.
 type Memory struct {
 	seed   maphash.Seed
 	shards []shard // a power of two of them

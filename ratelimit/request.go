@@ -10,9 +10,8 @@ type Action uint8
 
 // The actions, and the fields of their Requests that the broker fills.
 const (
-	// Connect is a new session: App, IP. Where a client takes up room before it
-	// has named its app (SockJS), it is asked for twice, the first time without an
-	// App; see Request.Before.
+	// Connect is a new session: App, IP. A client that connects before it has named its
+	// app (SockJS) is checked twice, the first time without an App; see Request.Before.
 	Connect Action = iota + 1
 	// Subscribe is a subscription to one channel: App, IP, Session, Channel, and
 	// User once signed in.
@@ -63,8 +62,8 @@ type Request struct {
 	Channel, Event string
 	// Size is the size of the payload in bytes.
 	Size int
-	// Before is what was asked for the same action, and let through, when less
-	// was known of it: rules that have decided it then are not asked again.
+	// Before is an earlier request for the same action, with fewer fields, that was
+	// passed: rules that were applied to it are not applied again.
 	Before *Request
 }
 

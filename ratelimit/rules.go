@@ -151,13 +151,14 @@ func (r *Rule) check(i int) error {
 	return nil
 }
 
-// Check asks the rules of the request's action in their order, and returns the
-// first refusal as a *LimitError. What the rules before that one have taken stays
-// taken, so the rule that refuses most belongs first.
+// Check applies the rules of the request's action in their order, and returns the first
+// refusal as a *LimitError. What the rules before that one have taken stays taken, so
+// the rule that refuses most belongs first.
 //
-// If the limiter fails, panics or takes longer than LimiterTimeout, the rule counts
-// as passed: an outage of the store does not stop the broker. Errors counts such
-// failures, OnError hears of them; where it panicked is logged. If ctx ended, Check returns an error that wraps ctx's.
+// If the limiter fails, panics or takes longer than LimiterTimeout, the rule counts as
+// passed: an outage of the store does not stop the broker. Errors counts such failures,
+// the function of OnError is called for them, and panics are logged. If ctx ended,
+// Check returns an error that wraps ctx's.
 func (r *Rules) Check(ctx context.Context, req Request) error {
 	if req.Action >= actions {
 		return nil
@@ -183,10 +184,10 @@ func (r *Rules) Check(ctx context.Context, req Request) error {
 	return nil
 }
 
-// CheckAll asks the rules about several requests that are one thing to whoever
-// makes them, such as an event to several channels: what they cost together is
-// taken out of each bucket at once, or not at all. So they are refused for good,
-// with Never, where they can never succeed together.
+// CheckAll checks several requests that belong together, such as an event to several
+// channels: what they cost together is taken out of each bucket at once, or not at all.
+// Requests that together cost more than a bucket holds are refused with Never. Errors
+// are those of Check.
 func (r *Rules) CheckAll(ctx context.Context, reqs []Request) error {
 	now := sinceStart(time.Now())
 	for action := range r.byAction {
@@ -281,9 +282,9 @@ func (r *Rules) failed(rule string, err error) {
 	}
 }
 
-// OnError makes f hear of every failure of the limiter, with the name of the
-// rule that was passed because of it. It replaces the previous f and may be
-// called at any time; nil is nobody. f is called by Check, concurrently.
+// OnError has f called for every failure of the limiter, with the name of the rule that
+// was passed because of it. It replaces the previous f, and may be called at any time;
+// nil calls nothing. f is called by Check, concurrently.
 func (r *Rules) OnError(f func(rule string, err error)) {
 	if f == nil {
 		r.onError.Store(nil)

@@ -11,13 +11,13 @@
 //   - The size of a message is bounded before it is read, and so is the time that
 //     a peer may take for a handshake, for a write, and for the end after Close.
 //     StatusTooLarge and StatusInvalidData tell it what it did wrong.
-//   - Messages are text in UTF-8, and each is handed over by Deliver, the end by
+//   - Messages are text in UTF-8. Receive is called by Deliver, Closed by
 //     DeliverClosed.
-//   - A peer is not asked for signs of life but by Pinger: the protocol does that,
-//     and closes the connection of one whose LastReceived is long ago.
-//   - What is sent is framed once for all connections: see Message.In and Format.
-//   - What is queued for all connections together is bounded: each has an Account
-//     of the Budget that the transport was given.
+//   - It pings a peer only when the protocol calls its Pinger: the protocol closes the
+//     connection of a peer whose LastReceived is long ago.
+//   - A message is encoded once for all connections: see Message.In and Format.
+//   - All queues together are bounded: each has an Account of the Budget that the
+//     transport was given.
 //   - Messages that were queued when their connection ended are counted.
 package transport
 

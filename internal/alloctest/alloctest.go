@@ -1,4 +1,5 @@
-// Package alloctest counts allocations for tests that hold a budget.
+// Package alloctest counts allocations, for tests of code that may make only so many.
+// It is not for benchmarks, which have testing.B.ReportAllocs.
 package alloctest
 
 import "testing"

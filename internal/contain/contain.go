@@ -1,6 +1,6 @@
-// Package contain calls code that is not ours, such as a store, so that neither a
-// panic nor a hang of it takes the caller along: a panic becomes an error, and a
-// call that takes too long is left behind.
+// Package contain calls code of others, such as a store, so that the caller survives
+// its panics and hangs: a panic becomes an error, and a call that takes too long is
+// left running on its own goroutine.
 //
 //	calls := contain.New(10 * time.Second)
 //	page, err := contain.Call(ctx, calls, func(ctx context.Context) (Page, error) { return store.Read(ctx, …) })

@@ -3,7 +3,7 @@
 // return in any order, what was read from the store, and other processes.
 //
 // It only decides: it takes no lock, starts no timer and reads no store. Its owner
-// hands the events out that it releases, and reads the store when it says so:
+// hands out the events that it returns, and reads the store when it asks for that:
 //
 //	if c.Arrive(ev) == cursor.Next {
 //		handOut(ev)

@@ -1,28 +1,32 @@
-// Package fairqueue is the queue between who tells of something and must not wait,
-// and who is told and may be slow. It is bounded for each class of what is told, so
-// that a flood of one leaves no other without room; and where there is no room for
-// a change of what is there, the change is told later instead of never.
+// Package fairqueue is a queue of notifications between a producer that must not wait
+// and a consumer that may be slow. Each class of notifications has bounds of its own,
+// so that a flood of one takes no room from another. A notification that something has
+// begun or ended, for which there is no room, is not lost: the consumer gets the state
+// by then as soon as there is room. It starts no goroutine and takes no lock.
+//
+//	q := fairqueue.New[string, event](classes, 1000, 1<<20)
+//	dropped := q.Push(fairqueue.Item[string, event]{Class: 0, Size: len(ev.data), Value: ev})
 package fairqueue
 
 import "container/list"
 
-// Change says what an item tells of.
+// Change says what kind of notification an item is.
 type Change uint8
 
 const (
-	// Happens is something that is told once or, without room, never.
+	// Happens is a notification that is dropped where there is no room.
 	Happens Change = iota
-	// Appears and Vanishes are changes of whether something is there, in turn. Who
-	// is told has heard in the end what is true, though not of every change.
+	// Appears and Vanishes say that something has begun and ended, in turn. In the end
+	// the consumer has got the last of them, though not each one before.
 	Appears
 	Vanishes
 )
 
-// Item is something to be told.
+// Item is one notification.
 type Item[K comparable, V any] struct {
 	// Class is what has bounds of its own.
 	Class int
-	// Change is the kind of it, and Key what it is that appears or vanishes.
+	// Change is the kind of notification, and Key names what appears or vanishes.
 	Change Change
 	Key    K
 	// Size is what it counts against the bound in bytes.
@@ -49,9 +53,9 @@ type class struct {
 	late         list.List // of *late
 }
 
-// late is what is still to be told of a key for which there was no room: that it
-// has gone, or that it is there, or both. There are never more than there are
-// things, and things that who is told believes to be there.
+// late is what the consumer has yet to get of a key for which there was no room: that
+// it has ended, or that it has begun, or both. There are never more of these than keys
+// that are there, or of whose end the consumer does not know.
 type late[K comparable, V any] struct {
 	gone, there *Item[K, V]
 	at          *list.Element
@@ -62,7 +66,7 @@ func New[K comparable, V any](classes, maxItems, maxBytes int) *Queue[K, V] {
 	return &Queue[K, V]{maxItems: maxItems, maxBytes: maxBytes, classes: make([]class, classes), late: make(map[K]*late[K, V])}
 }
 
-// Push queues an item. It returns how many items are not told for it: the item
+// Push queues an item. It returns how many notifications are dropped for it: the item
 // itself, or others that it undoes.
 func (q *Queue[K, V]) Push(item Item[K, V]) (dropped int) {
 	c := &q.classes[item.Class]

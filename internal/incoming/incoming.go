@@ -1,6 +1,6 @@
-// Package incoming bounds the bodies of requests that are on their way in: how many
-// there are at once, and that none keeps an http.Server from shutting down. Their
-// size and time are for who reads them to bound.
+// Package incoming bounds how many bodies of requests are read at once, and keeps none
+// of them from delaying the shutdown of an http.Server. It does not bound their size or
+// time: the reader does.
 //
 //	read := set.Begin(w, r, 1000)
 //	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

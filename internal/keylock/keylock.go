@@ -1,5 +1,6 @@
-// Package keylock locks by key: who holds a key holds up those who want the same
-// one, and nobody else. A key that nobody holds or wants costs nothing.
+// Package keylock has a lock for each key of any number: holders of different keys do
+// not wait for each other, and a key that is neither held nor waited for takes no
+// memory.
 //
 //	lock, err := locks.Lock(ctx, hash, key)
 //	defer lock.Unlock()

@@ -1,5 +1,5 @@
-// Package responsewriter tells what an http.ResponseWriter can do, be it
-// net/http's own or one that middleware has wrapped around it.
+// Package responsewriter finds out what an http.ResponseWriter can do, whether it is
+// net/http's own or one that middleware has wrapped around that. It wraps none itself.
 package responsewriter
 
 import "net/http"

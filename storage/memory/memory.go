@@ -1,9 +1,8 @@
 // Package memory keeps history and presence in the memory of the process. It is
 // the broker's default, and the fastest store there is.
 //
-// It is not durable and not shared: what it keeps ends with the process, and
-// another process knows nothing of it. Take another adapter under storage for
-// either.
+// It is neither durable nor shared between processes: what it keeps ends with the
+// process. Use another adapter under storage for either.
 //
 //	store := memory.New()
 //	b, err := broker.New(broker.WithHistory(store), broker.WithPresence(store))

@@ -67,8 +67,7 @@ func (e *Engine) Capabilities() storage.Capabilities {
 	return storage.Capabilities{ContiguousOffsets: !e.holes, Durable: true, Shared: true}
 }
 
-// Restart does as if the engine were closed and opened: an epoch begins, and
-// nothing is lost.
+// Restart closes and opens the engine: an epoch begins, and nothing is lost.
 func (e *Engine) Restart() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -85,8 +84,8 @@ func (e *Engine) Copy() Copy {
 	return Copy{e.data.clone()}
 }
 
-// Restore does as if the engine were ended and opened with a copy in place of
-// what it holds: what was appended since the copy was made is lost.
+// Restore closes the engine and opens it with a copy of what it held: events appended
+// since the copy was made are lost.
 func (e *Engine) Restore(c Copy) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -293,7 +292,7 @@ func (e *Engine) Delete(ctx context.Context, id storage.ChannelID) error {
 	return nil
 }
 
-// Watch implements storage.Watch. It tells of every append once, with the event.
+// Watch implements storage.Watch. It notifies of every append once, with the event.
 func (e *Engine) Watch(ctx context.Context, notify func(storage.Commit)) error {
 	if err := ctx.Err(); err != nil {
 		return err

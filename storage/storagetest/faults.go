@@ -8,10 +8,10 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// Op is what is asked of a store.
+// Op is a kind of call.
 type Op int
 
-// What is asked of a History, and what a Watch tells.
+// The methods of a History, and the notifications of a Watch.
 const (
 	OpAppend Op = iota + 1 // one event, of a batch as well
 	OpRead
@@ -36,26 +36,26 @@ type Call struct {
 type Fault struct {
 	// Wait is how long the call takes to reach the store.
 	Wait time.Duration
-	// Err is returned without asking the store, unless Taken or Late says otherwise.
+	// Err is returned without calling the store, unless Taken or Late says otherwise.
 	Err error
-	// Taken has the store do what it was asked before Err is returned.
+	// Taken makes the call reach the store before Err is returned.
 	Taken bool
-	// Late has the store do what it was asked so long after Err was returned.
+	// Late makes the call reach the store so long after Err was returned.
 	Late time.Duration
-	// Hold is how long the answer, or Err, takes to come back. What it says may be
-	// old by then.
+	// Hold is how long the answer, or Err, takes to return. It may be out of date by
+	// then.
 	Hold time.Duration
-	// Hang holds the answer until the caller's context is done, whose error is then
-	// returned. The store is asked only with Taken.
+	// Hang returns only when the caller's context is done, with its error. The store is
+	// called only with Taken.
 	Hang bool
-	// Drop has a notification get lost, and Repeat has it come so many times more.
+	// Drop loses a notification, and Repeat delivers it so many times more.
 	Drop   bool
 	Repeat int
 }
 
-// Faults is a History that fails as told, over one that works. All methods are safe
-// for concurrent use. It implements storage.Watch where that one does; it has that
-// one's capabilities.
+// Faults is a History that fails where a test says so, and passes all other calls to
+// another History. All methods are safe for concurrent use. It has the other's
+// capabilities, and implements storage.Watch.
 type Faults struct {
 	history storage.History
 	decide  func(Call) Fault
@@ -66,13 +66,14 @@ type Faults struct {
 	late sync.WaitGroup
 }
 
-// NewFaults returns a History that asks decide about every call. decide may be
-// called at the same time by several.
+// NewFaults returns a History over h that calls decide for every call. decide is called
+// concurrently.
 func NewFaults(h storage.History, decide func(Call) Fault) *Faults {
 	return &Faults{history: h, decide: decide, calls: make(map[Op]int)}
 }
 
-// Close waits for what is still to happen late. No call may follow.
+// Close waits for calls with Fault.Late that have not reached the store yet. No call
+// may follow.
 func (f *Faults) Close() { f.late.Wait() }
 
 // Capabilities implements storage.Capable.
@@ -205,9 +206,9 @@ func (f *Faults) Delete(ctx context.Context, ch storage.ChannelID) error {
 	})
 }
 
-// Watch implements storage.Watch. A notification with Wait or Hold comes so much
-// later, and others overtake it. Over a History that cannot be watched it tells of
-// the beginning only.
+// Watch implements storage.Watch. A notification with Wait or Hold comes so much later,
+// and others overtake it. Over a History without storage.Watch, it notifies once that
+// it has begun, and then of nothing.
 func (f *Faults) Watch(ctx context.Context, notify func(storage.Commit)) error {
 	var pending sync.WaitGroup
 	defer pending.Wait()

@@ -11,10 +11,10 @@
 //		})
 //	}
 //
-// Every promise is a subtest of its own. A store is opened for each of them, but
-// it need not be empty: each uses apps and nodes that nobody else has. Only,
-// nothing else may use the store's presence at that time, since expired
-// connections go to whoever asks first.
+// Every promise is a subtest of its own. A store is opened for each of them, but it
+// need not be empty: each uses apps and nodes that nobody else has. But nothing else
+// may use the store's presence at the same time, since each expired connection is
+// returned once, to the first caller.
 //
 // What a store does as time passes is tested in one of three ways. By default
 // real time passes, in fractions of a second: the suite waits until something
@@ -31,8 +31,9 @@
 // restore an older copy: WithRestart, WithCrash, WithRestore. BenchmarkHistory and
 // BenchmarkPresence measure what brokers do most.
 //
-// Faults and Engine are for tests of what is built on a store: the one makes any
-// store fail as told, the other does what engines do on bad days.
+// Faults and Engine are for tests of programs that use a store: Faults makes any store
+// fail, hang or answer late where the test says so, and Engine is a store that can be
+// restarted and restored, with holes in its offsets.
 package storagetest
 
 import (
@@ -144,24 +145,25 @@ func WithAdvance(advance func(d time.Duration)) Option {
 	return func(c *config) { c.clock = clock{advance: advance, tick: 10 * time.Second} }
 }
 
-// WithRestart tests what a store that is closed and opened again goes on with.
-// restart closes the store in order, opens what it has kept, and returns that.
+// WithRestart tests what a store holds after it was closed and opened again. restart
+// closes the store in order, opens what it has kept, and returns that.
 func WithRestart(restart func(t testing.TB, store Store) Store) Option {
 	return func(c *config) { c.hooks.restart = restart }
 }
 
-// WithCrash tests what a store keeps whose process is killed; its Capabilities
-// then should say Durable. crash ends the store without a farewell while it is in
-// use, as far as that can be done, opens what it has kept, and returns that. Calls
-// of the old store that are under way must end; those that come later must fail,
-// or do nothing to what the new one keeps.
+// WithCrash tests what a store keeps whose process is killed; its Capabilities then
+// should say Durable. crash ends the store abruptly while it is in use, as far as that
+// can be done, opens what it has kept, and returns that. Calls of the old store that
+// are under way must end; those that come later must fail, or do nothing to what the
+// new one keeps.
 func WithCrash(crash func(t testing.TB, store Store) Store) Option {
 	return func(c *config) { c.hooks.crash = crash }
 }
 
-// WithRestore tests what a store says once it has lost what it had acknowledged, as
-// after a failover or from a backup. restore copies what the store keeps, calls
-// meanwhile, ends the store, opens the copy in its place, and returns that.
+// WithRestore tests what a store answers after it has lost events that it had
+// acknowledged, as after a failover or from a backup. restore copies what the store
+// keeps, calls meanwhile, ends the store, opens the copy in its place, and returns
+// that.
 func WithRestore(restore func(t testing.TB, store Store, meanwhile func()) Store) Option {
 	return func(c *config) { c.hooks.restore = restore }
 }

@@ -18,9 +18,9 @@ type ID struct {
 }
 
 // Block returns a block with data, such as JSON. With an ID that has a channel the
-// client remembers the position, and states it in Last-Event-ID when it comes
-// back; see ParseID. Without data nothing but the position is told. Data of
-// several lines arrives with "\n" between them, however they were ended.
+// client remembers the position, and states it in Last-Event-ID when it comes back; see
+// ParseID. Without data the block has only the position. Data of several lines arrives
+// with "\n" between them, however they were ended.
 func Block(id ID, data []byte) []byte {
 	block := make([]byte, 0, len(data)+len(id.Channel)+len(id.Epoch)+40)
 	if id.Channel != "" {
@@ -41,8 +41,8 @@ func Block(id ID, data []byte) []byte {
 	return append(block, '\n')
 }
 
-// Positions returns a block that tells the client positions in several channels
-// at once, as if it had heard of each.
+// Positions returns a block that gives the client positions in several channels at
+// once, as blocks with each of them would have.
 func Positions(ids ...ID) []byte {
 	block := []byte(idField)
 	for i, id := range ids {
@@ -74,8 +74,8 @@ func cutID(block []byte) (id, rest []byte, ok bool) {
 	return bytes.Cut(after, []byte("\n"))
 }
 
-// ParseID takes a Last-Event-ID apart: the positions of all channels that the
-// client has heard from. What is not a position is left out.
+// ParseID parses a Last-Event-ID: it returns the positions of all channels of which the
+// client has received a block with an ID. What is not a position is left out.
 func ParseID(lastEventID string) []ID {
 	var ids []ID
 	for part := range strings.SplitSeq(lastEventID, "&") {

@@ -8,17 +8,18 @@ import (
 	"time"
 )
 
-// A client of a feed says nothing, so that one that is gone without a word, as by a
-// cut cable, can be told only from what it no longer takes in. That the system
-// knows; what net/http lets a handler see ends at the system's buffers, which take
-// heartbeats for hours.
+// A client of a feed sends nothing. One that has vanished, as behind a cut cable, shows
+// only in that it acknowledges no more data. The system knows that, but a handler of
+// net/http does not: its writes end in the system's buffers, which have room for
+// heartbeats of hours.
 
 type connKey struct{}
 
-// ConnContext lets a Server notice such clients, within two heartbeats and the
-// write time-out: set it as the ConnContext of the http.Server, or call it from
-// there. Without it they are noticed when the system gives them up, which on Linux
-// is after some 15 minutes. Elsewhere than on Linux it changes nothing.
+// ConnContext lets a Server notice clients that have vanished without closing their
+// connection, as behind a cut cable, within two heartbeats and the write time-out: set
+// it as the ConnContext of the http.Server, or call it from there. Without it they are
+// noticed when the system gives up, which on Linux is after some 15 minutes. On other
+// systems it changes nothing.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }

@@ -2,8 +2,8 @@
 // (https://html.spec.whatwg.org/multipage/server-sent-events.html), to
 // EventSource in browsers and to tools such as curl -N.
 //
-// It knows blocks and their ids, not what they mean; clients that have something
-// to say need another transport. Payloads are whole blocks: see Block.
+// It knows blocks and their ids, not what they mean. It is not for clients that send.
+// Payloads are whole blocks: see Block.
 //
 //	s, err := sse.NewServer()
 //	err := s.Serve(w, r, func(conn transport.Conn) transport.Receiver { … })
@@ -33,7 +33,7 @@ const (
 	// DefaultHeartbeat is the longest silence on a connection; proxies close
 	// silent ones.
 	DefaultHeartbeat = 25 * time.Second
-	// DefaultWriteTimeout is how long a client may take to take in a write.
+	// DefaultWriteTimeout is how long a client may take to receive a write.
 	DefaultWriteTimeout = 10 * time.Second
 	// DefaultMaxConnections bounds the connections of a server.
 	DefaultMaxConnections = 100_000
@@ -63,7 +63,7 @@ func WithHeartbeat(d time.Duration) Option {
 	return func(s *Server) error { return option.Seconds(&s.heartbeat, "heartbeat", d) }
 }
 
-// WithWriteTimeout sets how long a client may take to take in a write, before its
+// WithWriteTimeout sets how long a client may take to receive a write, before its
 // connection ends. It is positive; the default is DefaultWriteTimeout.
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) error { return option.Positive(&s.writeTimeout, "write time-out", d) }
@@ -89,9 +89,8 @@ func WithMaxConnections(n int) Option {
 	return func(s *Server) error { return option.Positive(&s.maxConnections, "limit of connections", n) }
 }
 
-// NewServer returns a server without connections. It has no goroutine of its own
-// but while a heartbeat is due. An option that is not valid is a
-// *transport.OptionError.
+// NewServer returns a server without connections. It has a goroutine of its own only
+// while a heartbeat is due. An option that is not valid is a *transport.OptionError.
 func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{
 		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
@@ -108,7 +107,7 @@ func NewServer(opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// Queue is the queue of a new connection, in which nothing waits.
+// Queue returns the empty queue of a new connection, with its limits.
 func (s *Server) Queue() transport.Queue {
 	return transport.Queue{MessageLimit: s.queueMessages, ByteLimit: s.queueBytes}
 }

@@ -1,5 +1,5 @@
-// Package transporttest holds a transport to what package transport promises:
-// order, back-pressure, an end that is told once, and no goroutine left behind.
+// Package transporttest checks that a transport keeps the promises of package
+// transport: order, back-pressure, one call of Closed, and no goroutine left behind.
 //
 // It tests the seam, not the wire: frames and malformed input are the
 // transport's own to test, and so is speed. A transport of your own passes it
@@ -30,7 +30,7 @@ type Config struct {
 	// Timeout is how long a peer may neither read nor answer before it is cut
 	// off, where the transport has such bounds.
 	Timeout time.Duration
-	// Budget is what the queues take part in; nil is none.
+	// Budget is that of the queues; nil is none.
 	Budget *transport.Budget
 }
 
@@ -45,7 +45,7 @@ type Harness interface {
 	// Connect connects a new client. The transport must have called open with
 	// its end of the connection when Connect returns.
 	Connect(t testing.TB, open transport.Open) Client
-	// Close cuts what is still open, waits until all receivers were told so,
+	// Close cuts what is still open, waits until all receivers' Closed has been called,
 	// and leaves no goroutine behind. It is called once.
 	Close()
 }
@@ -69,16 +69,16 @@ type Client interface {
 	CloseStatus() (code int, reason string)
 }
 
-// Wordless is implemented by harnesses whose clients cannot say with which code
-// they end a connection: they vanish, and Closed gets transport.StatusAbnormal.
+// Wordless is implemented by harnesses whose clients cannot send a close code: they
+// vanish, and Closed gets transport.StatusAbnormal.
 type Wordless interface{ Wordless() }
 
-// OneWay is implemented by harnesses whose clients cannot send. What needs that
-// is not checked.
+// OneWay is implemented by harnesses whose clients cannot send. What needs messages of
+// clients is not checked.
 type OneWay interface{ OneWay() }
 
-// Budgetless is implemented by harnesses whose transport keeps to no
-// transport.Budget.
+// Budgetless is implemented by harnesses whose transport has no transport.Budget. What
+// needs one is not checked.
 type Budgetless interface{ Budgetless() }
 
 // patience bounds every wait of the suite.

@@ -70,7 +70,7 @@ func NewServer(opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// Queue is the queue of a new connection, in which nothing waits.
+// Queue returns the empty queue of a new connection, with its limits.
 func (s *Server) Queue() transport.Queue {
 	return transport.Queue{MessageLimit: s.options.queueMessages, ByteLimit: s.options.queueBytes, Format: textFrames}
 }

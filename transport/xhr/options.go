@@ -19,7 +19,7 @@ const (
 	DefaultGap = 10 * time.Second
 	// DefaultReadTimeout is how long a client may take to send a request's body.
 	DefaultReadTimeout = 10 * time.Second
-	// DefaultWriteTimeout is how long a client may take to take in a write.
+	// DefaultWriteTimeout is how long a client may take to receive a write.
 	DefaultWriteTimeout = 10 * time.Second
 )
 
@@ -32,9 +32,9 @@ func WithMaxSessions(n int) Option {
 	return func(s *Server) error { return option.Positive(&s.maxSessions, "limit of sessions", n) }
 }
 
-// WithMakeRoom sets what is called when a client finds no room: it may end a
-// session that is worth less than a new one, by its Cut, and says whether it has.
-// It is called concurrently. The default is nil, which ends none.
+// WithMakeRoom sets a function that is called when there is no room for a new session.
+// It may end another one by its connection's Cut method, and reports whether it has. It
+// is called concurrently. The default is nil, which ends none.
 func WithMakeRoom(makeRoom func() bool) Option {
 	return func(s *Server) error { s.makeRoom = makeRoom; return nil }
 }
@@ -66,7 +66,7 @@ func WithReadTimeout(d time.Duration) Option {
 	return func(s *Server) error { return option.Positive(&s.readTimeout, "read time-out", d) }
 }
 
-// WithWriteTimeout sets how long a client may take to take in a write, before its
+// WithWriteTimeout sets how long a client may take to receive a write, before its
 // session ends. It is positive; the default is DefaultWriteTimeout.
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) error { return option.Positive(&s.writeTimeout, "write time-out", d) }

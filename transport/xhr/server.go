@@ -85,9 +85,8 @@ type Server struct {
 	counters counters
 }
 
-// NewServer returns a server without sessions. It has no goroutine of its own
-// but while a heartbeat or a gap is due. An option that is not valid is a
-// *transport.OptionError.
+// NewServer returns a server without sessions. It has a goroutine of its own only while
+// a heartbeat or a gap is due. An option that is not valid is a *transport.OptionError.
 func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{
 		maxSessions: DefaultMaxSessions, readLimit: DefaultReadLimit, heartbeat: DefaultHeartbeat,
@@ -109,7 +108,7 @@ func NewServer(opts ...Option) (*Server, error) {
 	return s, nil
 }
 
-// Queue is the queue of a new session, in which nothing waits.
+// Queue returns the empty queue of a new session, with its limits.
 func (s *Server) Queue() transport.Queue {
 	return transport.Queue{MessageLimit: s.queueMessages, ByteLimit: s.queueBytes, Format: chunks}
 }
@@ -152,10 +151,10 @@ func (s *Server) remove(c *session) {
 	s.lifetime.Leave()
 }
 
-// ServeReceive answers a request that receives for the session with this ID,
-// which the client chose; a session that does not exist is made with open. It
-// returns when the response is complete. A request that a browser sends again, since
-// its connection has died before the answer came, gets the same answer again.
+// ServeReceive answers a request that receives for the session with this ID, which the
+// client chose; a session that does not exist is made with open. It returns when the
+// response is complete. A request that a browser repeats because its connection broke
+// before the answer came gets the same answer again.
 func (s *Server) ServeReceive(w http.ResponseWriter, r *http.Request, id string, mode Mode, open transport.Open) {
 	if s.prepare(w, r, http.MethodPost, "*") {
 		s.receive(w, r, id, mode, open)
@@ -197,10 +196,10 @@ const noCache = "no-store, no-transform, must-revalidate, max-age=0"
 
 func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", http.StatusNotFound) }
 
-// ServeSend hands the messages in the request's body, a JSON array of strings, to
-// the session with this ID, and answers 204. A session that does not exist gets
-// a 404. Since the client does not look at answers, a body that was not
-// understood ends the session. What a browser sends again arrives once.
+// ServeSend hands the messages in the request's body, a JSON array of strings, to the
+// session with this ID, and answers 204. A session that does not exist gets a 404.
+// Since the client does not look at answers, a body that is not valid ends the session.
+// The messages of a request that a browser sends again are received once.
 func (s *Server) ServeSend(w http.ResponseWriter, r *http.Request, id string) {
 	if s.prepare(w, r, http.MethodPost, "*") {
 		s.send(w, r, id)
