@@ -73,6 +73,10 @@ type Broker struct {
 	grantEnds     *wheel.Wheel
 
 	appendTime appendTime
+	mayLose    bool // the store of events may lose what it has acknowledged
+	// stopWatching ends what is done about events that others publish; nil if nothing
+	// is.
+	stopWatching func()
 
 	lifecycle
 }
@@ -107,12 +111,14 @@ func New(opts ...Option) (*Broker, error) {
 			b.presenceStore = store
 		}
 	}
+	history := b.history
 	b.history = &historyCalls{b.newStoreCalls(b.history), b.history}
 	members := &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
 	b.presenceStore, b.presenceWaits = members, members.calls != nil
 	b.tracker = presence.NewTracker(b.presenceStore, b.node+"-"+strconv.FormatUint(rand.Uint64(), 36))
 	b.shareMembers(members.store)
 	b.lifecycle.init()
+	b.shareHistory(history)
 	return b, nil
 }
 

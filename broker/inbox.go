@@ -79,19 +79,18 @@ func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	since := in.queue
-	in.queue = nil
+	var events []Event
+	if gap == nil {
+		events = r.events()
+	}
+	in.queue = make([]*Event, 0, len(events)+len(since)+1)
+	in.size, in.pastBytes, in.exempt = 0, 0, int32(len(events))
+	// What the consumer has had must not come again, not behind a gap either.
+	in.last = r.seen
 	if gap != nil {
 		in.queue = append(in.queue, gapAhead)
 		in.gaps = append([]error{gap}, in.gaps...)
-		in.queue = append(in.queue, since...)
 		in.exempt++
-		return nil
-	}
-	events := r.events()
-	in.queue = make([]*Event, 0, len(events)+len(since))
-	in.size, in.pastBytes, in.exempt = 0, 0, int32(len(events))
-	if o.after != nil {
-		in.last = *o.after
 	}
 	for i := range events {
 		in.queue = append(in.queue, &events[i])

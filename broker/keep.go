@@ -17,6 +17,7 @@ func keeps(opts *storage.AppendOptions) bool {
 
 // store appends an event, and returns when it is in the queue of every subscriber.
 func (b *Broker) store(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (Published, error) {
+	opts.Floor = b.floor(ch)
 	out, err := b.history.Append(ctx, ch, ev, opts)
 	return b.stored(ctx, ch, ev, &opts, out, err)
 }
@@ -44,7 +45,7 @@ func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *stor
 	// Only the key was kept: the order is that of the calls, and an event whose append
 	// has failed cannot be read.
 	c := b.channels.load(ch)
-	if out.Duplicate && (c == nil || !c.failed.take(opts.IdempotencyKey)) {
+	if out.Duplicate && (c == nil || !c.takeFailed(opts.IdempotencyKey)) {
 		return done, nil
 	}
 	if c == nil {
@@ -72,9 +73,9 @@ func (b *Broker) arrive(ctx context.Context, ch ChannelID, ev *Event, positionOn
 		var waiter *cursor.Waiter
 		var there bool
 		if positionOnly {
-			waiter, there = c.hear(ev.Position)
+			waiter, there = c.hear(ev.Position, true)
 		} else {
-			waiter, there = c.arrive(ev)
+			waiter, there = c.arrive(ev, true)
 		}
 		if !there {
 			continue

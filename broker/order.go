@@ -52,18 +52,21 @@ const (
 // arrive gives an event its place in the order, by its position. The waiter, if not
 // nil, is released when the event has been handed out. It reports whether the channel
 // is still there.
-func (c *channel) arrive(ev *Event) (waiter *cursor.Waiter, there bool) {
+func (c *channel) arrive(ev *Event, wait bool) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	if c.kept.closed {
 		return nil, false
 	}
 	c.take(ev)
-	return c.kept.Wait(ev.Position), true
+	if wait {
+		waiter = c.kept.Wait(ev.Position)
+	}
+	return waiter, true
 }
 
 // hear is arrive for a position whose event has yet to be read.
-func (c *channel) hear(p Position) (waiter *cursor.Waiter, there bool) {
+func (c *channel) hear(p Position, wait bool) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	if c.kept.closed {
@@ -76,7 +79,10 @@ func (c *channel) hear(p Position) (waiter *cursor.Waiter, there bool) {
 	case cursor.Parked:
 		c.planRead()
 	}
-	return c.kept.Wait(p), true
+	if wait {
+		waiter = c.kept.Wait(p)
+	}
+	return waiter, true
 }
 
 // take hands out an event that is next, with those that follow it, or parks it. The
@@ -260,6 +266,14 @@ func (c *channel) appendFailed(opts *storage.AppendOptions) {
 	case !c.kept.closed:
 		c.doubtStore()
 	}
+}
+
+// takeFailed reports whether an append with this idempotency key has failed on the
+// channel, which keeps no events, and forgets that.
+func (c *channel) takeFailed(key string) bool {
+	c.order.Lock()
+	defer c.order.Unlock()
+	return c.failed.take(key)
 }
 
 // forget removes a waiter that waits no longer.

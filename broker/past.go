@@ -107,7 +107,7 @@ func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscriber, req *
 		if !isGap(err) {
 			return done, err
 		}
-		st.resume = ResumeGap
+		st.resume, st.last = ResumeGap, done.last
 	}
 	limit := req.Rewind
 	if req.Kind.Cache() {
@@ -135,21 +135,24 @@ func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscriber, req *
 		s.broker.stats.rewindsCut.Add(1)
 	}
 	if n := len(r.events()); n > 0 {
-		st.position, st.last = Position{}, r.events()[n-1].Position
+		st.position = Position{}
+		if last := r.events()[n-1].Position; last.After(st.last) {
+			st.last = last
+		}
 	}
 	return st, nil
 }
 
 // missed reads every event after a position. Where one would be left out, the error
-// wraps storage.ErrGap.
+// wraps storage.ErrGap, and last is all that counts of the start.
 func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, room *pastRoom) (start, error) {
 	r := &pastRead{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
 	if err := sub.channel.readPast(r); err != nil {
-		return start{}, err
+		return start{last: r.seen}, err
 	}
 	messages, all := room.encode(s.protocol, r.past, r.from)
 	if !all {
-		return start{}, r.tooMuch(sub.channel.id)
+		return start{last: after}, r.tooMuch(sub.channel.id)
 	}
 	st := start{resume: Resumed, messages: messages, missed: len(messages), position: after, last: after}
 	if n := len(r.events()); n > 0 {

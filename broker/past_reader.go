@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -55,6 +56,9 @@ type pastRead struct {
 	from  int           // where its part of past begins
 	past  *past
 	err   error
+	// seen is after, if it was a position of the channel: what is before it must not
+	// come again, be it that there is a gap behind it.
+	seen Position
 }
 
 // events are those that were read.
@@ -63,6 +67,9 @@ func (r *pastRead) events() []Event { return r.past.events[r.from:] }
 // answer ends the read with the events from an index on.
 func (r *pastRead) answer(p *past, from int) {
 	r.past, r.from = p, from
+	if r.after != nil {
+		r.seen = *r.after
+	}
 	close(r.done)
 }
 
@@ -81,11 +88,14 @@ type pastReader struct {
 	running bool        // guarded by mu
 }
 
-// How often a read is tried again whose answer is older than the channel's cursor,
-// and how long after the first try.
 const (
+	// maxPastTries is how often a read is tried again whose answer is older than the
+	// channel's cursor, and pastRetry how long after the first try.
 	maxPastTries = 8
 	pastRetry    = 10 * time.Millisecond
+	// maxAheadTries is how often one is tried again whose answer is older than the
+	// position to go on from, which may be anybody's invention.
+	maxAheadTries = 2
 )
 
 // readPast reads what r asks for. Errors are the store's, or wrap storage.ErrGap.
@@ -223,12 +233,14 @@ func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
 		case !found:
 			left = append(left, r)
 		case err != nil:
-			r.fail(err)
+			again = c.notAfter(r, err, again)
 		case page.More:
+			r.seen = *r.after
 			r.fail(r.tooMuch(c.id))
 		default:
 			if old, again = c.tooOld(r, page.Latest, again); !old {
 				if bytes := dataBytes(page.Events[from:]); len(page.Events)-from > r.limit || bytes > r.bytes {
+					r.seen = *r.after
 					r.fail(r.tooMuch(c.id))
 				} else {
 					r.answer(p, from)
@@ -237,6 +249,28 @@ func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
 		}
 	}
 	return left, again
+}
+
+// notAfter decides about a read that the store could not continue from its position.
+func (c *channel) notAfter(r *pastRead, err error, again []*pastRead) []*pastRead {
+	var gap *storage.GapError
+	if !errors.As(err, &gap) {
+		r.fail(err)
+		return again
+	}
+	old, again := c.tooOld(r, gap.Latest, again)
+	switch ahead := r.after.After(gap.Latest); {
+	case old:
+	case ahead && r.tries < maxAheadTries:
+		r.tries++
+		return append(again, r)
+	default:
+		if !ahead {
+			r.seen = *r.after
+		}
+		r.fail(err)
+	}
+	return again
 }
 
 // tooMuch is the gap of a subscription that has missed more events than it has room

@@ -154,6 +154,7 @@ func (b *Broker) publishAll(ctx context.Context, events []prepared) ([]Published
 	var batch []storage.AppendRequest
 	for i := range events {
 		if p := &events[i]; keeps(&p.keep) {
+			p.keep.Floor = b.floor(p.channel.id)
 			batch = append(batch, storage.AppendRequest{Channel: p.channel.id, Event: p.event(), Options: p.keep})
 		}
 	}

@@ -238,6 +238,9 @@ func (b *Broker) endHooks(ctx context.Context, start time.Time) error {
 	}
 	err = errors.Join(err, b.all(ctx, flushes))
 	b.stopped.Store(true)
+	if b.stopWatching != nil {
+		b.stopWatching()
+	}
 	b.endInProcess()
 	return err
 }

@@ -68,6 +68,9 @@ const (
 // where that is not known.
 func (c *Cursor) Last() storage.Position { return c.last }
 
+// Heard returns the highest position that is known to exist.
+func (c *Cursor) Heard() storage.Position { return c.heard }
+
 // Arrive takes in an event with a position. On Next the cursor has moved to it.
 func (c *Cursor) Arrive(ev *storage.Event) Verdict {
 	if c.lost {

@@ -1,0 +1,86 @@
+// Package mutants breaks the rules by which a channel's events are ordered, one at a
+// time, and sees that the property test of package broker finds each.
+package mutants
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	order  = "broker/order.go"
+	keep   = "broker/keep.go"
+	core   = "internal/cursor/cursor.go"
+	reads  = "internal/cursor/read.go"
+	opens  = "broker/channel.go"
+	past   = "broker/past_reader.go"
+	events = "broker/publish.go"
+	watch  = "broker/shared_history.go"
+)
+
+// mutant is a rule that is broken: old, which stands in the file once, becomes new.
+type mutant struct{ rule, file, old, new string }
+
+var mutants = []mutant{
+	{"a hole is closed by reading", order, "	if k := c.kept; k.timer == nil && !k.reading {", "	if k := c.kept; false && k.timer == nil {"},
+	{"a failed read is tried again", order, "		c.readAfter(k.retry)", ""},
+	{"who opens a channel knows where it stands, or says a gap", core, "lost: latest.IsZero()}", "lost: false}"},
+	{"a publisher that found nobody looks again", keep, "	out, err := b.history.Append(ctx, ch, ev, opts)\n",
+		"	nobody := b.channels.load(ch) == nil\n	out, err := b.history.Append(ctx, ch, ev, opts)\n	if nobody && err == nil {\n		return Published{Position: out.Position}, nil\n	}\n"},
+	{"publish returns when the cursor has passed", keep, "		if waiter == nil {", "		if true {"},
+	{"a channel without subscribers releases all", order, "	k.ReleaseAll()", ""},
+	{"a gap is told", order, "	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})", ""},
+	{"a duplicate is a position without an event", keep, "			waiter, there = c.hear(ev.Position, true)", "			return nil"},
+	{"keys of failed appends stay", order, "		c.failed.add(opts.IdempotencyKey)", ""},
+	{"stores keep a floor for the fill", order, ", Fill: true}", "}"},
+	{"a failed append may land late", order, "	k.doubt, k.check = time.Now().Add(orderDoubt), 0", "	k.doubt, k.check = time.Now(), 0"},
+	{"a stale answer decides nothing", reads, "	return r.heard.After(latest)", "	return false"},
+	{"a gap that events have overtaken is none", reads, " || r.From != c.last {", " {"},
+	{"a joiner's page reaches the cursor", past, "	if !r.reach.After(latest) {", "	if true {"},
+	{"positions of what overflows are kept", core, "	c.hear(ev.Position)\n	c.park(ev)",
+		"	if n := len(c.parked); true {\n		c.park(ev)\n		if len(c.parked) > n {\n			c.hear(ev.Position)\n		}\n	}"},
+	{"whom an event is kept from travels with it", events, "Exclude: p.exclude, ", ""},
+	{"an event that was handed out is dropped", core, "	if !ev.Position.After(c.last) {\n		return Passed", "	if false {\n		return Passed"},
+	{"only the next is handed out", core, "	if ev.Follows(c.last) {", "	if ev.Position.After(c.last) {"},
+	{"positions are looked at now and then", watch, "				c.hear(latest[i], false)", "				_, _ = c, latest[i]"},
+	{"who subscribes gets nothing twice", past, "		r.seen = *r.after\n	}\n	close(r.done)", "	}\n	close(r.done)"},
+}
+
+// TestEveryRuleIsNeeded takes the schedules that find the most stubborn of them.
+func TestEveryRuleIsNeeded(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	for _, m := range mutants {
+		t.Run(m.rule, func(t *testing.T) {
+			source, err := os.ReadFile(filepath.Join(root, m.file))
+			require.NoError(t, err)
+			require.Equal(t, 1, strings.Count(string(source), m.old), "the rule is not where it was")
+			dir := t.TempDir()
+			broken := filepath.Join(dir, "broken.go")
+			require.NoError(t, os.WriteFile(broken, bytes.Replace(source, []byte(m.old), []byte(m.new), 1), 0o600))
+			overlay, err := json.Marshal(map[string]map[string]string{"Replace": {filepath.Join(root, m.file): broken}})
+			require.NoError(t, err)
+			overlayFile := filepath.Join(dir, "overlay.json")
+			require.NoError(t, os.WriteFile(overlayFile, overlay, 0o600))
+
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlayFile, "-vet=off", "-count=1", "-timeout=5m",
+				"-run=TestEverySubscriberSeesTheHistoryOnceAndInOrder", "./broker", "-schedules=300")
+			cmd.Dir = root
+			out, err := cmd.CombinedOutput()
+			require.NotContains(t, string(out), "[build failed]")
+			require.NotContains(t, string(out), "[setup failed]")
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "nothing is found wrong without it")
+		})
+	}
+}
