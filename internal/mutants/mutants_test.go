@@ -1,10 +1,12 @@
 // Package mutants breaks the rules by which a channel's events are ordered, one at a
-// time, and sees that the property test of package broker finds each.
+// time, and sees that a property test finds each: that of internal/cursor or that of
+// broker.
 package mutants
 
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +46,7 @@ var mutants = []mutant{
 	{"keys of failed appends stay", order, "		c.failed.add(opts.IdempotencyKey)", ""},
 	{"stores keep a floor for the fill", order, ", Fill: true}", "}"},
 	{"a failed append may land late", order, "	k.doubt, k.check = time.Now().Add(orderDoubt), 0", "	k.doubt, k.check = time.Now(), 0"},
-	{"a stale answer decides nothing", reads, "	return r.heard.After(latest)", "	return false"},
+	{"a stale answer decides nothing", reads, "{ return r.heard.After(latest) }", "{ return false }"},
 	{"a gap that events have overtaken is none", reads, " || r.From != c.last {", " {"},
 	{"a joiner's page reaches the cursor", past, "	if !r.reach.After(latest) {", "	if true {"},
 	{"positions of what overflows are kept", core, "	c.hear(ev.Position)\n	c.park(ev)",
@@ -56,7 +58,6 @@ var mutants = []mutant{
 	{"who subscribes gets nothing twice", past, "		r.seen = *r.after\n	}\n	close(r.done)", "	}\n	close(r.done)"},
 }
 
-// TestEveryRuleIsNeeded takes the schedules that find the most stubborn of them.
 func TestEveryRuleIsNeeded(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -73,14 +74,18 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 			overlayFile := filepath.Join(dir, "overlay.json")
 			require.NoError(t, os.WriteFile(overlayFile, overlay, 0o600))
 
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlayFile, "-vet=off", "-count=1", "-timeout=5m",
-				"-run=TestEverySubscriberSeesTheHistoryOnceAndInOrder", "./broker", "-schedules=300")
-			cmd.Dir = root
-			out, err := cmd.CombinedOutput()
-			require.NotContains(t, string(out), "[build failed]")
-			require.NotContains(t, string(out), "[setup failed]")
-			var exit *exec.ExitError
-			require.ErrorAs(t, err, &exit, "nothing is found wrong without it")
+			fails := func(args ...string) bool {
+				args = append([]string{"test", "-overlay", overlayFile, "-vet=off", "-count=1", "-timeout=5m"}, args...)
+				cmd := exec.CommandContext(t.Context(), "go", args...)
+				cmd.Dir = root
+				out, err := cmd.CombinedOutput()
+				require.NotContains(t, string(out), "[build failed]")
+				require.NotContains(t, string(out), "[setup failed]")
+				var exit *exec.ExitError
+				return errors.As(err, &exit)
+			}
+			require.True(t, fails("-run=TestEverySchedule", "./internal/cursor") || fails("-run=TestEverySubscriberSees", "./broker", "-schedules=240"),
+				"nothing is found wrong without it")
 		})
 	}
 }
