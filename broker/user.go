@@ -110,37 +110,42 @@ func (s *Session) watch(ctx context.Context, userIDs []string) {
 	s.news.Lock()
 	s.watched = watched
 	s.news.Unlock()
-	var err error
+	var ids []string
 	for _, id := range userIDs {
-		if CheckUserID(id) != nil {
-			continue // nobody ever signs in as that
+		if CheckUserID(id) == nil { // nobody ever signs in as another
+			ids = append(ids, id)
 		}
-		if err == nil {
-			err = b.tracker.Observe(ctx, s.app, id, func(online bool) {
-				s.hear(id, online)
-				b.watchers.Add(s, s.app, id)
-			})
-		}
-		if err != nil {
-			b.watchers.Add(s, s.app, id)
-		}
+	}
+	// From here on the session hears of changes, which are newer than the answer.
+	b.watchers.Add(s, s.app, ids...)
+	var err error
+	if len(ids) > 0 {
+		err = b.tracker.Observe(ctx, s.app, ids, func(id string, online bool) {
+			s.news.Lock()
+			defer s.news.Unlock()
+			if _, heard := watched[id]; !heard {
+				watched[id] = online
+			}
+		})
+	}
+	if err != nil {
+		_ = b.storeFailed("watchlist", onlineIn(s.app), err)
 	}
 	s.news.Lock()
 	defer s.news.Unlock()
 	s.watched = nil
-	if err != nil {
-		_ = b.storeFailed("watchlist", onlineIn(s.app), err)
-		return
-	}
 	var online, offline []string
 	for _, id := range userIDs {
-		if watched[id] {
+		switch {
+		case watched[id]:
 			online = append(online, id)
-		} else {
+		case err == nil:
 			offline = append(offline, id)
 		}
 	}
-	s.Send(s.protocol.Encode(WatchlistNotice{Online: online, Offline: offline}))
+	if len(online)+len(offline) > 0 {
+		s.Send(s.protocol.Encode(WatchlistNotice{Online: online, Offline: offline}))
+	}
 }
 
 // hear tells the session of a user it watches, or keeps that for what watch tells.

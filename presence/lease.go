@@ -187,10 +187,7 @@ func (s *shared) rejoin1(key localConn, m Member) error {
 func (s *shared) userCame(c storage.PresenceChange) {
 	s.mu.Lock()
 	app, id := c.Channel.App, c.Member.UserID
-	changed := s.Watched(app, id) && !s.observed[app][id]
-	if changed {
-		s.told(app, id, true)
-	}
+	changed := s.Watched(app, id) && s.learned(app, id, true)
 	s.mu.Unlock()
 	if changed {
 		s.Changed(c)
@@ -239,10 +236,7 @@ func (s *shared) expired(d Departure) {
 func (s *shared) userWent(d Departure) {
 	s.mu.Lock()
 	app, id := d.Channel.App, d.Member.UserID
-	changed := s.Watched(app, id) && s.observed[app][id]
-	if changed {
-		s.told(app, id, false)
-	}
+	changed := s.Watched(app, id) && s.learned(app, id, false)
 	s.mu.Unlock()
 	if changed {
 		s.Changed(d.Change())

@@ -8,20 +8,100 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// told notes what watchers were told of a user. The caller holds mu and, so that
-// nothing comes between, the user's order.
-func (s *shared) told(app, userID string, online bool) {
-	if s.observed[app] == nil {
-		s.observed[app] = make(map[string]bool)
+// presenceTold is what watchers were last told of a user. Of one who is not noted
+// they know as much as of one who is offline: they are told if that is wrong.
+type presenceTold uint8
+
+const (
+	toldOffline presenceTold = iota
+	toldOnline
+	// toldNothing says that the store is being asked for whom nobody has been told
+	// of: whoever has an answer first notes it, and later changes are told.
+	toldNothing
+)
+
+func toldAs(online bool) presenceTold {
+	if online {
+		return toldOnline
 	}
-	s.observed[app][userID] = online
+	return toldOffline
 }
 
-// observe notes what a watcher is told of a user for a start.
-func (s *shared) observe(app, userID string, online bool) {
+// told notes what watchers were told of a user. The caller holds mu and, so that
+// nothing comes between, the user's order, unless they were told nothing before.
+func (s *shared) told(app, userID string, online bool) { s.note(app, userID, toldAs(online)) }
+
+func (s *shared) note(app, userID string, told presenceTold) {
+	if s.observed[app] == nil {
+		s.observed[app] = make(map[string]presenceTold)
+	}
+	s.observed[app][userID] = told
+}
+
+// ownChange notes that a user of this node has come or gone, which its caller tells
+// watchers of. The caller holds mu and the user's order.
+func (s *shared) ownChange(app, userID string, online bool) {
+	if s.Watched(app, userID) {
+		s.told(app, userID, online)
+	} else {
+		delete(s.observed[app], userID)
+	}
+}
+
+// learned notes whether a user is online, and reports whether watchers have to be told.
+// The caller holds mu and the user's order.
+func (s *shared) learned(app, userID string, online bool) bool {
+	was, is := s.observed[app][userID], toldAs(online)
+	s.told(app, userID, online)
+	return was != is && was != toldNothing
+}
+
+// asking notes that the store is asked about users for a watcher.
+func (s *shared) asking(app string, userIDs []string) {
+	if s == nil {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.told(app, userID, online)
+	for _, id := range userIDs {
+		if _, known := s.observed[app][id]; !known {
+			s.note(app, id, toldNothing)
+		}
+	}
+}
+
+// answered notes what the store has said; nothing, if it has failed. Where other
+// watchers were told something else, either that or the answer is old: it is looked at.
+func (s *shared) answered(app string, userIDs []string, online []bool) {
+	if s == nil {
+		return
+	}
+	var differ []string
+	s.mu.Lock()
+	for i, id := range userIDs {
+		is := online != nil && online[i]
+		switch told := s.observed[app][id]; {
+		case told == toldNothing:
+			s.told(app, id, is)
+		case online != nil && told != toldAs(is):
+			differ = append(differ, id)
+		}
+	}
+	s.mu.Unlock()
+	for _, id := range differ {
+		s.hear(storage.PresenceChange{Channel: storage.ChannelID{App: app}, Member: Member{UserID: id}})
+	}
+}
+
+// lastTold returns what watchers were last told of a user; on a store that is not
+// shared, what it has said. The caller holds the user's order.
+func (s *shared) lastTold(app, userID string, said bool) bool {
+	if s == nil {
+		return said
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.observed[app][userID] == toldOnline
 }
 
 // hearOfUsers looks at those users of an app who are watched and may have come
@@ -46,10 +126,19 @@ func (s *shared) hearOfUsers(ch storage.ChannelID, changes []storage.PresenceCha
 		return
 	}
 	for i, id := range users {
+		// Whoever is at it may have asked the store before this, and tell an older
+		// answer.
+		look := s.t.changing(ch, id)
 		s.mu.Lock()
-		told := s.observed[ch.App][id]
+		switch told := s.observed[ch.App][id]; {
+		case look:
+		case told == toldNothing:
+			s.told(ch.App, id, are[i])
+		default:
+			look = told != toldAs(are[i])
+		}
 		s.mu.Unlock()
-		if told != are[i] {
+		if look {
 			s.lookAtUser(ch, id)
 		}
 	}
@@ -111,8 +200,7 @@ func (s *shared) lookAtUser(ch storage.ChannelID, userID string) {
 		return
 	}
 	s.mu.Lock()
-	changed := s.observed[ch.App][userID] != are[0]
-	s.told(ch.App, userID, are[0])
+	changed := s.learned(ch.App, userID, are[0])
 	s.mu.Unlock()
 	if changed {
 		s.Changed(storage.PresenceChange{Channel: ch, Member: Member{UserID: userID}, Joined: are[0], Time: time.Now()})

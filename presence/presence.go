@@ -64,13 +64,25 @@ type orderKey struct {
 	userID  string // empty on a channel with a name
 }
 
-// lock takes the order of a channel's changes, and fails only if ctx ends.
-func (t *Tracker) lock(ctx context.Context, ch storage.ChannelID, userID string) (*keylock.Lock[orderKey], error) {
+// orderOf returns the key of a channel's order, and its hash.
+func (t *Tracker) orderOf(ch storage.ChannelID, userID string) (orderKey, uint64) {
 	key, name := orderKey{channel: ch}, ch.Name
 	if name == "" {
 		key.userID, name = userID, userID
 	}
-	return t.order.Lock(ctx, maphash.String(t.seed, name), key)
+	return key, maphash.String(t.seed, name)
+}
+
+// lock takes the order of a channel's changes, and fails only if ctx ends.
+func (t *Tracker) lock(ctx context.Context, ch storage.ChannelID, userID string) (*keylock.Lock[orderKey], error) {
+	key, hash := t.orderOf(ch, userID)
+	return t.order.Lock(ctx, hash, key)
+}
+
+// changing reports whether somebody holds the order of a channel's changes.
+func (t *Tracker) changing(ch storage.ChannelID, userID string) bool {
+	key, hash := t.orderOf(ch, userID)
+	return t.order.Held(hash, key)
 }
 
 // Join adds a connection of m to the channel and calls joined before any other change
@@ -161,25 +173,30 @@ func (t *Tracker) Online(ctx context.Context, app string, userIDs []string) (onl
 	return online, offline, nil
 }
 
-// Observe calls seen with whether the user is online in the app, before any other
-// change of that on this node. seen must not call the tracker, and is not called
-// after an error.
-func (t *Tracker) Observe(ctx context.Context, app, userID string, seen func(online bool)) error {
+// Observe calls seen with whether each of the users is online in the app, in their
+// order, and asks the store once for all. The caller has to be told of these users'
+// changes since before the call: what it is told of a user until seen is called is
+// newer than what seen says, and so is what it is told from then on. seen is called
+// before any other change of the user on this node; it must not call the tracker, and
+// after an error it is not called for all.
+func (t *Tracker) Observe(ctx context.Context, app string, userIDs []string, seen func(userID string, online bool)) error {
 	ch := storage.ChannelID{App: app}
-	order, err := t.lock(ctx, ch, userID)
+	t.shared.asking(app, userIDs)
+	online, err := t.store.AreMembers(ctx, ch, userIDs)
+	t.shared.answered(app, userIDs, online)
 	if err != nil {
 		return err
 	}
-	defer order.Unlock()
-	online, err := t.store.AreMembers(ctx, ch, []string{userID})
-	if err == nil {
-		seen(online[0])
+	for i, id := range userIDs {
+		// Whatever the store took before it answered has been told now.
+		order, err := t.lock(ctx, ch, id)
+		if err != nil {
+			return err
+		}
+		seen(id, t.shared.lastTold(app, id, online[i]))
+		order.Unlock()
 	}
-	if t.shared != nil {
-		// After an error, as if offline: it is told if that is wrong.
-		t.shared.observe(app, userID, err == nil && online[0])
-	}
-	return err
+	return nil
 }
 
 // LastSeen returns when the user was last on the channel; see storage.Presence.

@@ -42,17 +42,17 @@ type shared struct {
 	t *Tracker
 
 	mu       sync.Mutex
-	views    map[storage.ChannelID]*view      // guarded by mu: of channels with a name
-	local    map[localConn]Member             // guarded by mu: the connections of this node that are to stay
-	observed map[string]map[string]bool       // guarded by mu: by app, what watchers were last told of each user
-	online   map[string]storage.Position      // guarded by mu: the revision of the users online in an app, as far as it was looked at
-	heard    heardChanges                     // guarded by mu
-	lapses   int                              // guarded by mu: how often the lease was lost since the connections last joined again
-	leased   bool                             // guarded by mu
-	closed   bool                             // guarded by mu
-	occupied map[storage.ChannelID]*occupancy // guarded by mu
-	toTell   []storage.ChannelID              // guarded by mu: those of occupied that the store has to be told of
-	tellers  int                              // guarded by mu
+	views    map[storage.ChannelID]*view        // guarded by mu: of channels with a name
+	local    map[localConn]Member               // guarded by mu: the connections of this node that are to stay
+	observed map[string]map[string]presenceTold // guarded by mu: by app, what watchers were last told of each user
+	online   map[string]storage.Position        // guarded by mu: the revision of the users online in an app, as far as it was looked at
+	heard    heardChanges                       // guarded by mu
+	lapses   int                                // guarded by mu: how often the lease was lost since the connections last joined again
+	leased   bool                               // guarded by mu
+	closed   bool                               // guarded by mu
+	occupied map[storage.ChannelID]*occupancy   // guarded by mu
+	toTell   []storage.ChannelID                // guarded by mu: those of occupied that the store has to be told of
+	tellers  int                                // guarded by mu
 	telling  sync.WaitGroup
 
 	ctx     context.Context // ends with Close
@@ -82,7 +82,7 @@ func (t *Tracker) Share(s Sharing) {
 	t.shared = &shared{Sharing: s, t: t, ctx: ctx, end: end,
 		views:    make(map[storage.ChannelID]*view),
 		local:    make(map[localConn]Member),
-		observed: make(map[string]map[string]bool),
+		observed: make(map[string]map[string]presenceTold),
 		online:   make(map[string]storage.Position),
 		occupied: make(map[storage.ChannelID]*occupancy),
 	}
@@ -136,8 +136,8 @@ func (s *shared) joined(v *view, c storage.Connection, ch storage.ChannelID, m M
 	defer s.mu.Unlock()
 	s.local[localConn{ch, c.ID}] = m
 	if v == nil {
-		if out.First && s.Watched(ch.App, m.UserID) {
-			s.told(ch.App, m.UserID, true)
+		if out.First {
+			s.ownChange(ch.App, m.UserID, true)
 		}
 		return
 	}
@@ -161,9 +161,7 @@ func (s *shared) leaving(ch storage.ChannelID, conn string) {
 func (s *shared) left(ctx context.Context, ch storage.ChannelID, conn string, d Departure, tell func()) {
 	if ch.Name == "" && d.Last {
 		s.mu.Lock()
-		if s.Watched(ch.App, d.Member.UserID) {
-			s.told(ch.App, d.Member.UserID, false)
-		}
+		s.ownChange(ch.App, d.Member.UserID, false)
 		s.mu.Unlock()
 	}
 	v := s.view(ch, false)

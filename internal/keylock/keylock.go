@@ -56,6 +56,19 @@ func (l *Locks[K]) Lock(ctx context.Context, hash uint64, key K) (*Lock[K], erro
 	return k, nil
 }
 
+// Held reports whether somebody holds the lock of key.
+func (l *Locks[K]) Held(hash uint64, key K) bool {
+	s := &l.stripes[hash%stripes]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := s.used; k != nil; k = k.next {
+		if k.key == key {
+			return true
+		}
+	}
+	return false
+}
+
 // wait waits for a lock that is held. The caller holds stripe.mu, which is released.
 func (k *Lock[K]) wait(ctx context.Context) error {
 	if k.pass == nil {
