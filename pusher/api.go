@@ -68,7 +68,7 @@ func (h *Handler) admit(r *http.Request, id, rest string) (*apiRequest, func() (
 	} else if err != nil {
 		return nil, nil, fmt.Errorf("app lookup: %w", err)
 	}
-	req := &apiRequest{Request: r, handler: h, config: app, limits: app.Limits.withDefaults(), app: h.broker.App(app.ID)}
+	req := &apiRequest{Request: r, handler: h, config: app, limits: *h.limits(app), app: h.broker.App(app.ID)}
 	if req.query, err = verifyQuery(app, r); err != nil {
 		return nil, nil, unsigned(err)
 	}

@@ -161,6 +161,9 @@ func (h *Handler) learn(app *App, err error) (*App, error) {
 	return app, err
 }
 
+// limits returns an app's limits with the defaults, which are worked out once.
+func (h *Handler) limits(app *App) *Limits { return h.webhooks.apps.learn(app).limits }
+
 // StaticApps is a fixed list of apps.
 type StaticApps struct {
 	byKey, byID map[string]*App

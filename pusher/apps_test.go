@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/alloctest"
 )
 
 func TestNewApps(t *testing.T) {
@@ -113,4 +114,20 @@ func TestRoutes(t *testing.T) {
 		id, rest, _ := apiRoute(path)
 		assert.Equal(t, want, [2]string{id, rest}, path)
 	}
+}
+
+// Limits are worked out once for all connections and requests of an app, also where a
+// look-up makes a new App each time, and anew when it brings others.
+func TestLimitsOfAnAppAreWorkedOutOnce(t *testing.T) {
+	a := newAPITest(t)
+	first := a.handler.limits(a.app)
+	assert.Equal(t, DefaultLimits, *first)
+	again := *a.app
+	assert.Same(t, first, a.handler.limits(&again))
+	again.Limits.EventBytes = 5
+	other := a.handler.limits(&again)
+	assert.Equal(t, 5, other.EventBytes)
+	assert.Equal(t, DefaultLimits.ChannelsPerEvent, other.ChannelsPerEvent)
+	assert.Equal(t, DefaultLimits, *first, "whoever has connected keeps theirs")
+	assert.Zero(t, alloctest.PerRun(100, func() { a.handler.limits(&again) }))
 }

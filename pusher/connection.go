@@ -15,6 +15,7 @@ import (
 type connection struct {
 	handler *Handler
 	app     *App
+	limits  *Limits // the app's when it connected, with the defaults
 	conn    transport.Conn
 	session *broker.Session
 

@@ -81,7 +81,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	if err := d.checkOrigins(app); err != nil {
 		return nil, &closeError{4009, err.Error()}
 	}
-	limits := app.Limits.withDefaults()
+	limits := h.limits(app)
 	session, err := h.broker.Connect(ctx, broker.ConnectOptions{
 		ConnectRequest: broker.ConnectRequest{App: app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure, Header: textproto.MIMEHeader(d.Header)},
@@ -92,7 +92,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	if err != nil {
 		return nil, closing(err)
 	}
-	c := &connection{handler: h, app: app, conn: conn, session: session}
+	c := &connection{handler: h, app: app, limits: limits, conn: conn, session: session}
 	c.idle.Init(c.checkIdle)
 	h.wheel.Schedule(&c.idle, h.options.activityTimeout)
 	if app.AuthorizationTimeout > 0 {

@@ -10,9 +10,9 @@ import (
 
 // Receive implements transport.Receiver.
 func (c *connection) Receive(data []byte) {
-	limits := c.app.Limits.withDefaults()
+	limits := *c.limits
 	f, err := parseFrame(data, limits)
-	if limited := c.overRate(len(data), &limits); limited != nil {
+	if limited := c.overRate(len(data), c.limits); limited != nil {
 		c.tooMany(&f, limited)
 		return
 	}

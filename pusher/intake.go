@@ -69,11 +69,7 @@ func (c *connection) tooMany(f *frame, limited error) {
 // answer sends what the client can do without, unless it does not read its
 // answers: then it would find out how much memory there is for them.
 func (c *connection) answer(m *transport.Message) {
-	limit := c.app.Limits.UnreadAnswerBytes
-	if limit == 0 {
-		limit = DefaultLimits.UnreadAnswerBytes
-	}
-	if limit > 0 {
+	if limit := c.limits.UnreadAnswerBytes; limit > 0 {
 		q := c.conn.Queue()
 		size := q.Size(m)
 		c.intake.unread = min(c.intake.unread, q.Bytes)

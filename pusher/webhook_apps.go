@@ -32,11 +32,14 @@ type webhookApps struct {
 
 // knownApp is what was last heard of an app.
 type knownApp struct {
-	app   *App  // nil if there is no such app, or it could never be looked up
-	err   error // why it could not
-	wants uint32
-	at    time.Time
-	again atomic.Bool // it is being looked up again
+	app *App // nil if there is no such app, or it could never be looked up
+	// limits are those that the app was given, with the defaults.
+	given  Limits
+	limits *Limits
+	err    error // why it could not
+	wants  uint32
+	at     time.Time
+	again  atomic.Bool // it is being looked up again
 }
 
 // hookOf says which of the broker's hooks leads to an event.
@@ -58,10 +61,17 @@ func newWebhookApps(apps Apps, log *slog.Logger, background func(func(context.Co
 // app does so after one of its clients has connected.
 func (w *webhookApps) learn(app *App) *knownApp {
 	k, ok := w.known.Load(app.ID)
-	if ok && k.app == app && time.Since(k.at) < appsFresh/2 {
+	if ok && k.app == app && k.given == app.Limits && time.Since(k.at) < appsFresh/2 {
 		return k
 	}
-	k = &knownApp{app: app, at: time.Now()}
+	old := k
+	k = &knownApp{app: app, given: app.Limits, at: time.Now()}
+	if ok && old.limits != nil && old.given == app.Limits {
+		k.limits = old.limits // for all connections of the app
+	} else {
+		limits := app.Limits.withDefaults()
+		k.limits = &limits
+	}
 	for i := range app.Webhooks {
 		names := app.Webhooks[i].Events
 		if len(names) == 0 {
