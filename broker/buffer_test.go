@@ -33,15 +33,17 @@ func TestABufferIsBoundedInBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 20}}))
+				br := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 20}}))
+				defer func() { assert.NoError(t, br.Shutdown(t.Context())) }()
+				app := br.App("1")
 				send := func(size int) {
-					_, err := kit.App.Publish(t.Context(), "room", "message", []byte(strings.Repeat("x", size)))
+					_, err := app.Publish(t.Context(), "room", "message", []byte(strings.Repeat("x", size)))
 					require.NoError(t, err)
 				}
 				for range tc.past {
 					send(kib)
 				}
-				sub := subscribe(t, kit.App, "room", tc.opts...)
+				sub := subscribe(t, app, "room", tc.opts...)
 				for _, size := range tc.publish {
 					send(size)
 				}
@@ -58,7 +60,7 @@ func TestABufferIsBoundedInBytes(t *testing.T) {
 				assert.Equal(t, tc.want, n)
 				if tc.want < tc.past+len(tc.publish) {
 					require.ErrorIs(t, ended, broker.ErrSlowSubscriber)
-					assert.EqualValues(t, 1, kit.Broker.Stats().SlowInProcess)
+					assert.EqualValues(t, 1, br.Stats().SlowInProcess)
 				} else {
 					require.NoError(t, ended)
 				}
