@@ -37,7 +37,7 @@ func newCarillon(o peerOptions) (*carillonServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := broker.New(broker.WithDrainWindow(0), broker.WithRules(carillonRules(o.rules)...))
+	b, err := broker.New(broker.WithDrainWindow(0), broker.WithChannelRules(carillonRules(o.rules)...))
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,8 @@ func newCarillon(o peerOptions) (*carillonServer, error) {
 }
 
 // carillonRules are so many rules of which the last one matches any channel.
-func carillonRules(n int) []broker.Rule {
-	rules := make([]broker.Rule, n)
+func carillonRules(n int) []broker.ChannelRule {
+	rules := make([]broker.ChannelRule, n)
 	for i := range rules {
 		rules[i].Pattern = fmt.Sprintf("presence-[0-9]*-room-%d-*", i)
 	}

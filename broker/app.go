@@ -192,8 +192,8 @@ func Backward() HistoryOption { return func(o *storage.ReadOptions) { o.Backward
 // that is kept or, backward, at the newest.
 func From(p Position) HistoryOption { return func(o *storage.ReadOptions) { o.From = p } }
 
-// Limit reads at most n events; 0, the default, reads all that are kept.
-func Limit(n int) HistoryOption { return func(o *storage.ReadOptions) { o.Limit = n } }
+// AtMost reads at most n events; 0, the default, reads all that are kept.
+func AtMost(n int) HistoryOption { return func(o *storage.ReadOptions) { o.MaxEvents = n } }
 
 // History reads the events that are stored for a channel, oldest first unless Backward
 // says otherwise. A forward read from a position after which events are missing yields
@@ -208,8 +208,8 @@ func (a *App) History(ctx context.Context, channel string, opts ...HistoryOption
 		for _, opt := range opts {
 			opt(&o)
 		}
-		if o.Limit < 0 {
-			yield(Event{}, &FieldError{Field: "limit", Problem: "is negative"})
+		if o.MaxEvents < 0 {
+			yield(Event{}, &FieldError{Field: "at most", Problem: "is negative"})
 			return
 		}
 		a.read(ctx, storage.ChannelID{App: a.id, Name: channel}, o, yield)
@@ -224,11 +224,11 @@ const (
 
 // read yields page by page, so that a long history is never held whole.
 func (a *App) read(ctx context.Context, ch storage.ChannelID, o storage.ReadOptions, yield func(Event, error) bool) {
-	left := o.Limit
+	left := o.MaxEvents
 	for {
-		o.Limit, o.Bytes = historyPage, historyBytes
+		o.MaxEvents, o.MaxBytes = historyPage, historyBytes
 		if left > 0 {
-			o.Limit = min(left, historyPage)
+			o.MaxEvents = min(left, historyPage)
 		}
 		page, err := a.broker.history.Read(ctx, ch, o)
 		if err != nil {

@@ -97,11 +97,11 @@ func BenchmarkPublish(b *testing.B) {
 }
 
 // rulesOfAllKinds returns n rules, of which none matches "room".
-func rulesOfAllKinds(n int) []broker.Rule {
+func rulesOfAllKinds(n int) []broker.ChannelRule {
 	forms := [...]string{"presence-game-%d-*", "private-user-%d", "orders-%d-[0-9]*", "ro*-%d", "*-typing-%d"}
-	rules := make([]broker.Rule, n)
+	rules := make([]broker.ChannelRule, n)
 	for i := range rules {
-		rules[i] = broker.Rule{Pattern: fmt.Sprintf(forms[i%len(forms)], i), LeaveGrace: time.Second}
+		rules[i] = broker.ChannelRule{Pattern: fmt.Sprintf(forms[i%len(forms)], i), LeaveGrace: time.Second}
 	}
 	return rules
 }
@@ -122,7 +122,7 @@ func BenchmarkPublishWithRules(b *testing.B) {
 			{"to 0", []string{"room"}, 0}, {"to 1", []string{"room"}, 1}, {"to 0 on 100000 channels", many, 0},
 		} {
 			b.Run(fmt.Sprintf("%d/%s", rules, c.name), func(b *testing.B) {
-				br := newBroker(b, broker.WithRules(rulesOfAllKinds(rules)...))
+				br := newBroker(b, broker.WithChannelRules(rulesOfAllKinds(rules)...))
 				defer subscribeSinks(b, br, c.channels[0], c.subscribers)()
 				app := br.App("1")
 				b.ReportAllocs()
@@ -159,7 +159,7 @@ func BenchmarkPublishParallelToDistinctChannels(b *testing.B) {
 }
 
 func BenchmarkPublishWithHistory(b *testing.B) {
-	br := newBroker(b, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}}))
+	br := newBroker(b, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
 	defer subscribeSinks(b, br, "room", 10)()
 	app := br.App("1")
 	b.ReportAllocs()
@@ -260,7 +260,7 @@ func TestPublishAllocatesNothingPerSubscriber(t *testing.T) {
 }
 
 func TestPublishWithRulesToNobodyAllocatesNothing(t *testing.T) {
-	br := newBroker(t, broker.WithRules(rulesOfAllKinds(50)...))
+	br := newBroker(t, broker.WithChannelRules(rulesOfAllKinds(50)...))
 	app := br.App("1")
 	require.Zero(t, alloctest.PerRun(100, func() {
 		_, _ = app.Publish(context.Background(), "room", "message", data)
@@ -269,7 +269,7 @@ func TestPublishWithRulesToNobodyAllocatesNothing(t *testing.T) {
 
 // Publishers of one channel wait for each other: what is kept goes out in order.
 func BenchmarkPublishWithHistoryParallelToOneChannel(b *testing.B) {
-	br := newBroker(b, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}}))
+	br := newBroker(b, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
 	defer subscribeSinks(b, br, "room", 10)()
 	app := br.App("1")
 	b.ReportAllocs()

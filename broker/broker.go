@@ -14,6 +14,11 @@
 //	}()
 //	app.Publish(ctx, "room", "message", []byte(`{"text":"hello"}`))
 //	defer b.Shutdown(ctx)
+//
+// Three things bound or shape what is done: a [ChannelRule] says how the channels of a
+// pattern behave; [SessionLimits] bound what one connection may pile up, where package
+// pusher takes them from an app's pusher.Limits; and rate limits, which are a
+// ratelimit.Rules given to [WithRateLimits], bound how often anything is done by anybody.
 package broker
 
 import (
@@ -42,7 +47,7 @@ import (
 // it freely: all methods are safe for concurrent use.
 type Broker struct {
 	rules         *ruleSet // nil if there are none
-	limits        *ratelimit.Rules
+	rateLimits    *ratelimit.Rules
 	history       storage.History
 	presenceStore storage.Presence
 	presenceWaits bool // presenceStore may

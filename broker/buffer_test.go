@@ -33,7 +33,7 @@ func TestABufferIsBoundedInBytes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				br := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 20}}))
+				br := newBroker(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 20}}))
 				defer func() { assert.NoError(t, br.Shutdown(t.Context())) }()
 				app := br.App("1")
 				send := func(size int) {

@@ -60,7 +60,7 @@ func TestHooksMayCallTheBroker(t *testing.T) {
 	}
 	background := context.Background()
 	kit = brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)),
-		broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 5}, Rewind: 2}),
+		broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 5}, Rewind: 2}),
 		broker.WithHooks(broker.Hooks{
 			Connect:           func(ctx context.Context, r *broker.ConnectRequest) error { meddle(ctx, nil); return nil },
 			Authorize:         func(ctx context.Context, r *broker.SubscribeRequest) error { meddle(ctx, r.Session); return nil },

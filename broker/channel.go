@@ -37,7 +37,7 @@ type channel struct {
 	sessions int         // guarded by mu: how many of subs belong to sessions
 	counting *time.Timer // guarded by mu: announces the count when it fires
 	id       storage.ChannelID
-	rule     *Rule
+	rule     *ChannelRule
 
 	kept   *order     // guarded by order; nil where no events are kept
 	past   pastReader // guarded by its own lock

@@ -20,7 +20,7 @@ func mustNew(opts ...broker.Option) *broker.Broker {
 
 func Example() {
 	ctx := context.Background()
-	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 100}}))
+	b := mustNew(broker.WithChannelRules(broker.ChannelRule{Pattern: "room", History: broker.Retention{Events: 100}}))
 	defer func() { _ = b.Shutdown(ctx) }()
 	app := b.App("1")
 	if _, err := app.Publish(ctx, "room", "message", []byte("hello")); err != nil {
@@ -34,7 +34,7 @@ func Example() {
 
 func ExampleApp_Subscribe() {
 	ctx := context.Background()
-	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 100}}))
+	b := mustNew(broker.WithChannelRules(broker.ChannelRule{Pattern: "room", History: broker.Retention{Events: 100}}))
 	defer func() { _ = b.Shutdown(ctx) }()
 	app := b.App("1")
 	first, err := app.Publish(ctx, "room", "message", []byte("one"))
@@ -68,7 +68,7 @@ func ExampleApp_Subscribe() {
 // A page of older events goes on from where the last one ended.
 func ExampleApp_History() {
 	ctx := context.Background()
-	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 100}}))
+	b := mustNew(broker.WithChannelRules(broker.ChannelRule{Pattern: "room", History: broker.Retention{Events: 100}}))
 	defer func() { _ = b.Shutdown(ctx) }()
 	app := b.App("1")
 	for _, text := range []string{"one", "two", "three", "four"} {
@@ -78,7 +78,7 @@ func ExampleApp_History() {
 	}
 	var next broker.Position // the zero Position reads from the newest
 	for range 2 {
-		for ev, err := range app.History(ctx, "room", broker.Backward(), broker.From(next), broker.Limit(2)) {
+		for ev, err := range app.History(ctx, "room", broker.Backward(), broker.From(next), broker.AtMost(2)) {
 			if err != nil {
 				log.Fatal(err)
 			}
@@ -102,7 +102,7 @@ func ExampleTopic() {
 		Text string `json:"text"`
 	}
 	ctx := context.Background()
-	b := mustNew(broker.WithRules(broker.Rule{Pattern: "room", History: broker.Retention{Events: 1}}))
+	b := mustNew(broker.WithChannelRules(broker.ChannelRule{Pattern: "room", History: broker.Retention{Events: 1}}))
 	defer func() { _ = b.Shutdown(ctx) }()
 	topic, err := broker.NewTopic[Message](b.App("1"), "room", "message")
 	if err != nil {
@@ -127,7 +127,7 @@ func ExampleTopic() {
 
 func ExampleIdempotencyKey() {
 	ctx := context.Background()
-	b := mustNew(broker.WithRules(broker.Rule{Pattern: "orders", History: broker.Retention{Events: 100}}))
+	b := mustNew(broker.WithChannelRules(broker.ChannelRule{Pattern: "orders", History: broker.Retention{Events: 100}}))
 	defer func() { _ = b.Shutdown(ctx) }()
 	for range 2 {
 		p, err := b.App("1").Publish(ctx, "orders", "paid", []byte("42"), broker.IdempotencyKey("order-42"))
@@ -171,34 +171,51 @@ func ExampleHooks_inform() {
 	// Output: <nil>
 }
 
+// A record of what the server side publishes, wherever in the program it does so.
+func ExampleHooks_published() {
+	ctx := context.Background()
+	b := mustNew(broker.WithHooks(broker.Hooks{
+		Published: func(_ context.Context, c broker.EventChange) {
+			fmt.Println(c.App, c.Event.Channel, c.Event.Name, string(c.Event.Data))
+		},
+	}))
+	if _, err := b.App("1").Publish(ctx, "orders", "paid", []byte("42")); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(b.Shutdown(ctx)) // waits for hooks
+	// Output:
+	// 1 orders paid 42
+	// <nil>
+}
+
 // The first rule that matches a channel decides all of it.
-func ExampleRule() {
-	b := mustNew(broker.WithRules(
-		broker.Rule{Pattern: "presence-stage-*", MaxMembers: 5000, Publishers: broker.OnlyServer},
-		broker.Rule{
+func ExampleChannelRule() {
+	b := mustNew(broker.WithChannelRules(
+		broker.ChannelRule{Pattern: "presence-stage-*", MaxMembers: 5000, Publishers: broker.OnlyServer},
+		broker.ChannelRule{
 			Pattern:    "presence-*",
 			LeaveGrace: 3 * time.Second, // a reload is no leave and join
 			History:    broker.Retention{Events: 100, Age: 24 * time.Hour},
 			Rewind:     20,
 		},
-		broker.Rule{Pattern: "cache-*", CacheTTL: time.Hour},
+		broker.ChannelRule{Pattern: "cache-*", CacheTTL: time.Hour},
 	))
 	fmt.Println(b.Shutdown(context.Background()))
 	// Output: <nil>
 }
 
-func ExampleWithLimits() {
+func ExampleWithRateLimits() {
 	limits, err := ratelimit.New(nil, ratelimit.ConnectionsPerIP(5, 20), ratelimit.PublishesPerApp(1000, 2000))
 	if err != nil {
 		log.Fatal(err)
 	}
-	b := mustNew(broker.WithLimits(limits))
+	b := mustNew(broker.WithRateLimits(limits))
 	fmt.Println(b.Shutdown(context.Background()))
 	// Output: <nil>
 }
 
-func ExampleWithRules() {
-	_, err := broker.New(broker.WithRules(broker.Rule{
+func ExampleWithChannelRules() {
+	_, err := broker.New(broker.WithChannelRules(broker.ChannelRule{
 		Pattern: "presence-room-*", History: broker.Retention{Events: 10, Age: time.Hour}, Rewind: 20,
 	}))
 	fmt.Println(err)

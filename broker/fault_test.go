@@ -183,7 +183,7 @@ func TestAStoreThatFailsLeavesNoSubscription(t *testing.T) {
 func TestRewindAfterADeletionIsInOrder(t *testing.T) {
 	store := &faulty{Store: memory.New()}
 	kit := brokertest.New(t, broker.WithHistory(store),
-		broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 9}, Rewind: 2}))
+		broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 9}, Rewind: 2}))
 	publish(t, kit.App, "room", 1, 1)
 	meanwhile := func() {
 		store.read = nil
@@ -209,7 +209,7 @@ func TestShutdownGivesUpOnABlockedStore(t *testing.T) {
 		release := make(chan struct{})
 		store := &faulty{Store: memory.New(), leave: func() { <-release }}
 		b, err := broker.New(broker.WithPresence(store), broker.WithDrainWindow(0),
-			broker.WithRules(broker.Rule{Pattern: "*-grace", LeaveGrace: time.Hour}))
+			broker.WithChannelRules(broker.ChannelRule{Pattern: "*-grace", LeaveGrace: time.Hour}))
 		require.NoError(t, err)
 		kit := &brokertest.Kit{Broker: b, App: b.App("1"), Config: &pusher.App{ID: "1", Key: brokertest.Key, Secret: brokertest.Secret}}
 		kit.Handler, err = pusher.NewHandler(b, kit)

@@ -29,9 +29,9 @@ func TestHistoryReadsBothWays(t *testing.T) {
 	back, _ := read(broker.Backward())
 	require.Len(t, back, 600)
 	assert.Equal(t, "600", back[0])
-	some, _ := read(broker.From(positions[9]), broker.Limit(3))
+	some, _ := read(broker.From(positions[9]), broker.AtMost(3))
 	assert.Equal(t, []string{"11", "12", "13"}, some)
-	some, _ = read(broker.From(positions[9]), broker.Limit(3), broker.Backward())
+	some, _ = read(broker.From(positions[9]), broker.AtMost(3), broker.Backward())
 	assert.Equal(t, []string{"9", "8", "7"}, some)
 
 	latest, err := kit.App.Latest(t.Context(), "room")

@@ -129,7 +129,7 @@ func TestSubscribedTellsHowASubscriptionBegan(t *testing.T) {
 			}
 		}
 		kit := brokertest.New(t,
-			broker.WithRules(broker.Rule{Pattern: "*kept", History: broker.Retention{Events: 3}, Rewind: 2}),
+			broker.WithChannelRules(broker.ChannelRule{Pattern: "*kept", History: broker.Retention{Events: 3}, Rewind: 2}),
 			broker.WithHooks(broker.Hooks{Subscribed: note(&began), Unsubscribed: note(&ended)}))
 		first := publish(t, kit.App, "kept", 1, 1)
 		position := publish(t, kit.App, "kept", 2, 6)

@@ -117,7 +117,7 @@ func TestAuthorizeHookMayAllowWithoutASignature(t *testing.T) {
 }
 
 func TestSubscribeHookTransformsAndRefuses(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 9}}),
+	kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 9}}),
 		broker.WithLogger(slog.New(slog.DiscardHandler)),
 		broker.WithHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
 			switch r.Channel {
@@ -286,7 +286,7 @@ func TestAPanicOfADecidingHookRefuses(t *testing.T) {
 	limits, err := ratelimit.New(nil, ratelimit.Rule{Name: "broken", Action: ratelimit.SignIn,
 		Limit: ratelimit.Limit{Rate: 1, Burst: 1}, Cost: func(ratelimit.Request) int { panic("broken cost") }})
 	require.NoError(t, err)
-	kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithLimits(limits), broker.WithHooks(broker.Hooks{
+	kit := brokertest.New(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithRateLimits(limits), broker.WithHooks(broker.Hooks{
 		Connect: func(_ context.Context, r *broker.ConnectRequest) error {
 			if r.IP == "10.0.0.1" {
 				panic("secret")
@@ -342,16 +342,16 @@ func TestACipherThatPanicsFails(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	for text, opt := range map[string]broker.Option{
-		"rules[0].Pattern":                   broker.WithRules(broker.Rule{}),
-		`rules[1].Pattern "["`:               broker.WithRules(broker.Rule{Pattern: "*"}, broker.Rule{Pattern: "["}),
-		"rules[0].History.Age keeps nothing": broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Age: time.Hour}}),
-		"rules[0].Rewind is more than":       broker.WithRules(broker.Rule{Pattern: "*", Rewind: 1}),
-		"rules[0].LeaveGrace is negative":    broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: -1}),
-		"rules[0].Publishers is unknown":     broker.WithRules(broker.Rule{Pattern: "*", Publishers: 9}),
+		"rules[0].Pattern":                   broker.WithChannelRules(broker.ChannelRule{}),
+		`rules[1].Pattern "["`:               broker.WithChannelRules(broker.ChannelRule{Pattern: "*"}, broker.ChannelRule{Pattern: "["}),
+		"rules[0].History.Age keeps nothing": broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Age: time.Hour}}),
+		"rules[0].Rewind is more than":       broker.WithChannelRules(broker.ChannelRule{Pattern: "*", Rewind: 1}),
+		"rules[0].LeaveGrace is negative":    broker.WithChannelRules(broker.ChannelRule{Pattern: "*", LeaveGrace: -1}),
+		"rules[0].Publishers is unknown":     broker.WithChannelRules(broker.ChannelRule{Pattern: "*", Publishers: 9}),
 		"history is nil":                     broker.WithHistory(nil),
 		"presence is nil":                    broker.WithPresence(nil),
 		"logger is nil":                      broker.WithLogger(nil),
-		"limits is nil":                      broker.WithLimits(nil),
+		"limits is nil":                      broker.WithRateLimits(nil),
 		"max event bytes is not positive":    broker.WithMaxEventBytes(0),
 		"drain window is negative":           broker.WithDrainWindow(-1),
 		"node is empty":                      broker.WithNode(""),

@@ -13,10 +13,10 @@ import (
 // Option configures a broker. An option that is not valid makes New fail.
 type Option func(*Broker) error
 
-// WithRules sets how channels behave, by the pattern of their names. The first
+// WithChannelRules sets how channels behave, by the pattern of their names. The first
 // rule that matches a channel decides all of it. Given again, it replaces the
 // rules from before.
-func WithRules(rules ...Rule) Option {
+func WithChannelRules(rules ...ChannelRule) Option {
 	return func(b *Broker) error {
 		for i := range rules {
 			if err := rules[i].check(i); err != nil {
@@ -40,15 +40,15 @@ func WithHooks(h Hooks) Option {
 	}
 }
 
-// WithLimits sets rate limits on connections, subscriptions, client events, publishes
+// WithRateLimits sets rate limits on connections, subscriptions, client events, publishes
 // and sign-ins. The limits of an app, such as its client events per second, apply as
 // well.
-func WithLimits(rules *ratelimit.Rules) Option {
+func WithRateLimits(rules *ratelimit.Rules) Option {
 	return func(b *Broker) error {
 		if rules == nil {
-			return &FieldError{Field: "limits", Problem: "is nil"}
+			return &FieldError{Field: "rate limits", Problem: "is nil"}
 		}
-		b.limits = rules
+		b.rateLimits = rules
 		return nil
 	}
 }

@@ -149,7 +149,7 @@ func (c *channel) read() {
 	r := c.kept.Read()
 	c.broker.background(func() {
 		page, err := c.broker.history.Read(context.Background(), c.id,
-			storage.ReadOptions{From: r.From, Limit: orderPage, Bytes: orderPageBytes, Fill: true})
+			storage.ReadOptions{From: r.From, MaxEvents: orderPage, MaxBytes: orderPageBytes, Fill: true})
 		if err != nil && !isGap(err) {
 			_ = c.broker.storeFailed("history read", c.id, err)
 		}

@@ -106,7 +106,7 @@ func BenchmarkPublishToADistantStore(b *testing.B) {
 	} {
 		b.Run(fmt.Sprintf("%s, %d publishers", bm.name, bm.publishers), func(b *testing.B) {
 			br := newBroker(b, broker.WithHistory(bm.store()), broker.WithLogger(slog.New(slog.DiscardHandler)),
-				broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 1000}}))
+				broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 1000}}))
 			defer subscribeSinks(b, br, "room", 1)()
 			app := br.App("1")
 			var left, worst atomic.Int64
@@ -141,7 +141,7 @@ func BenchmarkPublishToADistantStore(b *testing.B) {
 func BenchmarkPublishWithHistoryFrom64(b *testing.B) {
 	for _, n := range []int{0, 1} {
 		b.Run(fmt.Sprintf("to %d", n), func(b *testing.B) {
-			br := newBroker(b, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}}))
+			br := newBroker(b, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
 			defer subscribeSinks(b, br, "room", n)()
 			app := br.App("1")
 			b.ReportAllocs()

@@ -262,7 +262,7 @@ func (s *schedule) node() *node {
 		history = lonely{faults}
 	}
 	b, err := broker.New(broker.WithHistory(history), broker.WithDrainWindow(0), broker.WithLogger(slog.New(slog.DiscardHandler)),
-		broker.WithRules(broker.Rule{Pattern: "*", History: s.kind.retention()}))
+		broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: s.kind.retention()}))
 	require.NoError(s.t, err)
 	n := &node{broker: b, app: b.App("1"), session: &recorder{}}
 	w := &words{}

@@ -15,8 +15,8 @@ func covered(p, last Position) bool {
 
 // latestEvent returns the event of a cache channel that a new subscriber gets, and
 // none if there is none or it is too old.
-func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *Rule) (*Event, error) {
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: 1, Bytes: 1})
+func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *ChannelRule) (*Event, error) {
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, MaxEvents: 1, MaxBytes: 1})
 	if err != nil {
 		return nil, b.storeFailed("history read", ch, err)
 	}
@@ -27,7 +27,7 @@ func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *Ru
 }
 
 // stale reports whether a cache channel's event is too old to be delivered.
-func (r *Rule) stale(ev *Event) bool { return time.Since(ev.Time) >= r.cacheTTL() }
+func (r *ChannelRule) stale(ev *Event) bool { return time.Since(ev.Time) >= r.cacheTTL() }
 
 // pastRoom is how much of the past a subscription may start with. Past events go into
 // the queue of a session's connection at once. More than it has room for would cut the
@@ -96,7 +96,7 @@ func (st *start) past() int {
 func (r *SubscribeRequest) past() bool { return r.Rewind > 0 || r.After != nil || r.Kind.Cache() }
 
 // starts reads what the subscription starts with.
-func (s *Session) starts(ctx context.Context, rule *Rule, sub *subscriber, req *SubscribeRequest) (start, error) {
+func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
 	st := start{position: sub.at}
 	if !req.past() {
 		return st, nil
@@ -163,7 +163,7 @@ func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, r
 
 // catchUp makes the subscription live with what it starts with, or undoes it.
 // success is what it is told if there is no more to say than that.
-func (s *Session) catchUp(ctx context.Context, rule *Rule, sub *subscriber, req *SubscribeRequest, members []Member, success *transport.Message) (start, error) {
+func (s *Session) catchUp(ctx context.Context, rule *ChannelRule, sub *subscriber, req *SubscribeRequest, members []Member, success *transport.Message) (start, error) {
 	st, err := s.starts(ctx, rule, sub, req)
 	if err != nil {
 		s.dropAlone(ctx, sub)

@@ -31,7 +31,7 @@ func (m *metered) Read(ctx context.Context, ch storage.ChannelID, opts storage.R
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.events, m.bytes = max(m.events, len(page.Events)), max(m.bytes, bytes)
-	m.unbounded = m.unbounded || opts.Limit == 0 || opts.Bytes == 0
+	m.unbounded = m.unbounded || opts.MaxEvents == 0 || opts.MaxBytes == 0
 	return page, err
 }
 
@@ -70,7 +70,7 @@ func TestReadsOfThePastAreBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := &metered{Store: memory.New()}
 			b := newBroker(t, broker.WithHistory(store),
-				broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: kept}, Rewind: kept}))
+				broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: kept}, Rewind: kept}))
 			for range kept {
 				_, err := b.App("1").Publish(t.Context(), "room", "message", make([]byte, size))
 				require.NoError(t, err)
@@ -112,7 +112,7 @@ func TestAConsumerGetsAsMuchOfThePastAsItHasRoomFor(t *testing.T) {
 		"after, it does not": {broker.WithBuffer(4), 0, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}}))
+			b := newBroker(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
 			app := b.App("1")
 			first, err := app.Publish(t.Context(), "room", "message", data)
 			require.NoError(t, err)

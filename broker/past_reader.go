@@ -178,9 +178,9 @@ func (c *channel) serveLatest(reads []*pastRead) (again []*pastRead) {
 	if len(reads) == 0 {
 		return nil
 	}
-	o := storage.ReadOptions{Backward: true, Limit: 1, Bytes: 1} // 0 would set no bound
+	o := storage.ReadOptions{Backward: true, MaxEvents: 1, MaxBytes: 1} // 0 would set no bound
 	for _, r := range reads {
-		o.Limit, o.Bytes = max(o.Limit, r.limit), max(o.Bytes, r.bytes)
+		o.MaxEvents, o.MaxBytes = max(o.MaxEvents, r.limit), max(o.MaxBytes, r.bytes)
 	}
 	page, err := c.broker.readHistory(c.id, o)
 	slices.Reverse(page.Events)
@@ -215,9 +215,9 @@ func (r *pastRead) fit(events []Event) int {
 // the page has. It returns those that are left, and those whose answer was too old.
 func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
 	first := reads[0]
-	o := storage.ReadOptions{From: *first.after, Limit: 1, Bytes: 1}
+	o := storage.ReadOptions{From: *first.after, MaxEvents: 1, MaxBytes: 1}
 	for _, r := range reads {
-		o.Limit, o.Bytes = max(o.Limit, r.limit), max(o.Bytes, r.bytes)
+		o.MaxEvents, o.MaxBytes = max(o.MaxEvents, r.limit), max(o.MaxBytes, r.bytes)
 	}
 	page, err := c.broker.readHistory(c.id, o)
 	p := &past{events: page.Events}

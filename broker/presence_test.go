@@ -68,7 +68,7 @@ func TestPresenceCountsUsersNotConnections(t *testing.T) {
 }
 
 func TestPresenceLimit(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "presence-small", MaxMembers: 2}))
+	kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "presence-small", MaxMembers: 2}))
 	for _, user := range []string{"a", "b", "a"} {
 		kit.Connect(t).SubscribeAs("presence-small", user, "")
 	}
@@ -81,7 +81,7 @@ func TestPresenceLimit(t *testing.T) {
 
 func TestLeaveGraceHidesAReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "presence-*", LeaveGrace: 5 * time.Second}))
+		kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "presence-*", LeaveGrace: 5 * time.Second}))
 		watcher, ann := kit.Connect(t), kit.Connect(t)
 		watcher.SubscribeAs("presence-room", "watcher", "")
 		ann.SubscribeAs("presence-room", "ann", "")
@@ -318,9 +318,9 @@ func TestServerToUserChannelIsForThatUserOnly(t *testing.T) {
 }
 
 func TestRulesHoldForEveryUserID(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(
-		broker.Rule{Pattern: "#server-to-user-a/[/x]*", History: broker.Retention{Events: 1}},
-		broker.Rule{Pattern: "*", History: broker.Retention{Events: 2}}))
+	kit := brokertest.New(t, broker.WithChannelRules(
+		broker.ChannelRule{Pattern: "#server-to-user-a/[/x]*", History: broker.Retention{Events: 1}},
+		broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 2}}))
 	for userID, kept := range map[string]int{"a": 2, "b/c": 2, "a/b": 2, "a//c/d": 1, "世/界": 2} {
 		for range 3 {
 			_, err := kit.App.PublishToUser(t.Context(), userID, "message", []byte("x"))
@@ -360,7 +360,7 @@ func TestTerminateEndsTheConnectionsSignedInAsTheUser(t *testing.T) {
 // Somebody who is refused because the channel is full must not be taken for
 // somebody who is there.
 func TestWhoIsRefusedIsNeverAMember(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", MaxSubscribers: 2}))
+	kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", MaxSubscribers: 2}))
 	watcher := kit.Connect(t)
 	watcher.SubscribeAs("presence-room", "watcher", "")
 	var tabs sync.WaitGroup

@@ -217,7 +217,7 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) err
 	if err := a.accept(ctx, req, p); err != nil {
 		return err
 	}
-	if a.broker.limits != nil {
+	if a.broker.rateLimits != nil {
 		if err := a.broker.limited(ctx, p.limit()); err != nil {
 			return err
 		}
@@ -281,7 +281,7 @@ func (p *prepared) limit() ratelimit.Request {
 
 // allLimited asks the rate limits about several events at once.
 func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
-	if b.limits == nil {
+	if b.rateLimits == nil {
 		return nil
 	}
 	limits := make([]ratelimit.Request, len(events))
@@ -296,7 +296,7 @@ func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
 
 func (b *Broker) checkAllLimits(ctx context.Context, reqs []ratelimit.Request) (err error) {
 	defer b.caught("rate limit", &err)
-	return b.limits.CheckAll(ctx, reqs)
+	return b.rateLimits.CheckAll(ctx, reqs)
 }
 
 func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {

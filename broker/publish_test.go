@@ -18,7 +18,7 @@ import (
 
 // keeping is a rule that keeps n events of every channel.
 func keeping(n int) broker.Option {
-	return broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: n}})
+	return broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: n}})
 }
 
 func TestEventsReachEverySubscriberOfTheirChannelOnly(t *testing.T) {
@@ -85,7 +85,7 @@ func TestPublishManyIsAllOrNothing(t *testing.T) {
 }
 
 func TestPublishRefusesWhatIsNotValid(t *testing.T) {
-	kit := brokertest.New(t, broker.WithMaxEventBytes(10), broker.WithRules(broker.Rule{Pattern: "private-talk", Publishers: broker.OnlyClients}))
+	kit := brokertest.New(t, broker.WithMaxEventBytes(10), broker.WithChannelRules(broker.ChannelRule{Pattern: "private-talk", Publishers: broker.OnlyClients}))
 	for _, c := range []struct {
 		channel, event, data string
 		want                 error
@@ -143,7 +143,7 @@ func TestAServerPublishesAsAUser(t *testing.T) {
 		assert.Equal(t, "bob", ann.Expect("message", channel).UserID)
 		require.NoError(t, publish("2"))
 		assert.NotContains(t, ann.Expect("message", channel).Raw, "user_id")
-		for ev, err := range kit.App.History(t.Context(), channel, broker.Limit(1)) {
+		for ev, err := range kit.App.History(t.Context(), channel, broker.AtMost(1)) {
 			require.NoError(t, err)
 			assert.Equal(t, "bob", ev.UserID)
 			assert.Empty(t, ev.SocketID)
@@ -339,7 +339,7 @@ func TestOneOrderForAllSubscribers(t *testing.T) {
 // without a gap and without a duplicate.
 func TestRewindJoinsThePresentExactly(t *testing.T) {
 	const total = 2000
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{
+	kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{
 		Pattern: "*", History: broker.Retention{Events: total}, Rewind: total,
 	}))
 	var wg sync.WaitGroup

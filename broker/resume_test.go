@@ -12,7 +12,7 @@ import (
 // filled publishes so many events of so many bytes and returns the position of one
 // before them.
 func filled(t *testing.T, events, bytes int) (*broker.Broker, broker.Position) {
-	br := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 10_000}, Rewind: 10_000}), broker.WithMaxEventBytes(3<<20))
+	br := newBroker(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 10_000}, Rewind: 10_000}), broker.WithMaxEventBytes(3<<20))
 	app := br.App("1")
 	first, err := app.Publish(t.Context(), "room", "message", data)
 	require.NoError(t, err)

@@ -50,7 +50,7 @@ func received(c *memory.Client) (n int, last string) {
 // What a rewind has too much for a connection's queue would cut it off each time
 // it comes back.
 func TestARewindFitsTheConnectionItGoesTo(t *testing.T) {
-	rules := broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 10_000}, Rewind: 10_000})
+	rules := broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 10_000}, Rewind: 10_000})
 	for name, tc := range map[string]struct {
 		messages, bytes  int // of the queue
 		events, channels int
@@ -105,7 +105,7 @@ func TestWhatWasMissedFitsTheConnectionItGoesTo(t *testing.T) {
 		"large once sent": {queue: transport.Queue{MessageLimit: 64, ByteLimit: 1 << 10, Format: tenfold}, events: 4, data: make([]byte, 20), gap: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBroker(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}}))
+			b := newBroker(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
 			first := publish(t, b.App("1"), "room", 1, 1)
 			for range tc.events {
 				_, err := b.App("1").Publish(t.Context(), "room", "message", tc.data)
@@ -155,7 +155,7 @@ func TestWhatIsHeldFitsTheConnectionItGoesTo(t *testing.T) {
 			release := make(chan struct{})
 			history := &faulty{Store: store.New()}
 			kit := brokertest.New(t, broker.WithHistory(history), broker.WithLogger(slog.New(slog.DiscardHandler)),
-				broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 100}, Rewind: 100}))
+				broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}, Rewind: 100}))
 			publish(t, kit.App, "room", 1, 100)
 			history.read = func() { <-release }
 			c := dial(t, kit, tc.messages, tc.bytes)

@@ -8,10 +8,11 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// Rule says how the channels whose names match a pattern behave. The first rule that
-// matches a channel decides all of it; a channel that none matches behaves as by the
-// zero Rule.
-type Rule struct {
+// ChannelRule says how the channels whose names match a pattern behave. The first rule
+// that matches a channel decides all of it; a channel that none matches behaves as by
+// the zero ChannelRule. How often something may be done on a channel is said by a
+// ratelimit.Rule instead.
+type ChannelRule struct {
 	// Pattern is matched against the whole name, as path.Match does:
 	// "presence-room-*", "chat-?", "orders-[0-9]*". A slash, which the IDs of users
 	// may hold, is a character like any other.
@@ -66,7 +67,7 @@ const (
 // rule says otherwise.
 const DefaultCacheTTL = 30 * time.Minute
 
-func (r *Rule) check(i int) error {
+func (r *ChannelRule) check(i int) error {
 	field := func(name string) string { return fmt.Sprintf("rules[%d].%s", i, name) }
 	if _, err := path.Match(r.Pattern, ""); err != nil || r.Pattern == "" {
 		return &FieldError{Field: field("Pattern"), Value: r.Pattern, Problem: "is not a pattern"}
@@ -96,7 +97,7 @@ func (r *Rule) check(i int) error {
 	return nil
 }
 
-func (r *Rule) cacheTTL() time.Duration {
+func (r *ChannelRule) cacheTTL() time.Duration {
 	if r.CacheTTL > 0 {
 		return r.CacheTTL
 	}
@@ -105,7 +106,7 @@ func (r *Rule) cacheTTL() time.Duration {
 
 // retention is what the channel's history has to keep for the rule and for the
 // channel's being a cache channel.
-func (r *Rule) retention(kind Kind) storage.Retention {
+func (r *ChannelRule) retention(kind Kind) storage.Retention {
 	keep := r.History
 	if !kind.Cache() {
 		return keep

@@ -14,9 +14,9 @@ import (
 // after a star busy for longer than any test may run.
 func TestPatternsAreMatchedInOnePass(t *testing.T) {
 	stars := strings.Repeat("*a", 80)
-	b, err := broker.New(broker.WithRules(
-		broker.Rule{Pattern: stars + "*b", Publishers: broker.OnlyClients},
-		broker.Rule{Pattern: stars + "*", Publishers: broker.OnlyServer}))
+	b, err := broker.New(broker.WithChannelRules(
+		broker.ChannelRule{Pattern: stars + "*b", Publishers: broker.OnlyClients},
+		broker.ChannelRule{Pattern: stars + "*", Publishers: broker.OnlyServer}))
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, b.Shutdown(t.Context())) }()
 	name := strings.Repeat("a", broker.MaxChannelName)

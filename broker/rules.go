@@ -18,7 +18,7 @@ import (
 // kept, in a fixed number of places, and for any other only those patterns are tried
 // whose literal beginning its name has.
 type ruleSet struct {
-	rules    []Rule
+	rules    []ChannelRule
 	matchers []matcher // one for each rule
 	prefixes []prefix  // sorted by text
 
@@ -41,7 +41,7 @@ const (
 type recentRule struct {
 	channel storage.ChannelID
 	kind    Kind
-	rule    *Rule
+	rule    *ChannelRule
 }
 
 // matcher is a pattern without the literal text that it starts with.
@@ -62,7 +62,7 @@ type prefix struct {
 const meta = `*?[\`
 
 // newRuleSet takes over rules that were checked.
-func newRuleSet(rules []Rule) *ruleSet {
+func newRuleSet(rules []ChannelRule) *ruleSet {
 	s := &ruleSet{rules: rules, matchers: make([]matcher, len(rules))}
 	starting := make(map[string][]int)
 	for i := range rules {
@@ -97,7 +97,7 @@ func (s *ruleSet) recall(key *channelKey) *recentRule {
 }
 
 // of returns the rule of a channel.
-func (s *ruleSet) of(key *channelKey) *Rule {
+func (s *ruleSet) of(key *channelKey) *ChannelRule {
 	if known := s.recall(key); known != nil {
 		return known.rule
 	}
@@ -113,7 +113,7 @@ func (s *ruleSet) of(key *channelKey) *Rule {
 }
 
 // match returns the first rule whose pattern matches the channel.
-func (s *ruleSet) match(ch storage.ChannelID) *Rule {
+func (s *ruleSet) match(ch storage.ChannelID) *ChannelRule {
 	name := withoutSlashes(ch.Name)
 	// What the name starts with is the last text that is not behind it, or one that
 	// this starts with itself.
@@ -162,11 +162,11 @@ func (m *matcher) matches(app, tail string) bool {
 // takes for a boundary.
 func withoutSlashes(name string) string { return strings.ReplaceAll(name, "/", "\x00") }
 
-var noRule Rule
+var noRule ChannelRule
 
 // rule returns the rule of a channel whose name was checked. A channel that is open
 // has it already.
-func (b *Broker) rule(ch storage.ChannelID) *Rule {
+func (b *Broker) rule(ch storage.ChannelID) *ChannelRule {
 	if b.rules == nil {
 		return &noRule
 	}
@@ -175,7 +175,7 @@ func (b *Broker) rule(ch storage.ChannelID) *Rule {
 }
 
 // nature checks the name of a channel, and returns what it says of the channel.
-func (b *Broker) nature(key *channelKey) (Kind, *Rule, error) {
+func (b *Broker) nature(key *channelKey) (Kind, *ChannelRule, error) {
 	rule := &noRule
 	if b.rules != nil {
 		if known := b.rules.recall(key); known != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// firstMatch is what a Rule promises: the first whose pattern matches.
-func firstMatch(rules []Rule, ch storage.ChannelID) *Rule {
+// firstMatch is what a ChannelRule promises: the first whose pattern matches.
+func firstMatch(rules []ChannelRule, ch storage.ChannelID) *ChannelRule {
 	for i := range rules {
 		ok, _ := path.Match(withoutSlashes(rules[i].Pattern), withoutSlashes(ch.Name))
 		if ok && (rules[i].App == "" || rules[i].App == ch.App) {
@@ -34,9 +34,9 @@ func TestRulesAreThoseOfTheFirstMatch(t *testing.T) {
 	names := rapid.SliceOfN(rapid.SampledFrom(texts), 0, 6)
 	apps := rapid.SampledFrom([]string{"1", "2"})
 	rapid.Check(t, func(rt *rapid.T) {
-		var rules []Rule
+		var rules []ChannelRule
 		for range rapid.IntRange(1, 12).Draw(rt, "rules") {
-			r := Rule{Pattern: strings.Join(pieces.Draw(rt, "pattern"), "")}
+			r := ChannelRule{Pattern: strings.Join(pieces.Draw(rt, "pattern"), "")}
 			if rapid.Bool().Draw(rt, "of one app") {
 				r.App = apps.Draw(rt, "its app")
 			}
@@ -47,7 +47,7 @@ func TestRulesAreThoseOfTheFirstMatch(t *testing.T) {
 		if len(rules) == 0 {
 			return
 		}
-		b, err := New(WithRules(rules...))
+		b, err := New(WithChannelRules(rules...))
 		require.NoError(rt, err)
 		for range 8 {
 			ch := storage.ChannelID{App: apps.Draw(rt, "app"), Name: strings.Join(names.Draw(rt, "name"), "")}
@@ -64,7 +64,7 @@ func FuzzRulesAreThoseOfTheFirstMatch(f *testing.F) {
 	f.Add(`a\*`, "a*b*c", "abbc")
 	f.Add("ab", "a", "ab")
 	f.Fuzz(func(t *testing.T, first, second, name string) {
-		b, err := New(WithRules(Rule{Pattern: first}, Rule{Pattern: second, App: "1"}))
+		b, err := New(WithChannelRules(ChannelRule{Pattern: first}, ChannelRule{Pattern: second, App: "1"}))
 		if err != nil || strings.Contains(name, "\x00") { // which no name has
 			return
 		}
@@ -78,7 +78,7 @@ func FuzzRulesAreThoseOfTheFirstMatch(f *testing.F) {
 // TestNamingManyChannelsKeepsNoneOut names more channels than rules are kept of:
 // that costs no memory, and each has its own rule all the same.
 func TestNamingManyChannelsKeepsNoneOut(t *testing.T) {
-	b, err := New(WithRules(Rule{Pattern: "room-*7"}, Rule{Pattern: "room-*"}))
+	b, err := New(WithChannelRules(ChannelRule{Pattern: "room-*7"}, ChannelRule{Pattern: "room-*"}))
 	require.NoError(t, err)
 	var naming sync.WaitGroup
 	for range 4 {
@@ -109,7 +109,7 @@ func TestNamingManyChannelsKeepsNoneOut(t *testing.T) {
 }
 
 func TestAbsurdNamesAreNotKept(t *testing.T) {
-	b, err := New(WithRules(Rule{Pattern: "*"}))
+	b, err := New(WithChannelRules(ChannelRule{Pattern: "*"}))
 	require.NoError(t, err)
 	for _, bytes := range []int{maxRecentBytes, maxRecentBytes + 1} {
 		key := b.channels.key(storage.ChannelID{App: "1", Name: strings.Repeat("x", bytes-1)})
@@ -121,7 +121,7 @@ func TestAbsurdNamesAreNotKept(t *testing.T) {
 // TestNamesAreCheckedThoughRulesAreKept publishes to a name that is none, again and
 // again.
 func TestNamesAreCheckedThoughRulesAreKept(t *testing.T) {
-	b, err := New(WithRules(Rule{Pattern: "*", Publishers: OnlyClients}))
+	b, err := New(WithChannelRules(ChannelRule{Pattern: "*", Publishers: OnlyClients}))
 	require.NoError(t, err)
 	for range 2 {
 		_, err = b.App("1").Publish(t.Context(), "no name", "message", nil)

@@ -340,7 +340,7 @@ func (s *Session) takeClientEvent() error {
 
 // limited asks the broker's rate limits.
 func (b *Broker) limited(ctx context.Context, req ratelimit.Request) error {
-	if b.limits == nil {
+	if b.rateLimits == nil {
 		return nil
 	}
 	if err := b.checkLimits(ctx, req); err != nil {
@@ -351,7 +351,7 @@ func (b *Broker) limited(ctx context.Context, req ratelimit.Request) error {
 
 func (b *Broker) checkLimits(ctx context.Context, req ratelimit.Request) (err error) {
 	defer b.caught("rate limit", &err)
-	return b.limits.Check(ctx, req)
+	return b.rateLimits.Check(ctx, req)
 }
 
 func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {

@@ -49,8 +49,8 @@ func TestSubscribingTwiceHarmsNothing(t *testing.T) {
 }
 
 func TestRewindComesRightAfterSuccess(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(
-		broker.Rule{Pattern: "chat-*", History: broker.Retention{Events: 5}, Rewind: 3}))
+	kit := brokertest.New(t, broker.WithChannelRules(
+		broker.ChannelRule{Pattern: "chat-*", History: broker.Retention{Events: 5}, Rewind: 3}))
 	publish(t, kit.App, "chat-1", 1, 9)
 	ann := kit.Connect(t)
 	ann.Subscribe("chat-1")
@@ -102,7 +102,7 @@ func TestCacheChannelDeliversItsLastEventOrAMiss(t *testing.T) {
 // subscribers. The history has it all the same.
 func TestARewindOfACacheChannelKeepsToItsTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", CacheTTL: time.Minute,
+		kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", CacheTTL: time.Minute,
 			History: broker.Retention{Events: 10}, Rewind: 3}))
 		subscribe := func(channel string, want ...string) {
 			t.Helper()
@@ -157,7 +157,7 @@ func TestClientEventsAreNeverTheEventOfACacheChannel(t *testing.T) {
 
 func TestARuleMayLeaveClientEventsOutOfHistory(t *testing.T) {
 	for _, skip := range []bool{false, true} {
-		kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*", History: broker.Retention{Events: 5}, SkipClientEvents: skip}))
+		kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 5}, SkipClientEvents: skip}))
 		ann, bob := kit.Connect(t), kit.Connect(t)
 		ann.Subscribe("private-room")
 		bob.Subscribe("private-room")
@@ -272,7 +272,7 @@ func TestSubscriptionCounts(t *testing.T) {
 }
 
 func TestMaxSubscribers(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "*small", MaxSubscribers: 1}))
+	kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*small", MaxSubscribers: 1}))
 	for _, channel := range []string{"small", "presence-small"} {
 		ann, bob := kit.Connect(t), kit.Connect(t)
 		if channel == "small" {
@@ -319,7 +319,7 @@ func TestShutdownEndsEverythingInOrder(t *testing.T) {
 			log = append(log, s)
 		}
 		b, err := broker.New(
-			broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: time.Minute}),
+			broker.WithChannelRules(broker.ChannelRule{Pattern: "*", LeaveGrace: time.Minute}),
 			broker.WithHooks(broker.Hooks{
 				MemberLeft:     func(_ context.Context, c broker.MemberChange) { note("left " + c.Member.UserID) },
 				ChannelVacated: func(_ context.Context, c broker.ChannelChange) { note("vacated " + c.Channel) },
@@ -407,7 +407,7 @@ func TestQuota(t *testing.T) {
 func TestRateLimitsOfTheBroker(t *testing.T) {
 	rules, err := ratelimit.New(ratelimit.NewMemory(), ratelimit.ConnectionsPerIP(1, 2), ratelimit.PublishesPerApp(1, 2), ratelimit.SubscribesPerSession(1, 2))
 	require.NoError(t, err)
-	kit := brokertest.New(t, broker.WithLimits(rules))
+	kit := brokertest.New(t, broker.WithRateLimits(rules))
 	ann := kit.Connect(t, brokertest.WithIP("10.0.0.1"))
 	kit.Connect(t, brokertest.WithIP("10.0.0.1"))
 	kit.Connect(t, brokertest.WithIP("10.0.0.2"))

@@ -28,8 +28,8 @@ func TestHooksMayPublishDuringShutdown(t *testing.T) {
 			errs = append(errs, err)
 		}
 		kit := brokertest.New(t,
-			broker.WithRules(broker.Rule{Pattern: "notices", History: broker.Retention{Events: 100}},
-				broker.Rule{Pattern: "presence-slow", LeaveGrace: time.Hour}),
+			broker.WithChannelRules(broker.ChannelRule{Pattern: "notices", History: broker.Retention{Events: 100}},
+				broker.ChannelRule{Pattern: "presence-slow", LeaveGrace: time.Hour}),
 			broker.WithHooks(broker.Hooks{
 				MemberLeft: func(_ context.Context, c broker.MemberChange) {
 					publish("notices", "left "+c.Channel+" "+c.Member.UserID)

@@ -43,8 +43,8 @@ func TestNothingFollowsWhatCouldNotBeSent(t *testing.T) {
 		{rewind: 2, at: 4, want: []string{"", "1", "2"}},
 	} {
 		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
-			b := newBroker(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithRules(
-				broker.Rule{Pattern: "*", History: broker.Retention{Events: 9}, Rewind: c.rewind}))
+			b := newBroker(t, broker.WithLogger(slog.New(slog.DiscardHandler)), broker.WithChannelRules(
+				broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 9}, Rewind: c.rewind}))
 			app := b.App("1")
 			publish(t, app, "room", 1, 2)
 			done := subscribeSinks(t, b, "room", c.others)
@@ -68,7 +68,7 @@ func TestWhatWaitsForABlockedStoreIsBounded(t *testing.T) {
 		release := make(chan struct{})
 		store := &faulty{Store: memory.New(), read: func() { <-release }}
 		kit := brokertest.New(t, broker.WithHistory(store), broker.WithLogger(slog.New(slog.DiscardHandler)),
-			broker.WithRules(broker.Rule{Pattern: "rewind-*", History: broker.Retention{Events: 1}, Rewind: 1}))
+			broker.WithChannelRules(broker.ChannelRule{Pattern: "rewind-*", History: broker.Retention{Events: 1}, Rewind: 1}))
 		for _, load := range []struct {
 			channel       string
 			events, bytes int

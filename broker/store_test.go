@@ -171,7 +171,7 @@ func TestAStoreThatPanicsInATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		left := 0
 		store, kit := wildKit(t, broker.WithHooks(broker.Hooks{MemberLeft: func(context.Context, broker.MemberChange) { left++ }}),
-			broker.WithRules(broker.Rule{Pattern: "*", LeaveGrace: time.Second}))
+			broker.WithChannelRules(broker.ChannelRule{Pattern: "*", LeaveGrace: time.Second}))
 		ann := kit.Connect(t)
 		ann.SubscribeAs("presence-a", "ann", "")
 		ann.SignIn("ann")

@@ -143,7 +143,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	return nil
 }
 
-func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) (start, error) {
+func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *ChannelRule, sub *subscriber, req SubscribeRequest) (start, error) {
 	open := s.broker.opening(ctx, ch)
 	if !req.past() {
 		return start{}, s.broker.attach(ctx, ch, open, sub, func(at Position) {
@@ -157,7 +157,7 @@ func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule
 	return s.catchUp(ctx, rule, sub, &req, nil, nil)
 }
 
-func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *Rule, sub *subscriber, req SubscribeRequest) (start, error) {
+func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *ChannelRule, sub *subscriber, req SubscribeRequest) (start, error) {
 	b := s.broker
 	limit := s.maxMembers
 	if rule.MaxMembers > 0 {

@@ -41,7 +41,7 @@ func TestClientsTalk(t *testing.T) {
 
 func TestTimeStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "presence-*", LeaveGrace: 5 * time.Second}))
+		kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "presence-*", LeaveGrace: 5 * time.Second}))
 		ann, bob := kit.Connect(t), kit.Connect(t)
 		ann.SubscribeAs("presence-room", "ann", "")
 		bob.SubscribeAs("presence-room", "bob", "")

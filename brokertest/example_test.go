@@ -45,7 +45,7 @@ func ExampleAttach() {
 func ExampleNew_synctest() {
 	_ = func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "presence-*", LeaveGrace: time.Minute}))
+			kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "presence-*", LeaveGrace: time.Minute}))
 			ann, bob := kit.Connect(t), kit.Connect(t)
 			ann.SubscribeAs("presence-room", "ann", "")
 			bob.SubscribeAs("presence-room", "bob", `{"color":"red"}`)

@@ -224,7 +224,7 @@ func TestLimitsAreAskedBeforeASockJSClientHasNamedItsApp(t *testing.T) {
 			ratelimit.Rule{Name: "app", Action: ratelimit.Connect, Limit: ratelimit.Limit{Rate: 0.01, Burst: 2},
 				Match: func(r ratelimit.Request) bool { return r.App == "1" }})
 		require.NoError(t, err)
-		c := newCrowd(t, []broker.Option{broker.WithLimits(rules)})
+		c := newCrowd(t, []broker.Option{broker.WithRateLimits(rules)})
 		poll := func(ip string, id int) string {
 			return c.request(ip, "POST", fmt.Sprintf("/1/%08d/xhr", id), "").Body.String()
 		}

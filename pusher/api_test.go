@@ -210,7 +210,7 @@ func TestRefusedRequests(t *testing.T) {
 func TestPublishLimitsAndHooks(t *testing.T) {
 	limits, err := ratelimit.New(nil, ratelimit.PublishesPerApp(1, 2))
 	require.NoError(t, err)
-	a := newAPITest(t, broker.WithLimits(limits), broker.WithHooks(broker.Hooks{
+	a := newAPITest(t, broker.WithRateLimits(limits), broker.WithHooks(broker.Hooks{
 		Publish: func(_ context.Context, r *broker.PublishRequest) error {
 			switch r.Channel {
 			case "closed":

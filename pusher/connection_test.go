@@ -139,7 +139,7 @@ func TestConnectionQuota(t *testing.T) {
 func TestConnectHookAndRateLimit(t *testing.T) {
 	limits, err := ratelimit.New(nil, ratelimit.ConnectionsPerIP(1, 2))
 	require.NoError(t, err)
-	kit := brokertest.New(t, broker.WithLimits(limits), broker.WithHooks(broker.Hooks{
+	kit := brokertest.New(t, broker.WithRateLimits(limits), broker.WithHooks(broker.Hooks{
 		Connect: func(_ context.Context, r *broker.ConnectRequest) error {
 			if r.Client == "banned" {
 				return broker.Refuse(http.StatusForbidden, "you are banned")

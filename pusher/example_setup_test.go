@@ -81,7 +81,7 @@ func ExampleApp_encrypted() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	b, err := broker.New(broker.WithRules(broker.Rule{Pattern: "private-encrypted-*", History: broker.Retention{Events: 1}}))
+	b, err := broker.New(broker.WithChannelRules(broker.ChannelRule{Pattern: "private-encrypted-*", History: broker.Retention{Events: 1}}))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func (brokenPresence) Join(context.Context, storage.ChannelID, storage.Connectio
 func TestFailuresOfAStore(t *testing.T) {
 	store := memory.New()
 	kit := brokertest.New(t, broker.WithHistory(brokenHistory{store}), broker.WithPresence(brokenPresence{store}),
-		broker.WithRules(broker.Rule{Pattern: "private-kept", History: broker.Retention{Events: 10}}))
+		broker.WithChannelRules(broker.ChannelRule{Pattern: "private-kept", History: broker.Retention{Events: 10}}))
 	c := kit.Connect(t)
 	subscribe := func(channel, data string) {
 		c.Write(fmt.Sprintf(`{"event":"pusher:subscribe","data":{"channel":%q,"auth":%q,"channel_data":%q}}`,

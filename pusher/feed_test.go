@@ -99,7 +99,7 @@ func frameOf(channel, data string) string {
 	return fmt.Sprintf(`{"event":"message","channel":%q,"data":%q}`, channel, data)
 }
 
-var keepAll = broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 5}})
+var keepAll = broker.WithChannelRules(broker.ChannelRule{Pattern: "room-*", History: broker.Retention{Events: 5}})
 
 func TestFeedResumesExactly(t *testing.T) {
 	f := newFeedTest(t, keepAll)
@@ -153,7 +153,7 @@ func TestFeedForgetsNoChannel(t *testing.T) {
 // TestFeedResumesWhilePublishing comes back again and again while two publishers
 // go on.
 func TestFeedResumesWhilePublishing(t *testing.T) {
-	f := newFeedTest(t, broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 1000}}))
+	f := newFeedTest(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "room-*", History: broker.Retention{Events: 1000}}))
 	params := url.Values{"channels": {"room-a,room-b"}}
 	r := f.open(t, params, "")
 	f.publish(t, "room-a", "0")

@@ -213,7 +213,7 @@ func repeat(s string, n int) (all []string) {
 func TestThePastHasItsRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, channel := range []string{"rewind", "cache-a", "presence-a"} {
-			a := newAPITest(t, broker.WithRules(broker.Rule{Pattern: "rewind", History: broker.Retention{Events: 5}, Rewind: 5}))
+			a := newAPITest(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "rewind", History: broker.Retention{Events: 5}, Rewind: 5}))
 			a.app.Limits = Limits{ChannelsPerConnection: 1, AuthorizedChannelsPerConnection: 1, PastBytesPerSecond: 8 << 10}
 			app := a.broker.App("1")
 			if broker.KindOf(channel).Base() == broker.Presence {

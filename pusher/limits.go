@@ -6,8 +6,9 @@ import (
 	"github.com/carillon-rt/carillon/broker"
 )
 
-// Limits bound what clients and backends of an app may send. A zero value means
-// the default.
+// Limits bound the sizes and counts of what clients and backends of an app may send. A
+// zero value means the default. How often something may be done by IP, user or channel
+// is for a ratelimit.Rule: see broker.WithRateLimits.
 type Limits struct {
 	// EventBytes bounds an event's data, in bytes, from clients and over the
 	// HTTP API. Where it is raised above 32 KiB or so, what an event comes in has

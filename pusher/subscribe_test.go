@@ -66,7 +66,7 @@ func TestSubscriptionAuthorization(t *testing.T) {
 func TestHooksRefuseSubscriptions(t *testing.T) {
 	limits, err := ratelimit.New(nil, ratelimit.Rule{Name: "subscriptions", Action: ratelimit.Subscribe, By: []ratelimit.Field{ratelimit.BySession}, Limit: ratelimit.Limit{Rate: 0.01, Burst: 5}})
 	require.NoError(t, err)
-	kit := brokertest.New(t, broker.WithLimits(limits), broker.WithHooks(broker.Hooks{
+	kit := brokertest.New(t, broker.WithRateLimits(limits), broker.WithHooks(broker.Hooks{
 		Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
 			switch r.Channel {
 			case "paid":
@@ -178,7 +178,7 @@ func TestCacheChannels(t *testing.T) {
 }
 
 func TestRewind(t *testing.T) {
-	kit := brokertest.New(t, broker.WithRules(broker.Rule{Pattern: "room-*", History: broker.Retention{Events: 10}, Rewind: 2}))
+	kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "room-*", History: broker.Retention{Events: 10}, Rewind: 2}))
 	for i := range 4 {
 		_, err := kit.App.Publish(t.Context(), "room-1", "message", fmt.Append(nil, i))
 		require.NoError(t, err)

@@ -6,6 +6,10 @@
 //
 //	rules, err := ratelimit.New(nil, ratelimit.ConnectionsPerIP(10, 20))
 //	err = rules.Check(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: "192.0.2.1"})
+//
+// A [Limit] is the size and the rate of one bucket, a [Rule] says what takes from which
+// buckets, and [Rules] are those of a broker. How a channel behaves is a
+// broker.ChannelRule, and what sizes and counts an app allows are its pusher.Limits.
 package ratelimit
 
 import (

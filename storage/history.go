@@ -53,7 +53,7 @@ type History interface {
 	// AppendEach.
 	AppendBatch(ctx context.Context, batch []AppendRequest) []AppendResult
 
-	// Read returns up to opts.Limit events next to opts.From. Nothing stands between
+	// Read returns up to opts.MaxEvents events next to opts.From. Nothing stands between
 	// that and the first of a page, whatever the event says of the one before it.
 	//
 	// It fails with an error that wraps ErrGap if the store cannot continue from
@@ -179,11 +179,11 @@ type ReadOptions struct {
 	Inclusive bool
 	// Backward returns events from newer to older.
 	Backward bool
-	// Limit is the most events to return; 0 means all that are kept.
-	Limit int
-	// Bytes is the most data to return, the sum of len(Event.Data); 0 sets no
+	// MaxEvents is the most events to return; 0 means all that are kept.
+	MaxEvents int
+	// MaxBytes is the most data to return, the sum of len(Event.Data); 0 sets no
 	// bound. A page has one event at least if there is any.
-	Bytes int
+	MaxBytes int
 	// Fill also reads events that are kept for FillAge only, beyond the retention.
 	// Brokers read so to find an event that they have missed while handing out; it is
 	// not to be shown as history.

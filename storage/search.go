@@ -22,8 +22,8 @@ type SearchQuery struct {
 	// Ranked returns the best hits first instead of the newest. A store may rank
 	// no more than a bounded number of the newest hits.
 	Ranked bool
-	// Limit is the most hits to return; 0 leaves it to the store.
-	Limit int
+	// MaxHits is the most hits to return; 0 leaves it to the store.
+	MaxHits int
 	// Next continues after a page: it is that page's Next. The rest of the query
 	// must be the same.
 	Next string

@@ -27,7 +27,7 @@ func newChat(secret string) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := broker.New(broker.WithRules(broker.Rule{
+	b, err := broker.New(broker.WithChannelRules(broker.ChannelRule{
 		Pattern:    "presence-room-*",
 		History:    broker.Retention{Events: 200, Age: 24 * time.Hour},
 		LeaveGrace: 2 * time.Second,

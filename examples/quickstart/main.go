@@ -40,7 +40,7 @@ func main() {
 // run serves on an address until ctx ends, and says to out where.
 func run(ctx context.Context, addr string, out io.Writer) error {
 	// New subscribers get the last 20 messages; a reload is not a leave and a join.
-	b, err := broker.New(broker.WithRules(broker.Rule{Pattern: room, Rewind: 20, LeaveGrace: 2 * time.Second,
+	b, err := broker.New(broker.WithChannelRules(broker.ChannelRule{Pattern: room, Rewind: 20, LeaveGrace: 2 * time.Second,
 		History: broker.Retention{Events: 20}}))
 	if err != nil {
 		return err

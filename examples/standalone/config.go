@@ -30,7 +30,7 @@ type config struct {
 	certificate     *tls.Certificate
 	app             pusher.App
 	defaultSecret   bool
-	rules           []broker.Rule
+	rules           []broker.ChannelRule
 	activityTimeout time.Duration
 	trustedProxies  []netip.Prefix
 	trustUnix       bool
@@ -174,7 +174,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		c.rules[i].Rewind = min(*rewind, c.rules[i].History.Events)
 		c.rules[i].LeaveGrace = *grace
 	}
-	c.rules = append(c.rules, broker.Rule{Pattern: "*", LeaveGrace: *grace})
+	c.rules = append(c.rules, broker.ChannelRule{Pattern: "*", LeaveGrace: *grace})
 	return c, errors.Join(c.setTLS(*certFile, *keyFile), c.setLimits(*connections, *publishes, *subscribes),
 		c.check(masterKey, *proxies))
 }
@@ -281,29 +281,29 @@ func (c *config) setLimits(connections, publishes, subscribes float64) error {
 }
 
 // parseRule parses "pattern=events[,age]".
-func parseRule(s string) (broker.Rule, error) {
+func parseRule(s string) (broker.ChannelRule, error) {
 	pattern, keep, ok := strings.Cut(s, "=")
 	if !ok {
-		return broker.Rule{}, fmt.Errorf("%q has no number of events after a =", s)
+		return broker.ChannelRule{}, fmt.Errorf("%q has no number of events after a =", s)
 	}
 	count, age, aged := strings.Cut(keep, ",")
 	n, err := strconv.Atoi(count)
 	if err != nil {
-		return broker.Rule{}, fmt.Errorf("number of events: %w", err)
+		return broker.ChannelRule{}, fmt.Errorf("number of events: %w", err)
 	}
 	if n < 1 {
-		return broker.Rule{}, fmt.Errorf("number of events: %d is less than 1", n)
+		return broker.ChannelRule{}, fmt.Errorf("number of events: %d is less than 1", n)
 	}
 	if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-		return broker.Rule{}, fmt.Errorf("%q is not a pattern", pattern)
+		return broker.ChannelRule{}, fmt.Errorf("%q is not a pattern", pattern)
 	}
-	rule := broker.Rule{Pattern: pattern, History: broker.Retention{Events: n}}
+	rule := broker.ChannelRule{Pattern: pattern, History: broker.Retention{Events: n}}
 	if aged {
 		if rule.History.Age, err = time.ParseDuration(age); err != nil {
-			return broker.Rule{}, fmt.Errorf("age: %w", err)
+			return broker.ChannelRule{}, fmt.Errorf("age: %w", err)
 		}
 		if rule.History.Age <= 0 {
-			return broker.Rule{}, fmt.Errorf("age: %v is not above 0", rule.History.Age)
+			return broker.ChannelRule{}, fmt.Errorf("age: %v is not above 0", rule.History.Age)
 		}
 	}
 	return rule, nil

@@ -64,7 +64,7 @@ func TestConfigOfEveryFlag(t *testing.T) {
 	require.Equal(t, 10, c.rules[0].History.Events)
 	require.Equal(t, time.Hour, c.rules[0].History.Age)
 	require.Equal(t, []int{7, 5}, []int{c.rules[0].Rewind, c.rules[1].Rewind})
-	require.Equal(t, broker.Rule{Pattern: "*", LeaveGrace: 3 * time.Second}, c.rules[2])
+	require.Equal(t, broker.ChannelRule{Pattern: "*", LeaveGrace: 3 * time.Second}, c.rules[2])
 	require.Equal(t, 30*time.Second, c.activityTimeout)
 	require.Equal(t, 5*time.Second, c.app.AuthorizationTimeout)
 	require.True(t, c.app.SubscriptionCounts)

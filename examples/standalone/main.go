@@ -56,7 +56,7 @@ const shutdownTime = 20 * time.Second
 
 // run serves until ctx ends. It calls started with the base URL.
 func run(ctx context.Context, c config, log *slog.Logger, started func(url string)) error {
-	b, err := broker.New(broker.WithLogger(log), broker.WithLimits(c.limits), broker.WithRules(c.rules...))
+	b, err := broker.New(broker.WithLogger(log), broker.WithRateLimits(c.limits), broker.WithChannelRules(c.rules...))
 	if err != nil {
 		return err
 	}

@@ -188,13 +188,13 @@ func (h *history) read(opts storage.ReadOptions, now time.Duration) (storage.Pag
 	}
 	n, bytes := 0, 0
 	for ; first+uint64(n) <= last; n++ {
-		if opts.Limit > 0 && n == opts.Limit {
+		if opts.MaxEvents > 0 && n == opts.MaxEvents {
 			page.More = true
 			break
 		}
-		if opts.Bytes > 0 {
+		if opts.MaxBytes > 0 {
 			bytes += len(h.events.at(int(pick(first, last, n, opts.Backward) - oldest)).event.Data)
-			if n > 0 && bytes > opts.Bytes {
+			if n > 0 && bytes > opts.MaxBytes {
 				page.More = true
 				break
 			}

@@ -39,7 +39,7 @@ func BenchmarkHistory(b *testing.B, store storage.History) {
 		b.ReportAllocs()
 		for ch := channel("read-latest"); b.Loop(); {
 			add(b, ch, keep(100))
-			if _, err := store.Read(ctx, ch, storage.ReadOptions{Backward: true, Limit: 1}); err != nil {
+			if _, err := store.Read(ctx, ch, storage.ReadOptions{Backward: true, MaxEvents: 1}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -244,7 +244,7 @@ func (e *Engine) Read(ctx context.Context, id storage.ChannelID, opts storage.Re
 	bytes := 0
 	for i := range kept {
 		bytes += len(kept[i].Data)
-		if opts.Limit > 0 && i == opts.Limit || opts.Bytes > 0 && i > 0 && bytes > opts.Bytes {
+		if opts.MaxEvents > 0 && i == opts.MaxEvents || opts.MaxBytes > 0 && i > 0 && bytes > opts.MaxBytes {
 			kept, page.More = kept[:i], true
 			break
 		}

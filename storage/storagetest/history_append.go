@@ -162,7 +162,7 @@ func checkLargerRetention(t *historyTest) {
 func checkNegative(t *historyTest) {
 	ch := t.channel("room")
 	t.fill(ch, 3, storage.AppendOptions{Retention: storage.Retention{Events: 3, Age: -time.Second}})
-	require.Equal(t, []string{"1", "2", "3"}, texts(t.read(ch, storage.ReadOptions{Limit: -1})), "a negative age or limit sets no bound")
+	require.Equal(t, []string{"1", "2", "3"}, texts(t.read(ch, storage.ReadOptions{MaxEvents: -1})), "a negative age or limit sets no bound")
 
 	first := t.append(ch, "4", storage.AppendOptions{Retention: storage.Retention{Events: -1}, IdempotencyKey: "k", IdempotencyWindow: -1})
 	require.Empty(t, t.read(ch, storage.ReadOptions{}).Events, "a negative count keeps nothing")

@@ -64,7 +64,7 @@ func checkFloor(t *historyTest) {
 		}
 		if events > 0 {
 			t.requirePage(ch, storage.ReadOptions{From: first, Backward: true}, []string{"3", "2", "1"})
-			t.requirePage(ch, storage.ReadOptions{From: at(first, 0), Backward: true, Limit: 1}, []string{"3", "2", "1"})
+			t.requirePage(ch, storage.ReadOptions{From: at(first, 0), Backward: true, MaxEvents: 1}, []string{"3", "2", "1"})
 		}
 	}
 }

@@ -90,7 +90,7 @@ func checkReadBytes(t *historyTest) {
 			if tc.backward {
 				from = storage.Position{}
 			}
-			page := t.read(ch, storage.ReadOptions{From: from, Bytes: tc.bytes, Limit: tc.limit, Backward: tc.backward})
+			page := t.read(ch, storage.ReadOptions{From: from, MaxBytes: tc.bytes, MaxEvents: tc.limit, Backward: tc.backward})
 			var got []int
 			for _, ev := range page.Events {
 				got = append(got, len(ev.Data))
@@ -107,6 +107,6 @@ func checkReadInclusive(t *historyTest) {
 	for i, want := range [][]string{4: {"4", "3", "2"}, 3: {"3", "2"}, 2: {"2"}, 1: nil, 0: nil} {
 		t.requirePage(ch, storage.ReadOptions{From: positions[i], Backward: true, Inclusive: true}, want)
 	}
-	t.requirePage(ch, storage.ReadOptions{Backward: true, Inclusive: true, Limit: 2}, []string{"4", "3", "2"})
+	t.requirePage(ch, storage.ReadOptions{Backward: true, Inclusive: true, MaxEvents: 2}, []string{"4", "3", "2"})
 	t.requirePage(ch, storage.ReadOptions{From: positions[2], Inclusive: true}, []string{"3", "4"})
 }

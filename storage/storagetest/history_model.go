@@ -163,7 +163,7 @@ func (t *historyTest) modelRead(rt *rapid.T, m *historyModel) {
 	opts := storage.ReadOptions{
 		Backward:  rapid.Bool().Draw(rt, "backward"),
 		Inclusive: rapid.Bool().Draw(rt, "inclusive"),
-		Limit:     rapid.IntRange(0, 4).Draw(rt, "limit"),
+		MaxEvents: rapid.IntRange(0, 4).Draw(rt, "limit"),
 		From:      m.drawFrom(rt),
 	}
 	page, err := t.store.Read(t.ctx, m.ch, opts)
@@ -176,9 +176,9 @@ func (t *historyTest) modelRead(rt *rapid.T, m *historyModel) {
 	want, gap := m.read(opts)
 	require.False(rt, gap, "a read across a gap returned %+v", page)
 	m.requireLatest(rt, page.Latest)
-	more := opts.Limit > 0 && len(want) > opts.Limit
+	more := opts.MaxEvents > 0 && len(want) > opts.MaxEvents
 	if more {
-		want = want[:opts.Limit]
+		want = want[:opts.MaxEvents]
 	}
 	require.Equal(rt, more, page.More, "Page.More")
 	require.Len(rt, page.Events, len(want))

@@ -13,7 +13,7 @@ import (
 func checkUnknownChannel(t *historyTest) {
 	ch := t.channel("nobody-was-here")
 	for _, backward := range []bool{false, true} {
-		page := t.read(ch, storage.ReadOptions{Backward: backward, Limit: 10})
+		page := t.read(ch, storage.ReadOptions{Backward: backward, MaxEvents: 10})
 		require.Empty(t, page.Events)
 		require.False(t, page.More, "Page.More")
 		require.Equal(t, t.latest(ch), page.Latest, "Page.Latest")
@@ -75,7 +75,7 @@ func (t *historyTest) checkRead(backward bool, want []string) {
 	ch := t.channel("room")
 	positions := t.fill(ch, len(want), keep(100))
 	for limit := range len(want) + 2 {
-		page := t.read(ch, storage.ReadOptions{Backward: backward, Limit: limit})
+		page := t.read(ch, storage.ReadOptions{Backward: backward, MaxEvents: limit})
 		n := limit
 		if limit == 0 || limit > len(want) {
 			n = len(want)
@@ -99,8 +99,8 @@ func checkReadFrom(t *historyTest) {
 		older = slices.Clone(older)
 		slices.Reverse(older)
 		for _, limit := range []int{0, 1, 2, 5, 6} {
-			t.requirePage(ch, storage.ReadOptions{From: from, Limit: limit}, newer)
-			t.requirePage(ch, storage.ReadOptions{From: from, Limit: limit, Backward: true}, older)
+			t.requirePage(ch, storage.ReadOptions{From: from, MaxEvents: limit}, newer)
+			t.requirePage(ch, storage.ReadOptions{From: from, MaxEvents: limit, Backward: true}, older)
 		}
 	}
 }
@@ -110,8 +110,8 @@ func checkReadFrom(t *historyTest) {
 func (t *historyTest) requirePage(ch storage.ChannelID, opts storage.ReadOptions, all []string) {
 	t.Helper()
 	want := all
-	if opts.Limit > 0 && opts.Limit < len(all) {
-		want = all[:opts.Limit]
+	if opts.MaxEvents > 0 && opts.MaxEvents < len(all) {
+		want = all[:opts.MaxEvents]
 	}
 	page := t.read(ch, opts)
 	require.Len(t, page.Events, len(want), "Read with %+v", opts)
@@ -126,7 +126,7 @@ func checkReadPages(t *historyTest) {
 	t.fill(ch, 10, keep(100))
 	for _, backward := range []bool{false, true} {
 		var all, sizes []string
-		opts := storage.ReadOptions{Backward: backward, Limit: 4}
+		opts := storage.ReadOptions{Backward: backward, MaxEvents: 4}
 		for more := true; more && len(sizes) < 10; {
 			page := t.read(ch, opts)
 			require.NotEmpty(t, page.Events, "a page after one with More")
@@ -158,7 +158,7 @@ func checkReadLong(t *historyTest) {
 		page := t.read(ch, storage.ReadOptions{Backward: backward})
 		require.Len(t, page.Events, callers*each, "a page without a limit")
 		require.False(t, page.More, "Page.More without a limit")
-		page = t.read(ch, storage.ReadOptions{Backward: backward, Limit: limit})
+		page = t.read(ch, storage.ReadOptions{Backward: backward, MaxEvents: limit})
 		require.Len(t, page.Events, limit)
 		require.True(t, page.More, "Page.More")
 	}
@@ -181,7 +181,7 @@ func checkGapTrimmed(t *historyTest) {
 	t.requirePage(ch, storage.ReadOptions{From: positions[3]}, []string{"4", "5", "6"})
 	for _, from := range positions[:3] {
 		for _, limit := range []int{0, 1} {
-			gap := t.requireGap(ch, storage.ReadOptions{From: from, Limit: limit})
+			gap := t.requireGap(ch, storage.ReadOptions{From: from, MaxEvents: limit})
 			require.Equal(t, positions[4], gap.Oldest, "GapError.Oldest")
 			require.Equal(t, positions[6], gap.Latest, "GapError.Latest")
 		}
@@ -223,7 +223,7 @@ func checkBackwardTrimmed(t *historyTest) {
 	for i, want := range [][]string{6: {"5", "4"}, 5: {"4"}, 4: nil, 3: nil, 1: nil, 0: nil} {
 		t.requirePage(ch, storage.ReadOptions{From: positions[i], Backward: true}, want)
 	}
-	t.requirePage(ch, storage.ReadOptions{From: last(positions), Backward: true, Limit: 2}, []string{"5", "4"})
+	t.requirePage(ch, storage.ReadOptions{From: last(positions), Backward: true, MaxEvents: 2}, []string{"5", "4"})
 }
 
 func checkDelete(t *historyTest) {

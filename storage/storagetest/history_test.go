@@ -96,7 +96,7 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 		}},
 		"GapWhereTrimmed": {page: func(_ storage.ReadOptions, _ *storage.Page, err *error) { *err = nil }},
 		"ReadPageByPage": {page: func(opts storage.ReadOptions, page *storage.Page, _ *error) {
-			page.More = len(page.Events) == opts.Limit
+			page.More = len(page.Events) == opts.MaxEvents
 			if n := len(page.Events); n > 1 {
 				page.Events = page.Events[:n-1]
 			}
@@ -111,7 +111,7 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 			}
 		}},
 		"FillIsKeptBeyondTheRetention": {reading: func(opts *storage.ReadOptions) { opts.Fill = false }},
-		"ReadIsBoundedInBytes":         {reading: func(opts *storage.ReadOptions) { opts.Bytes = 0 }},
+		"ReadIsBoundedInBytes":         {reading: func(opts *storage.ReadOptions) { opts.MaxBytes = 0 }},
 		"ReadInclusive":                {reading: func(opts *storage.ReadOptions) { opts.Inclusive = false }},
 		"FloorAboveLatestStartsEpoch": {before: func(_ *context.Context, _ *storage.ChannelID, opts *storage.AppendOptions) {
 			opts.Floor = storage.Position{}

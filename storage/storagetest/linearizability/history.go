@@ -107,7 +107,7 @@ func (h *historyRun) appended(out storage.Appended, err error) (any, bool) {
 }
 
 func (h *historyRun) read(in readCall) (any, bool) {
-	page, err := h.store.Read(h.t.Context(), h.ch, storage.ReadOptions{From: in.from, Limit: in.limit})
+	page, err := h.store.Read(h.t.Context(), h.ch, storage.ReadOptions{From: in.from, MaxEvents: in.limit})
 	if errors.Is(err, storage.ErrGap) {
 		return readAnswer{gap: true}, true
 	}
