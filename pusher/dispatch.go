@@ -10,12 +10,13 @@ import (
 
 // Receive implements transport.Receiver.
 func (c *connection) Receive(data []byte) {
-	limits := *c.limits
+	c.intake.weight = 1
+	c.handle(data, *c.limits)
+	c.pace(len(data))
+}
+
+func (c *connection) handle(data []byte, limits Limits) {
 	f, err := parseFrame(data, limits)
-	if limited := c.overRate(len(data), c.limits); limited != nil {
-		c.tooMany(&f, limited)
-		return
-	}
 	if err != nil {
 		c.refuse(0, err.Error())
 		return
@@ -74,6 +75,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	}
 	switch {
 	case err == nil:
+		c.paid()
 		if kind.NeedsAuthorization() { // by a signature, or by a hook
 			c.unauthorized.Store(false)
 		}
@@ -95,10 +97,13 @@ func (c *connection) unsubscribe(f frame) {
 		c.refuse(0, err.Error())
 		return
 	}
-	c.session.Unsubscribe(c.session.Context(), channel)
+	if c.session.Unsubscribe(c.session.Context(), channel) {
+		c.paid()
+	}
 }
 
 func (c *connection) signIn(f frame, limits Limits) {
+	c.intake.weight = answerWeight
 	in, err := f.signIn()
 	if err != nil {
 		c.fail(4009, err.Error())

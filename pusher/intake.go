@@ -2,7 +2,6 @@ package pusher
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -13,7 +12,8 @@ import (
 // Only Receive uses it.
 type intake struct {
 	messages ratelimit.Bucket
-	told     ratelimit.Bucket // how often the client is told of that
+	// weight is what the message at hand counts besides its size.
+	weight int
 	// unread is how many bytes of answers may still wait for the client: never
 	// less than do.
 	unread int
@@ -22,53 +22,55 @@ type intake struct {
 const (
 	// messageUnit is how many bytes of a message count as one message.
 	messageUnit = 4 << 10
+	// answerWeight is what a message counts that is answered by an error, a pong or
+	// the end of a sign-in. Clients have few of them to send.
+	answerWeight = 10
+	// paceFor is the least time for which a connection over its rate is not read:
+	// what comes meanwhile is handled in one go, and not in a wake-up for each message.
+	paceFor = 100 * time.Millisecond
 	// maxEcho is the longest name of a channel that an error repeats.
 	maxEcho = 1 << 10
 )
 
-// oncePerSecond is how often a client is told that it sends too much, where it
-// does not wait for an answer.
-var oncePerSecond = ratelimit.Limit{Rate: 1, Burst: 1}
-
-// overRate returns an error for a message that comes too soon.
-func (c *connection) overRate(size int, limits *Limits) error {
-	if limits.MessagesPerSecond == 0 {
-		return nil
+// pace counts a message that has been handled. Where it was one too many, pace waits
+// until the rate allows for it: nothing is read from the client meanwhile, so that
+// what it sends stays with its own system, and costs nothing here.
+func (c *connection) pace(size int) {
+	rate := c.limits.MessagesPerSecond
+	if rate == 0 {
+		return
 	}
-	channels := limits.AuthorizedChannelsPerConnection
-	if channels == 0 {
-		channels = DefaultLimits.AuthorizedChannelsPerConnection
+	limit := ratelimit.Limit{Rate: float64(rate), Burst: rate}
+	cost := min(c.intake.weight+size/messageUnit, rate)
+	for {
+		d := c.intake.messages.Take(time.Now(), limit, cost)
+		if d.OK {
+			return
+		}
+		c.handler.limited.Add(1)
+		wait := time.NewTimer(max(d.RetryAfter, paceFor))
+		select {
+		case <-wait.C:
+		case <-c.session.Context().Done():
+			wait.Stop()
+			return
+		}
 	}
-	limit := ratelimit.Limit{Rate: float64(limits.MessagesPerSecond), Burst: limits.MessagesPerSecond + 2*channels}
-	cost := 1 + size/messageUnit
-	d := c.intake.messages.Take(time.Now(), limit, cost)
-	if d.OK {
-		return nil
-	}
-	return &ratelimit.LimitError{Rule: "messages per second", Limit: limit, Cost: cost, RetryAfter: d.RetryAfter}
 }
 
-// tooMany answers a message over the rate, which is not heard otherwise. Only
-// what takes something from the server is.
-func (c *connection) tooMany(f *frame, limited error) {
-	c.handler.limited.Add(1)
-	switch {
-	case f.event == "pusher:unsubscribe":
-		c.unsubscribe(*f)
-	case f.event == "pusher:subscribe":
-		sub, _ := f.subscribe()
-		c.refuseSubscription(sub.channel, "LimitReached", limited.Error(), 429)
-	case strings.HasPrefix(f.event, "client-"):
-		c.refuse(4301, "client event rejected: "+limited.Error())
-	case f.event == "pusher:pong":
-	case c.intake.told.Take(time.Now(), oncePerSecond, 1).OK:
-		c.refuse(0, "message dropped: "+limited.Error())
+// paid takes a message out of the count whose effect is within a limit of its own: a
+// subscription that has come about, or its end, of which there is one for each. A
+// client that reconnects subscribes to all its channels at once.
+func (c *connection) paid() {
+	if c.limits.SubscribesPerSecond > 0 {
+		c.intake.weight = 0
 	}
 }
 
 // answer sends what the client can do without, unless it does not read its
 // answers: then it would find out how much memory there is for them.
 func (c *connection) answer(m *transport.Message) {
+	c.intake.weight = answerWeight
 	if limit := c.limits.UnreadAnswerBytes; limit > 0 {
 		q := c.conn.Queue()
 		size := q.Size(m)
@@ -90,6 +92,7 @@ func (c *connection) refuse(code int, message string) {
 // refuseSubscription tells the client on the channel, which is pending on the page
 // until then, that it is not subscribed.
 func (c *connection) refuseSubscription(channel, kind, text string, status int) {
+	c.intake.weight = answerWeight
 	if channel == "" || len(channel) > maxEcho {
 		c.refuse(0, fmt.Sprintf("subscription refused: %s", text))
 		return

@@ -3,6 +3,7 @@ package pusher
 import (
 	"encoding/json"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -125,9 +126,11 @@ func TestAllChannelsMayBeSubscribedToAtOnce(t *testing.T) {
 				c.subscribe("private-own")
 				channels--
 			}
+			begin := time.Now()
 			for i := range channels {
 				c.subscribe(fmt.Sprint("room-", i))
 			}
+			assert.Zero(t, time.Since(begin))
 			events, _ := c.told()
 			assert.Zero(t, events[notYet])
 			assert.GreaterOrEqual(t, events[subscribed], channels)
@@ -160,52 +163,103 @@ func TestASubscriptionHasItsRate(t *testing.T) {
 	})
 }
 
+// What is over the rate is not read until it is not any more, and then handled.
 func TestMessagesHaveTheirRate(t *testing.T) {
-	const burst = 50 + 2*10
-	synctest.Test(t, func(t *testing.T) {
-		for name, tc := range map[string]struct {
-			messages []string
-			want     map[string]int
-			text     string
-		}{
-			"pings":     {repeat(`{"event":"pusher:ping","data":{}}`, 3), map[string]int{"pusher:error": 1}, `"code":null,"message":"message dropped: messages per second: rate limit of 50`},
-			"pongs":     {repeat(`{"event":"pusher:pong","data":{}}`, 3), map[string]int{}, ""},
-			"garbage":   {repeat(`{`, 3), map[string]int{"pusher:error": 1}, "message dropped"},
-			"subscribe": {repeat(`{"event":"pusher:subscribe","data":{"channel":"b"}}`, 3), map[string]int{notYet: 3}, `LimitReached`},
-			"client":    {repeat(`{"event":"client-x","channel":"private-a","data":{}}`, 3), map[string]int{"pusher:error": 3}, `4301`},
-			"large":     {[]string{`{"event":"pusher:ping","data":"` + strings.Repeat("x", 40<<10) + `"}`}, map[string]int{"pusher:error": 1}, ""},
-			"leave":     {[]string{`{"event":"pusher:unsubscribe","data":{"channel":"room"}}`}, map[string]int{}, ""},
-		} {
-			a := newAPITest(t)
-			a.app.Limits = Limits{ChannelsPerConnection: 10, AuthorizedChannelsPerConnection: 10, MessagesPerSecond: 50, UnreadAnswerBytes: -1}
-			c := a.talker(t)
-			c.subscribe("room")
-			for range burst - 1 {
-				require.NoError(t, c.conn.Send([]byte(`{"event":"pusher:pong"}`)))
-			}
-			c.told()
-			for _, m := range tc.messages {
-				require.NoError(t, c.conn.Send([]byte(m)))
-			}
-			events, last := c.told()
-			assert.Equal(t, tc.want, events, name)
-			assert.Contains(t, last, tc.text, name)
-			assert.EqualValues(t, len(tc.messages), a.handler.Stats().MessagesLimited, name)
-			time.Sleep(time.Second)
-			c.send("pusher:ping", nil)
-			events, _ = c.told()
-			assert.Equal(t, map[string]int{"pusher:pong": 1}, events, name)
-			assert.Equal(t, name != "leave", a.broker.Stats().Channels == 1, name)
-			c.conn.Close(1000, "")
-		}
-	})
+	const rate = 50
+	for name, tc := range map[string]struct {
+		message string
+		atOnce  int
+		answers string
+	}{
+		"pongs":         {`{"event":"pusher:pong","data":{}}`, rate, ""},
+		"leaving again": {`{"event":"pusher:unsubscribe","data":{"channel":"b"}}`, rate, ""},
+		"pings":         {`{"event":"pusher:ping","data":{}}`, rate / answerWeight, "pusher:pong"},
+		"garbage":       {`{`, rate / answerWeight, "pusher:error"},
+		"unknown":       {`{"event":"x"}`, rate / answerWeight, "pusher:error"},
+		"no member":     {`{"event":"client-x","channel":"private-a","data":{}}`, rate / answerWeight, "pusher:error"},
+		"no signature":  {`{"event":"pusher:subscribe","data":{"channel":"presence-b"}}`, rate / answerWeight, notYet},
+		"large pongs":   {`{"event":"pusher:pong","data":"` + strings.Repeat("x", 9*messageUnit) + `"}`, rate / 10, ""},
+		"over all":      {`{"event":"pusher:pong","data":"` + strings.Repeat("x", 2*rate*messageUnit) + `"}`, 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPITest(t)
+				a.app.Limits = Limits{ChannelsPerConnection: 10, AuthorizedChannelsPerConnection: 10, MessagesPerSecond: rate, UnreadAnswerBytes: -1}
+				c := a.talker(t)
+				send := func(n int) time.Duration {
+					begin := time.Now()
+					for range n {
+						require.NoError(t, c.conn.Send([]byte(tc.message)))
+					}
+					return time.Since(begin)
+				}
+				assert.Zero(t, send(tc.atOnce), "at once")
+				assert.Zero(t, a.handler.Stats().MessagesLimited)
+				assert.InDelta(t, time.Second, send(tc.atOnce), float64(paceFor), "as many again")
+				assert.Positive(t, a.handler.Stats().MessagesLimited)
+				events, _ := c.told()
+				if tc.answers == "" {
+					assert.Empty(t, events)
+				} else {
+					assert.Equal(t, 2*tc.atOnce, events[tc.answers], "all are answered")
+				}
+				time.Sleep(time.Second)
+				assert.Zero(t, send(tc.atOnce), "at once")
+				c.conn.Close(1000, "")
+			})
+		})
+	}
 }
 
-func repeat(s string, n int) (all []string) {
-	for range n {
-		all = append(all, s)
+// Who goes, or is sent away, while it is not read does not stay for long.
+func TestTheEndOfAConnectionThatIsNotRead(t *testing.T) {
+	for name, tc := range map[string]struct {
+		end  func(*apiTest, *talker)
+		stay time.Duration
+	}{
+		"the client goes": {func(_ *apiTest, c *talker) { c.conn.Close(transport.StatusAbnormal, "") }, 0},
+		"it is closed":    {func(a *apiTest, c *talker) { a.broker.Session(c.socketID).Close(broker.CloseShutdown) }, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPITest(t)
+				a.app.Limits = Limits{MessagesPerSecond: 1}
+				c := a.talker(t)
+				c.send("pusher:ping", nil)
+				sent := make(chan error, 1)
+				go func() { sent <- c.conn.Send([]byte(`{"event":"pusher:ping"}`)) }()
+				synctest.Wait()
+				require.Empty(t, sent)
+				begin := time.Now()
+				tc.end(a, c)
+				c.told()
+				_, open := c.conn.TryReceive()
+				assert.False(t, open)
+				require.NoError(t, <-sent)
+				synctest.Wait()
+				assert.LessOrEqual(t, time.Since(begin), tc.stay)
+				assert.Zero(t, a.broker.Stats().Sessions)
+			})
+		})
 	}
-	return all
+}
+
+// A body of the HTTP fallback may hold thousands of messages.
+func TestABodyHasTheSameRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPITest(t)
+		a.app.Limits = Limits{MessagesPerSecond: 50}
+		begin := time.Now()
+		post := func(path, body string) int {
+			return a.do(httptest.NewRequest("POST", "/app/key/1/abcdefgh"+path, strings.NewReader(body))).Code
+		}
+		require.Equal(t, 200, post("/xhr?protocol=7", ""))
+		pings := `"{\"event\":\"pusher:ping\"}"`
+		require.Equal(t, 204, post("/xhr_send", "["+strings.Repeat(pings+",", 14)+pings+"]"))
+		assert.Equal(t, 2*time.Second, time.Since(begin))
+		assert.EqualValues(t, 1, a.broker.Stats().Sessions)
+		require.NoError(t, a.broker.Shutdown(t.Context()))
+	})
 }
 
 // Past events, cached ones and members count by what they are, since a few bytes
@@ -261,24 +315,27 @@ func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
 		"long channel": `{"event":"pusher:subscribe","data":{"channel":"` + strings.Repeat("x", 4<<10) + `"}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := newAPITest(t)
-			c := a.talker(t)
-			var conn transport.Conn = a.broker.Session(c.socketID).Conn()
-			for n := 0; n < 5000 && a.handler.Stats().AnswersDropped < 20; n++ {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAPITest(t)
+				c := a.talker(t)
+				var conn transport.Conn = a.broker.Session(c.socketID).Conn()
+				for n := 0; n < 5000 && a.handler.Stats().AnswersDropped < 20; n++ {
+					require.NoError(t, c.conn.Send([]byte(message)))
+				}
+				assert.LessOrEqual(t, conn.Queue().Bytes, DefaultLimits.UnreadAnswerBytes)
+				dropped := a.handler.Stats().AnswersDropped
+				assert.EqualValues(t, 20, dropped)
+				// The rest goes on, and so do answers once there is room.
+				c.subscribe("room")
+				events, _ := c.told()
+				assert.Equal(t, 1, events[subscribed])
 				require.NoError(t, c.conn.Send([]byte(message)))
-			}
-			assert.LessOrEqual(t, conn.Queue().Bytes, DefaultLimits.UnreadAnswerBytes)
-			dropped := a.handler.Stats().AnswersDropped
-			assert.EqualValues(t, 20, dropped)
-			// The rest goes on, and so do answers once there is room.
-			c.subscribe("room")
-			events, _ := c.told()
-			assert.Equal(t, 1, events[subscribed])
-			require.NoError(t, c.conn.Send([]byte(message)))
-			events, _ = c.told()
-			assert.Len(t, events, 1)
-			assert.Equal(t, dropped, a.handler.Stats().AnswersDropped)
-			assert.Zero(t, a.broker.Stats().SlowSessions)
+				events, _ = c.told()
+				assert.Len(t, events, 1)
+				assert.Equal(t, dropped, a.handler.Stats().AnswersDropped)
+				assert.Zero(t, a.broker.Stats().SlowSessions)
+				c.conn.Close(1000, "")
+			})
 		})
 	}
 }

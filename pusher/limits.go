@@ -45,10 +45,13 @@ type Limits struct {
 	// SubscribesPerSecond bounds a connection's subscriptions. As many as it may
 	// have channels may come at once, as they do when a client reconnects.
 	SubscribesPerSecond int
-	// MessagesPerSecond bounds a connection's messages of all kinds, of which each 4
-	// KiB count as one. Twice as many as it may have channels may come at once on top
-	// of that. Where ClientEventsPerSecond is raised, this is raised by as much if it
-	// is not given.
+	// MessagesPerSecond bounds a connection's messages of all kinds, of which each
+	// 4 KiB count as one besides; that many may come at once. One that is answered by
+	// a pong or an error counts as ten, as does a sign-in; a subscription that comes
+	// about, and its end, count by their size only, unless SubscribesPerSecond sets
+	// no bound. What is over the rate is handled late: until then nothing more is
+	// read from the connection. Where ClientEventsPerSecond is raised, this is raised
+	// by as much if it is not given.
 	MessagesPerSecond int
 	// PastBytesPerSecond bounds what a connection gets for subscribing, in bytes:
 	// past events, cached ones included, and lists of members. As much as

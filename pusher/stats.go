@@ -21,7 +21,8 @@ type Stats struct {
 	// OverAddress are connections refused for the bound of WithMaxPerAddress.
 	OverAddress int64
 	Feeds       sse.Stats
-	// MessagesLimited are messages of clients over Limits.MessagesPerSecond.
+	// MessagesLimited is how often a client was not read for a while, since it had
+	// sent more than Limits.MessagesPerSecond.
 	// AnswersDropped are errors and pongs that were left out because the client
 	// did not read those before: see Limits.UnreadAnswerBytes.
 	MessagesLimited, AnswersDropped int64

@@ -48,7 +48,8 @@ type Conn interface {
 
 	// LastReceived is when the peer last gave a sign of life, control frames and
 	// heartbeats included: a complete message or frame, or a part of one that does not
-	// take long to arrive. A byte now and then is no sign of life.
+	// take long to arrive. A byte now and then is no sign of life. While Receive runs,
+	// and nothing is read, the peer cannot give one: then it is now.
 	LastReceived() time.Time
 
 	// Info describes the connection. It returns the same at any time.

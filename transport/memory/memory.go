@@ -159,6 +159,9 @@ func (c *conn) LastReceived() time.Time {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.busy && !c.closed {
+		return time.Now()
+	}
 	return c.received
 }
 
@@ -184,6 +187,7 @@ func (c *conn) deliver() {
 		c.mu.Unlock()
 		err := transport.Deliver(c.receiver, data)
 		c.mu.Lock()
+		c.received = time.Now()
 		if err != nil && !c.closed {
 			c.closed, c.code, c.reason, c.byServer, c.err = true, transport.StatusInternal, "internal error", true, err
 			c.wake()

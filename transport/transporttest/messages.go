@@ -127,6 +127,34 @@ func checkLastReceived(s *suite) {
 	require.False(s, p.conn.LastReceived().After(time.Now().Add(time.Second)))
 }
 
+// checkUnread sees that a client that is not read, since Receive runs, is not taken
+// for silent, and that all that needs no reading goes on.
+func checkUnread(s *suite) {
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	p := s.connect(func(_ transport.Conn, r *receiver) {
+		r.receive = func(transport.Conn, []byte) {
+			close(entered)
+			<-proceed
+		}
+	})
+	var said sync.WaitGroup
+	said.Go(func() { _ = p.client.Send([]byte("anything")) })
+	<-entered
+	during := time.Now()
+	require.Eventually(s, func() bool { return p.conn.LastReceived().After(during) }, patience, time.Millisecond)
+	during = time.Now()
+	p.send("meanwhile")
+	require.Equal(s, "meanwhile", p.next())
+	close(proceed)
+	said.Wait()
+	p.heard()
+	require.Eventually(s, func() bool { return !p.busy.Load() }, patience, time.Millisecond)
+	require.False(s, p.conn.LastReceived().Before(during), "the time of Receive does not count")
+	p.conn.Close(4000, "")
+	p.rest()
+	p.endedWith(4000)
+}
+
 // checkPing sees that a client that says nothing gives a sign of life when it is
 // asked for one, if the transport can ask.
 func checkPing(s *suite) {

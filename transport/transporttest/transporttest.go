@@ -119,6 +119,7 @@ func checks() []check {
 		{"LastReceived", defaults, checkLastReceived, true},
 		{"Ping", defaults, checkPing, false},
 		{"ReceiveIsNeverConcurrent", defaults, checkSerial, true},
+		{"ReceiverThatTakesItsTime", defaults, checkUnread, true},
 
 		{"ServerCloses", defaults, checkServerCloses, false},
 		{"ServerClosesWhatItSentArrives", defaults, checkCloseFlushes, false},

@@ -56,7 +56,7 @@ type conn struct {
 	secure   bool
 	// answered says that coder/websocket has answered a close frame.
 	answered atomic.Bool
-	received atomic.Int64 // Unix time in nanoseconds
+	received atomic.Int64 // Unix time in nanoseconds, or inReceive
 
 	previous, following *conn // guarded by server.mu
 
@@ -214,7 +214,13 @@ func (c *conn) stop(code int, reason string) {
 }
 
 // LastReceived implements transport.Conn.
-func (c *conn) LastReceived() time.Time { return time.Unix(0, c.received.Load()) }
+func (c *conn) LastReceived() time.Time {
+	received := c.received.Load()
+	if received == inReceive {
+		return time.Now()
+	}
+	return time.Unix(0, received)
+}
 
 // Info implements transport.Conn.
 func (c *conn) Info() transport.Info {

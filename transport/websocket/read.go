@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime"
 	"time"
@@ -23,6 +24,8 @@ const (
 	maxPooled = 64 << 10
 	// portableBytes is the buffer of a connection that must have one to wait.
 	portableBytes = 128
+	// inReceive stands for a time while the receiver is at work.
+	inReceive = math.MaxInt64
 	// directRead is from what size on a payload is read to where it belongs.
 	directRead = 512
 )
@@ -184,6 +187,8 @@ func (c *conn) receiveOne() error {
 	}
 	c.server.counters.messagesIn.Inc()
 	c.server.counters.bytesIn.Add(int64(len(data)))
+	c.received.Store(inReceive)
+	defer func() { c.received.Store(time.Now().UnixNano()) }()
 	return transport.Deliver(c.receiver, data)
 }
 

@@ -56,6 +56,32 @@ func send(s *Server, id, body string) int {
 	return w.Code
 }
 
+// TestRequestsThatWaitAreBounded: a receiver that is not done makes them wait.
+func TestRequestsThatWaitAreBounded(t *testing.T) {
+	s := newServer(t)
+	proceed := make(chan struct{})
+	received := 0
+	slow := &hooked{receive: func(string) { <-proceed; received++ }, closed: func(int, error) {}}
+	receive(s, "slow", slow)
+	answers := make(chan int, rememberSends)
+	for range rememberSends {
+		go func() { answers <- send(s, "slow", `["anything"]`) }()
+	}
+	c := slow.conn.(*session)
+	require.Eventually(t, func() bool { return c.handing.Load() == rememberSends }, 10*time.Second, time.Millisecond)
+	assert.Equal(t, http.StatusTooManyRequests, send(s, "slow", `["anything"]`))
+	assert.EqualValues(t, 1, s.Stats().Crowded)
+	close(proceed)
+	for range rememberSends {
+		assert.Equal(t, http.StatusNoContent, <-answers)
+	}
+	assert.Equal(t, rememberSends, received)
+	assert.Equal(t, http.StatusNoContent, send(s, "slow", `["anything"]`))
+	slow.conn.Close(4000, "")
+	receive(s, "slow", slow)
+	require.NoError(t, s.Shutdown(t.Context()))
+}
+
 func TestABlockedReceiverHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, WithGap(10*time.Second))

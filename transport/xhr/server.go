@@ -194,7 +194,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, id string, mode
 // noCache also keeps proxies from compressing, for which they would wait.
 const noCache = "no-store, no-transform, must-revalidate, max-age=0"
 
-func sessionEnded(w http.ResponseWriter) { http.Error(w, "session has ended", http.StatusNotFound) }
+func sessionEnded(w http.ResponseWriter) { http.Error(w, errSessionEnded.Error(), http.StatusNotFound) }
 
 // ServeSend hands the messages in the request's body, a JSON array of strings, to the
 // session with this ID, and answers 204. A session that does not exist gets a 404.
@@ -228,11 +228,15 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, id string) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !c.receive(messages, s.mark(r, body)) {
+	switch err := c.receive(messages, s.mark(r, body)); err {
+	case nil:
+		w.WriteHeader(http.StatusNoContent)
+	case errCrowded:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, err.Error(), http.StatusTooManyRequests)
+	default:
 		sessionEnded(w)
-		return
 	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // prepare answers what every request has in common: which origin's pages may read

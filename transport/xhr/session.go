@@ -24,6 +24,8 @@ type session struct {
 	info   transport.Info
 
 	lastReceived atomic.Int64
+	// handing is how many requests have something for the receiver.
+	handing atomic.Int32
 	// timer fires when a heartbeat is due, or when the gap has been too long.
 	timer wheel.Timer
 
@@ -152,7 +154,12 @@ func (c *session) await() {
 }
 
 // LastReceived implements transport.Conn.
-func (c *session) LastReceived() time.Time { return time.Unix(0, c.lastReceived.Load()) }
+func (c *session) LastReceived() time.Time {
+	if c.handing.Load() > 0 { // a client may wait for each before it sends another
+		return time.Now()
+	}
+	return time.Unix(0, c.lastReceived.Load())
+}
 
 // Info implements transport.Conn.
 func (c *session) Info() transport.Info { return c.info }
@@ -240,20 +247,30 @@ func (c *session) settle() {
 }
 
 // receive hands messages to the receiver, unless a request with this mark has
-// brought them before. It reports whether the session was there to take them.
-func (c *session) receive(messages []string, m mark) bool {
+// brought them before. A receiver that takes its time makes the requests wait, of
+// which there are no more than a client has under way.
+func (c *session) receive(messages []string, m mark) error {
+	if !c.heard() {
+		return errSessionEnded
+	}
+	waiting := c.handing.Add(1)
+	defer func() {
+		c.lastReceived.Store(time.Now().UnixNano())
+		c.handing.Add(-1)
+	}()
+	if waiting > rememberSends {
+		c.server.counters.crowded.Add(1)
+		return errCrowded
+	}
 	c.receiving.Lock()
 	defer c.settle()
 	defer c.receiving.Unlock()
-	if c.closed {
-		return false
-	}
-	if !c.heard() {
-		return false
+	if c.closed || !c.heard() {
+		return errSessionEnded
 	}
 	if c.sends.seen(m) {
 		c.server.counters.repeated.Add(1)
-		return true
+		return nil
 	}
 	for i, m := range messages {
 		if i > 0 {
@@ -270,8 +287,14 @@ func (c *session) receive(messages []string, m mark) bool {
 			break
 		}
 	}
-	return true
+	return nil
 }
+
+// Errors of receive.
+var (
+	errSessionEnded = errors.New("session has ended")
+	errCrowded      = fmt.Errorf("session has more than %d requests under way", rememberSends)
+)
 
 // heard notes a sign of life. It reports whether the session goes on.
 func (c *session) heard() bool {

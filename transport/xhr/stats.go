@@ -22,6 +22,9 @@ type Stats struct {
 	// Repeated are requests that a browser sent again because their connection
 	// died: they got the same answer, and what they sent had arrived.
 	Repeated int64
+	// Crowded are requests that were refused since their session had more under way
+	// than browsers have: its receiver was not done with those before.
+	Crowded int64
 	// ReadTimeouts are requests whose body did not come in time, or was the slowest
 	// of more than may come in at once, Oversized those
 	// whose body was over the limit, and Invalid those whose body was not a JSON
@@ -38,12 +41,13 @@ func (s *Server) Stats() Stats {
 	return Stats{
 		Sessions: sessions, Refused: n.refused.Load(), Expired: n.expired.Load(), Slow: n.slow.Load(),
 		Dropped: n.dropped.Load(), WriteErrors: n.writeErrors.Load(), Repeated: n.repeated.Load(), ReadTimeouts: n.readTimeouts.Load(),
-		Oversized: n.oversized.Load(), Invalid: n.invalids.Load(),
+		Crowded: n.crowded.Load(), Oversized: n.oversized.Load(), Invalid: n.invalids.Load(),
 	}
 }
 
 // counters are what Stats reports.
 type counters struct {
-	refused, expired, slow, dropped, repeated      atomic.Int64
+	refused, expired, slow, dropped                atomic.Int64
+	repeated, crowded                              atomic.Int64
 	writeErrors, readTimeouts, oversized, invalids atomic.Int64
 }
