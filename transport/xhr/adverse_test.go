@@ -82,6 +82,36 @@ func TestRequestsThatWaitAreBounded(t *testing.T) {
 	require.NoError(t, s.Shutdown(t.Context()))
 }
 
+// TestClosedDoesNotWaitForTheClient, which may never come back for the end.
+func TestClosedDoesNotWaitForTheClient(t *testing.T) {
+	for name, comesBack := range map[string]bool{"it comes back": true, "it does not": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t)
+				told := 0
+				var code int
+				h := &hooked{closed: func(c int, _ error) { told, code = told+1, c }}
+				receive(s, "1", h)
+				h.conn.Close(4009, "out")
+				synctest.Wait()
+				assert.Equal(t, 1, told, "at once")
+				assert.Equal(t, 4009, code)
+				assert.Equal(t, 1, s.Stats().Sessions, "the client may come back")
+				assert.Equal(t, http.StatusNoContent, send(s, "1", `["too late"]`), "it does not know yet")
+				if comesBack {
+					assert.Equal(t, "c[4009,\"out\"]\n", receive(s, "1", h).Body.String())
+				} else {
+					time.Sleep(closeGap + time.Second)
+				}
+				synctest.Wait()
+				assert.Zero(t, s.Stats().Sessions)
+				assert.Equal(t, 1, told)
+				require.NoError(t, s.Shutdown(t.Context()))
+			})
+		})
+	}
+}
+
 func TestABlockedReceiverHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, WithGap(10*time.Second))

@@ -45,7 +45,9 @@ type session struct {
 	reason  string             // guarded by mu
 	closeBy time.Time          // guarded by mu: when the client is to have come back for all of it
 	ended   bool               // guarded by mu
-	endCode int                // guarded by mu: what the receiver is to be told
+	endCode int                // guarded by mu: what the receiver is to be told, unless Close was called
+	told    bool               // guarded by mu: the receiver has returned from that
+	removed bool               // guarded by mu: the server has let it go
 	watcher transport.Receiver // guarded by mu: the receiver, once open has returned it
 	endErr  error              // guarded by mu
 	cause   error              // guarded by mu: why Close was called, if not by the protocol
@@ -129,6 +131,8 @@ func (c *session) Close(code int, reason string) {
 		c.reader.signal()
 	}
 	c.await()
+	// It hears no more, whenever the client comes for the end. It may take its time.
+	go c.settle()
 }
 
 // Cut ends the session at once, unless its client is there to hear of a Close.
@@ -225,25 +229,33 @@ func (c *session) end(code int, err error) {
 	c.settle()
 }
 
-// settle tells the receiver that the session has ended, if so, and unless the
-// receiver is at work: then it is told as soon as it is done.
+// settle tells the receiver that it hears no more, if so, unless it is at work: then
+// it is told as soon as it is done. A session that has ended besides is let go.
 func (c *session) settle() {
 	c.mu.Lock()
-	ended, code, err := c.ended, c.endCode, c.endErr
+	code, err := c.endCode, c.endErr
+	if !c.ended {
+		code, err = c.code, c.cause
+	}
+	over := c.closing || c.ended
 	c.mu.Unlock()
-	if !ended || !c.receiving.TryLock() {
+	if !over || !c.receiving.TryLock() {
 		return
 	}
-	told := c.closed
+	first := !c.closed
 	c.closed = true
 	c.receiving.Unlock()
-	if told {
-		return
-	}
-	if c.receiver != nil {
+	if first && c.receiver != nil {
 		_ = transport.DeliverClosed(c.receiver, code, err)
 	}
-	c.server.remove(c)
+	c.mu.Lock()
+	c.told = c.told || first
+	leaves := c.told && c.ended && !c.removed
+	c.removed = c.removed || leaves
+	c.mu.Unlock()
+	if leaves {
+		c.server.remove(c)
+	}
 }
 
 // receive hands messages to the receiver, unless a request with this mark has
@@ -265,8 +277,11 @@ func (c *session) receive(messages []string, m mark) error {
 	c.receiving.Lock()
 	defer c.settle()
 	defer c.receiving.Unlock()
-	if c.closed || !c.heard() {
+	if !c.heard() {
 		return errSessionEnded
+	}
+	if c.closed { // the client has yet to hear of it
+		return nil
 	}
 	if c.sends.seen(m) {
 		c.server.counters.repeated.Add(1)
