@@ -85,6 +85,8 @@ func verifyFeed(app *App, channels []string, token string) (expires time.Time, e
 // ConnContext is to be set as the ConnContext of the http.Server, or to be called from
 // there. With it, feeds notice within a minute that a client has vanished without
 // closing its connection; see sse.ConnContext.
+// Clients of the HTTP fallback that read slowly, but steadily, are told by it from
+// those that do not read.
 func ConnContext(ctx context.Context, c net.Conn) context.Context { return sse.ConnContext(ctx, c) }
 
 // feedRoute takes the key from "{prefix}/sse/app/{key}".

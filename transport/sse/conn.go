@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
@@ -35,6 +36,7 @@ type conn struct {
 	cause   error         // guarded by mu until ended is set: why it was cut
 	writing int           // guarded by mu: how many messages are being written; -1 for none
 	control *http.ResponseController
+	held    func() int
 
 	// ids are the latest of each channel, in the order they came; only the
 	// writer uses them.
@@ -46,8 +48,8 @@ type latest struct{ channel, position []byte }
 
 func newConn(s *Server, w http.ResponseWriter, r *http.Request) *conn {
 	c := &conn{server: s, opened: time.Now(), wake: make(chan struct{}, 1), writing: -1,
-		control: http.NewResponseController(w),
-		info:    transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
+		control: http.NewResponseController(w), held: s.held(r),
+		info: transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.heartbeat.Init(c.due)
 	c.outbox.Open(s.Queue(), s.budget, c)
 	return c
@@ -158,10 +160,12 @@ func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err erro
 			return c.end(), c.cause
 		}
 		c.server.wheel.Schedule(&c.heartbeat, c.server.heartbeat)
+		watch := progress.Begin(c.server.writeTimeout, c.held, c.control.SetWriteDeadline)
 		_, err := w.Write(buf)
 		if err == nil {
 			err = c.control.Flush()
 		}
+		watch.Stop()
 		if err != nil {
 			c.server.writeErrors.Add(1)
 			code := c.end()
@@ -233,7 +237,7 @@ func (c *conn) take(buf []byte) (_ []byte, last, cut bool) {
 	}
 	c.beat = false
 	c.writing = n
-	deadline := time.Now().Add(c.server.writeTimeout)
+	var deadline time.Time // none: watched over
 	if c.closing {
 		deadline = c.closeBy
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 // TestThePeerIsWatched over whatever connection there is: the system ends one
@@ -52,7 +53,7 @@ func TestThePeerIsWatched(t *testing.T) {
 
 // accepted is the TCP connection behind ctx.
 func accepted(ctx context.Context) *net.TCPConn {
-	nc := ctx.Value(connKey{}).(net.Conn)
+	nc := progress.Conn(ctx)
 	if secured, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = secured.NetConn()
 	}

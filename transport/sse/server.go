@@ -22,6 +22,7 @@ import (
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/transport"
 	"github.com/carillon-rt/carillon/transport/internal/option"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
@@ -33,7 +34,7 @@ const (
 	// DefaultHeartbeat is the longest silence on a connection; proxies close
 	// silent ones.
 	DefaultHeartbeat = 25 * time.Second
-	// DefaultWriteTimeout is how long a client may take to receive a write.
+	// DefaultWriteTimeout is how long a client may take nothing in.
 	DefaultWriteTimeout = 10 * time.Second
 	// DefaultMaxConnections bounds the connections of a server.
 	DefaultMaxConnections = 100_000
@@ -46,6 +47,7 @@ type Server struct {
 	budget                    *transport.Budget
 	maxConnections            int
 	wheel                     *wheel.Wheel
+	held                      func(*http.Request) func() int // what the system holds for a client
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
@@ -63,8 +65,10 @@ func WithHeartbeat(d time.Duration) Option {
 	return func(s *Server) error { return option.Seconds(&s.heartbeat, "heartbeat", d) }
 }
 
-// WithWriteTimeout sets how long a client may take to receive a write, before its
-// connection ends. It is positive; the default is DefaultWriteTimeout.
+// WithWriteTimeout sets how long a client may take nothing of what is written to it,
+// before its connection ends. Without ConnContext, elsewhere than on Linux and over
+// HTTP/2 it is how long a client may take over about 32 KiB. It is positive; the
+// default is DefaultWriteTimeout.
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) error { return option.Positive(&s.writeTimeout, "write time-out", d) }
 }
@@ -95,7 +99,7 @@ func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{
 		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
-		wheel: wheel.New(250*time.Millisecond, 512),
+		wheel: wheel.New(250*time.Millisecond, 512), held: progress.HeldFor,
 		conns: make(map[*conn]struct{}),
 	}
 	s.lifetime = stream.NewLifetime(s.wheel.Stop)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/streamtest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -155,25 +155,6 @@ func TestShutdownCutsOffWhatIsLeft(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 }
 
-// blockedWriter is a client that takes nothing in.
-type blockedWriter struct {
-	http.ResponseWriter
-	deadline atomic.Pointer[time.Time]
-}
-
-func (w *blockedWriter) SetWriteDeadline(d time.Time) error {
-	if !d.IsZero() {
-		w.deadline.Store(&d)
-	}
-	return nil
-}
-func (w *blockedWriter) SetReadDeadline(time.Time) error { return nil }
-func (w *blockedWriter) FlushError() error               { return nil }
-func (w *blockedWriter) Write([]byte) (int, error) {
-	time.Sleep(time.Until(*w.deadline.Load()))
-	return 0, errors.New("deadline exceeded")
-}
-
 func TestSlowClientsAreBoundedAndCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, WithQueueLimits(2, 100), WithWriteTimeout(time.Second), WithHeartbeat(time.Minute))
@@ -181,7 +162,7 @@ func TestSlowClientsAreBoundedAndCutOff(t *testing.T) {
 		closed := make(chan int, 1)
 		go func() {
 			r := httptest.NewRequest("GET", "/", nil)
-			_ = s.Serve(&blockedWriter{ResponseWriter: httptest.NewRecorder()}, r, func(c transport.Conn) transport.Receiver {
+			_ = s.Serve(streamtest.NewSlow(), r, func(c transport.Conn) transport.Receiver {
 				conn = c
 				return receiver{closed}
 			})
@@ -204,7 +185,7 @@ func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
 		s := newServer(t, WithQueueLimits(2, 100), WithWriteTimeout(time.Hour))
 		var conn transport.Conn
 		closed := make(chan int, 1)
-		w := &stuckWriter{ResponseWriter: httptest.NewRecorder(), cut: make(chan struct{})}
+		w := streamtest.NewSlow()
 		go func() {
 			_ = s.Serve(w, httptest.NewRequest("GET", "/", nil), func(c transport.Conn) transport.Receiver {
 				conn = c
@@ -226,26 +207,6 @@ func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
 	})
 }
 
-// stuckWriter is a client that takes nothing in, until its deadline.
-type stuckWriter struct {
-	http.ResponseWriter
-	cut chan struct{}
-}
-
-func (w *stuckWriter) Write([]byte) (int, error) {
-	<-w.cut
-	return 0, errors.New("deadline exceeded")
-}
-
-func (w *stuckWriter) FlushError() error { return nil }
-
-func (w *stuckWriter) SetWriteDeadline(d time.Time) error {
-	if !d.IsZero() && !d.After(time.Now()) {
-		close(w.cut)
-	}
-	return nil
-}
-
 // slowWriter takes 1 KiB a second.
 type slowWriter struct {
 	*httptest.ResponseRecorder
@@ -261,7 +222,7 @@ func (w *slowWriter) SetWriteDeadline(d time.Time) error {
 func (w *slowWriter) Write(p []byte) (int, error) {
 	w.most = max(w.most, len(p))
 	time.Sleep(time.Duration(len(p)) * time.Second / 1024)
-	if time.Now().After(w.deadline) {
+	if !w.deadline.IsZero() && time.Now().After(w.deadline) {
 		return 0, errors.New("deadline exceeded")
 	}
 	return w.ResponseRecorder.Write(p)

@@ -12,6 +12,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 // conn is one connection. Its reader is a goroutine of its own while it waits,
@@ -283,15 +284,7 @@ func (c *conn) cut(err error) {
 	c.mu.Unlock()
 	transport.DeliverGone(receiver)
 	// TLS would say goodbye first, and wait for a full socket to take it.
-	_ = plain(c.nc).Close()
-}
-
-// plain returns the connection below nc's TLS, or nc.
-func plain(nc net.Conn) net.Conn {
-	if secure, ok := nc.(interface{ NetConn() net.Conn }); ok {
-		return secure.NetConn()
-	}
-	return nc
+	_ = progress.Below(c.nc).Close()
 }
 
 // wakeReader lets flushed return. The caller holds mu.

@@ -5,6 +5,8 @@ import (
 	"net"
 	"os"
 	"time"
+
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 // errCloseTimeout says that a peer was cut off for not ending a closed connection
@@ -18,7 +20,7 @@ var errCloseTimeout = errors.New("peer did not close in time")
 func (c *conn) linger() {
 	if c.flushed() && !c.saidGoodbye() {
 		closeWrite(c.nc)
-		if below := plain(c.nc); below != c.nc {
+		if below := progress.Below(c.nc); below != c.nc {
 			closeWrite(below)
 		}
 		_ = c.nc.SetReadDeadline(c.closeBy)

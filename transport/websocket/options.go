@@ -6,6 +6,7 @@ import (
 
 	"github.com/carillon-rt/carillon/transport"
 	"github.com/carillon-rt/carillon/transport/internal/option"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 // Defaults of the options, and bounds that no option changes.
@@ -50,7 +51,7 @@ func defaults() options {
 		readLimit:      DefaultReadLimit,
 		writeTimeout:   DefaultWriteTimeout,
 		closeTimeout:   DefaultCloseTimeout,
-		held:           heldBytes,
+		held:           progress.Held,
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 // TestSlowButSteadyReader has a peer whose system takes a little at a time, but
@@ -35,7 +36,7 @@ func TestSlowButSteadyReader(t *testing.T) {
 					message := bytes.Repeat([]byte("x"), 100<<10)
 					require.NoError(t, e.conn.Send(transport.NewMessage(message)))
 					for range 50 {
-						time.Sleep(timeout - timeout/looksPerTimeout)
+						time.Sleep(timeout - timeout/progress.LooksPerLimit)
 						held.Add(-1)
 						require.Empty(t, e.closed)
 					}
@@ -48,7 +49,7 @@ func TestSlowButSteadyReader(t *testing.T) {
 						return
 					}
 					require.ErrorIs(t, (<-e.closed).err, ErrWriteTimeout)
-					require.InDelta(t, timeout, time.Since(last), float64(timeout/looksPerTimeout))
+					require.InDelta(t, timeout, time.Since(last), float64(timeout/progress.LooksPerLimit))
 					require.EqualValues(t, 1, s.Stats().WriteTimeouts)
 				})
 			})

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 const (
@@ -128,12 +130,13 @@ func (c *conn) drain() {
 	if c.raw != nil {
 		write = c.writeReady()
 	}
-	watch := c.server.watch(c.nc)
-	defer watch.stop()
+	o := &c.server.options
+	watch := progress.Begin(o.writeTimeout, func() int { return o.held(c.nc) }, c.nc.SetWriteDeadline)
+	defer watch.Stop()
 	for {
 		n, more, err := write()
 		if n > 0 {
-			watch.took()
+			watch.Took()
 		}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if n > 0 {

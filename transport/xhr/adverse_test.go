@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/streamtest"
 )
 
 // hooked is a receiver that does what a test says.
@@ -317,31 +317,13 @@ func TestBodiesAreBoundedInNumber(t *testing.T) {
 	require.NoError(t, s.http.Config.Shutdown(t.Context()), "no server waits for them")
 }
 
-// stuckWriter is a client that takes nothing in, until its deadline.
-type stuckWriter struct {
-	http.ResponseWriter
-	cut chan struct{}
-}
-
-func (w stuckWriter) Write([]byte) (int, error) {
-	<-w.cut
-	return 0, os.ErrDeadlineExceeded
-}
-
-func (w stuckWriter) SetWriteDeadline(t time.Time) error {
-	if !t.IsZero() && !t.After(time.Now()) {
-		close(w.cut)
-	}
-	return nil
-}
-
 func TestShutdownCutsOffAWriteThatIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t)
 		h := &hooked{}
 		receive(s, "one", h)
 		require.NoError(t, h.conn.Send(transport.NewMessage([]byte("x"))))
-		w := stuckWriter{httptest.NewRecorder(), make(chan struct{})}
+		w := streamtest.NewSlow()
 		go s.ServeReceive(w, httptest.NewRequest("POST", "/", nil), "one", Polling, nil)
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())

@@ -19,7 +19,7 @@ const (
 	DefaultGap = 10 * time.Second
 	// DefaultReadTimeout is how long a client may take to send a request's body.
 	DefaultReadTimeout = 10 * time.Second
-	// DefaultWriteTimeout is how long a client may take to receive a write.
+	// DefaultWriteTimeout is how long a client may take nothing in.
 	DefaultWriteTimeout = 10 * time.Second
 )
 
@@ -66,8 +66,10 @@ func WithReadTimeout(d time.Duration) Option {
 	return func(s *Server) error { return option.Positive(&s.readTimeout, "read time-out", d) }
 }
 
-// WithWriteTimeout sets how long a client may take to receive a write, before its
-// session ends. It is positive; the default is DefaultWriteTimeout.
+// WithWriteTimeout sets how long a client may take nothing of what is written to it,
+// before its session ends. Without sse.ConnContext, elsewhere than on Linux and over
+// HTTP/2 it is how long a client may take over a write. It is positive; the
+// default is DefaultWriteTimeout.
 func WithWriteTimeout(d time.Duration) Option {
 	return func(s *Server) error { return option.Positive(&s.writeTimeout, "write time-out", d) }
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/carillon-rt/carillon/transport"
+	"github.com/carillon-rt/carillon/transport/internal/progress"
 )
 
 // restart is how long a streaming response has to be for pusher-js to drop it
@@ -22,6 +23,7 @@ const keepSpare = 64 << 10
 // reader is a request that receives.
 type reader struct {
 	control  *http.ResponseController
+	held     func() int // bytes that the system holds for the client
 	mode     Mode
 	wake     chan struct{} // has room for one
 	over     bool          // guarded by session.mu: another request has taken its place, or the session ended
@@ -40,8 +42,8 @@ func (r *reader) signal() {
 
 // attach makes a request the one that receives, and sends away one that did so
 // far: its client has given it up. It returns nil if the session has ended.
-func (c *session) attach(w http.ResponseWriter, m mark, mode Mode) *reader {
-	now := &reader{control: http.NewResponseController(w), mode: mode, wake: make(chan struct{}, 1)}
+func (c *session) attach(w http.ResponseWriter, held func() int, m mark, mode Mode) *reader {
+	now := &reader{control: http.NewResponseController(w), held: held, mode: mode, wake: make(chan struct{}, 1)}
 	now.signal()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,6 +138,8 @@ func (c *session) write(w http.ResponseWriter, r *reader, buf []byte) error {
 		// A response that is cut short is one that its client can tell.
 		w.Header().Set("Content-Length", strconv.Itoa(len(buf)))
 	}
+	watch := progress.Begin(c.server.writeTimeout, r.held, r.control.SetWriteDeadline)
+	defer watch.Stop()
 	_, err := w.Write(buf)
 	if err == nil {
 		err = r.control.Flush()
@@ -191,7 +195,7 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 		buf = c.repeat(buf)
 		if c.answer.last || r.mode.polls() && !c.answer.empty() {
 			r.taken, r.writing = len(c.answer.messages), true
-			_ = r.control.SetWriteDeadline(time.Now().Add(c.server.writeTimeout))
+			_ = r.control.SetWriteDeadline(time.Time{}) // it is watched over
 			return buf, c.answer.last, false
 		}
 		written += length(buf)
@@ -229,7 +233,7 @@ func (c *session) take(r *reader, buf []byte, written int) (_ []byte, last, over
 		}
 	}
 	if r.writing = len(buf) > 0; r.writing {
-		_ = r.control.SetWriteDeadline(time.Now().Add(c.server.writeTimeout))
+		_ = r.control.SetWriteDeadline(time.Time{}) // it is watched over
 	}
 	return buf, last, false
 }

@@ -1,4 +1,4 @@
-package websocket
+package progress
 
 import (
 	"net"
@@ -6,11 +6,11 @@ import (
 	"unsafe"
 )
 
-// heldBytes is how many bytes the system still holds that were written to nc and
+// Held is how many bytes the system still holds that were written to nc and
 // not yet taken by the peer's system, or 0 if it cannot say. It changes only when
 // something was written or taken.
-func heldBytes(nc net.Conn) int {
-	raw := descriptor(nc)
+func Held(nc net.Conn) int {
+	raw := Socket(nc)
 	if raw == nil {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package websocket
+package progress
 
 import (
 	"crypto/tls"
@@ -11,9 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestHeldBytes sees that what the system holds goes down as the peer reads, and
+// TestHeld sees that what the system holds goes down as the peer reads, and
 // only then.
-func TestHeldBytes(t *testing.T) {
+func TestHeld(t *testing.T) {
 	for _, c := range []struct{ network, address string }{
 		{"tcp", "127.0.0.1:0"},
 		{"unix", filepath.Join(t.TempDir(), "socket")},
@@ -28,23 +28,23 @@ func TestHeldBytes(t *testing.T) {
 			near, err := l.Accept()
 			require.NoError(t, err)
 			defer func() { _ = near.Close() }()
-			require.Zero(t, heldBytes(near))
+			require.Zero(t, Held(near))
 
 			// Far more than fits: the rest is given up once nothing moves.
 			require.NoError(t, near.SetWriteDeadline(time.Now().Add(time.Second)))
 			n, err := near.Write(make([]byte, 64<<20))
 			require.Error(t, err)
-			full := heldBytes(near)
+			full := Held(near)
 			require.Positive(t, full)
-			require.Equal(t, full, heldBytes(tls.Client(near, nil)), "the socket below TLS is asked")
+			require.Equal(t, full, Held(tls.Client(near, nil)), "the socket below TLS is asked")
 
 			_, err = io.CopyN(io.Discard, far, int64(n))
 			require.NoError(t, err)
-			require.Eventually(t, func() bool { return heldBytes(near) == 0 }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return Held(near) == 0 }, 10*time.Second, time.Millisecond)
 		})
 	}
 	client, server := net.Pipe()
-	require.Zero(t, heldBytes(client), "a pipe holds nothing")
+	require.Zero(t, Held(client), "a pipe holds nothing")
 	require.NoError(t, client.Close())
 	require.NoError(t, server.Close())
 }
