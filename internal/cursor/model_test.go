@@ -177,7 +177,8 @@ func TestEveryScheduleIsToldInOrderOnceAndWithItsGaps(t *testing.T) {
 			},
 			"": func(*rapid.T) { w.check(opened) },
 		})
-		for w.cursor.Behind() {
+		for n := 0; w.cursor.Behind(); n++ {
+			require.LessOrEqual(t, n, 2*len(w.log), "reads do not come to an end")
 			w.read(w.cursor.Read(), len(w.log), 4)
 		}
 		w.check(opened)
