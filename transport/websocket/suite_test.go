@@ -102,6 +102,10 @@ func (h *harness) Close() {
 	h.mu.Unlock()
 	h.http.Close()
 	h.http.Client().CloseIdleConnections()
+	// Shutdown waits for those it has cut off no longer than ShutdownGrace.
+	ctx, cancel = context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = h.server.Shutdown(ctx)
 }
 
 type suiteClient struct {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -72,4 +73,11 @@ func (h *Harness) Close() {
 	h.mu.Unlock()
 	h.HTTP.Client().CloseIdleConnections()
 	h.HTTP.Close()
+	// Shutdown waits for those it has cut off no longer than ShutdownGrace.
+	ctx, cancel = context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = h.shutdown(ctx)
 }
+
+// patience is how long receivers may take until they were told of the end.
+const patience = 30 * time.Second
