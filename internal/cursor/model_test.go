@@ -17,6 +17,8 @@ type world struct {
 	// log has every event of the channel; those before kept cannot be read any more.
 	log  []*storage.Event
 	kept int
+	// known is the highest position that the cursor was told of.
+	known storage.Position
 	// told is what subscribers have seen: an event, or nil for a gap.
 	told    []*storage.Event
 	waiting map[*Waiter]storage.Position
@@ -30,7 +32,10 @@ func (w *world) latest(n int) storage.Position {
 	return w.log[n-1].Position
 }
 
-func (w *world) handOut(verdict Verdict, ev *storage.Event) {
+func (w *world) handOut(verdict Verdict, ev *storage.Event, p storage.Position) {
+	if p.After(w.known) {
+		w.known = p
+	}
 	if verdict == NextAfterGap {
 		w.told = append(w.told, nil)
 	}
@@ -69,7 +74,7 @@ func (w *world) read(r Read, n, limit int) {
 	}
 	r.Link(page)
 	for i := range page {
-		w.handOut(w.cursor.Arrive(&page[i]), &page[i])
+		w.handOut(w.cursor.Arrive(&page[i]), &page[i], page[i].Position)
 	}
 	if first+limit >= n && !r.Stale(latest) {
 		for ev := w.cursor.Reached(latest); ev != nil; ev = w.cursor.Reached(latest) {
@@ -112,6 +117,7 @@ func TestEveryScheduleIsToldInOrderOnceAndWithItsGaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, waiting: map[*Waiter]storage.Position{}}
 		epoch, holes := byte('A'), rapid.Bool().Draw(t, "holes")
+		large := rapid.Bool().Draw(t, "large") // only one of them is parked
 		last, offset := at("A", 0), uint64(0)
 		appendOne := func() {
 			step := uint64(1)
@@ -122,6 +128,9 @@ func TestEveryScheduleIsToldInOrderOnceAndWithItsGaps(t *testing.T) {
 			ev := event(at(string(epoch), offset))
 			if holes || last.Epoch != ev.Position.Epoch {
 				ev.Prev = last
+			}
+			if large {
+				ev.Data = half
 			}
 			w.log, last = append(w.log, ev), ev.Position
 		}
@@ -147,12 +156,13 @@ func TestEveryScheduleIsToldInOrderOnceAndWithItsGaps(t *testing.T) {
 			"arrive": func(t *rapid.T) {
 				if len(w.log) > 0 {
 					ev := *pick()
-					w.handOut(w.cursor.Arrive(&ev), &ev)
+					w.handOut(w.cursor.Arrive(&ev), &ev, ev.Position)
 				}
 			},
 			"hear": func(t *rapid.T) {
 				if len(w.log) > 0 {
-					w.handOut(w.cursor.Hear(pick().Position), nil)
+					p := pick().Position
+					w.handOut(w.cursor.Hear(p), nil, p)
 				}
 			},
 			"wait": func(t *rapid.T) {
@@ -182,5 +192,9 @@ func TestEveryScheduleIsToldInOrderOnceAndWithItsGaps(t *testing.T) {
 			w.read(w.cursor.Read(), len(w.log), 4)
 		}
 		w.check(opened)
+		require.False(t, w.known.After(w.cursor.Last()), "what is known to exist is forgotten")
 	})
 }
+
+// half is more than half of what may be parked.
+var half = make([]byte, MaxParkedBytes/2+1)

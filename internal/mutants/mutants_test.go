@@ -84,7 +84,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 				var exit *exec.ExitError
 				return errors.As(err, &exit)
 			}
-			require.True(t, fails("-run=TestEverySchedule", "./internal/cursor") || fails("-run=TestEverySubscriberSees", "./broker", "-schedules=160"),
+			require.True(t, fails("-run=TestEverySchedule", "./internal/cursor", "-rapid.checks=4000") || fails("-run=TestEverySubscriberSees", "./broker", "-schedules=160"),
 				"nothing is found wrong without it")
 		})
 	}
