@@ -107,6 +107,11 @@ attack:
 	if [ -n "$(BEFORE)" ]; then (cd "$$dir/tree/benchmarks" && echo "in process, before:" && go run ./inprocess); fi; \
 	echo "in process, after:"; go run ./attack/inprocess
 
+## mutants: break the rules of a channel's order one by one, and see that tests find it
+.PHONY: mutants
+mutants:
+	go test -tags mutants -count=1 -timeout 30m -v ./internal/mutants
+
 ## fuzz: every fuzz target for FUZZTIME (30s)
 .PHONY: fuzz
 fuzz:
