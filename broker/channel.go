@@ -39,9 +39,9 @@ type channel struct {
 	id       storage.ChannelID
 	rule     *ChannelRule
 
-	kept   *order     // guarded by order; nil where no events are kept
-	past   pastReader // guarded by its own lock
-	failed failedKeys // guarded by order
+	kept   *order      // guarded by order; nil where no events are kept
+	past   *pastReader // guarded by mu; nil until the past is read
+	failed *failedKeys // guarded by order; nil if there are none
 }
 
 // newChannel makes a channel whose latest event is at a position; the zero Position

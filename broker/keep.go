@@ -16,23 +16,23 @@ func keeps(opts *storage.AppendOptions) bool {
 }
 
 // store appends an event, and returns when it is in the queue of every subscriber.
-func (b *Broker) store(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (Published, error) {
+func (b *Broker) store(ctx context.Context, ch *channelKey, ev *Event, opts *storage.AppendOptions) (Published, error) {
 	opts.Floor = b.floor(ch)
-	out, err := b.history.Append(ctx, ch, ev, opts)
-	return b.stored(ctx, ch, ev, &opts, out, err)
+	out, err := b.history.Append(ctx, ch.id, ev, *opts)
+	return b.stored(ctx, ch, ev, opts, out, err)
 }
 
 // stored handles the outcome of an append.
-func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *storage.AppendOptions, out storage.Appended, err error) (Published, error) {
+func (b *Broker) stored(ctx context.Context, ch *channelKey, ev *Event, opts *storage.AppendOptions, out storage.Appended, err error) (Published, error) {
 	switch {
 	case isKeyRefused(err):
 		b.stats.refused.Add(1)
 		return Published{}, err
 	case err != nil:
-		if c := b.channels.load(ch); c != nil {
+		if c := b.channels.find(ch); c != nil {
 			c.appendFailed(opts)
 		}
-		return Published{}, b.storeFailed("history append", ch, err)
+		return Published{}, b.storeFailed("history append", ch.id, err)
 	}
 	if out.Position.Offset%appendsPerSample == 0 {
 		b.appendTime.took(time.Since(ev.Time))
@@ -44,12 +44,12 @@ func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *stor
 	}
 	// Only the key was kept: the order is that of the calls, and an event whose append
 	// has failed cannot be read.
-	c := b.channels.load(ch)
+	c := b.channels.find(ch)
 	if out.Duplicate && (c == nil || !c.takeFailed(opts.IdempotencyKey)) {
 		return done, nil
 	}
 	if c == nil {
-		b.tellPublished(ch.App, ev)
+		b.tellPublished(ch.id.App, ev)
 	} else {
 		c.publish(ev)
 	}
@@ -59,14 +59,14 @@ func (b *Broker) stored(ctx context.Context, ch ChannelID, ev *Event, opts *stor
 // arrive lets an event take its place in its channel's order, and returns when it
 // has been handed out. Without it, the event at its position is meant, which the
 // store has.
-func (b *Broker) arrive(ctx context.Context, ch ChannelID, ev *Event, positionOnly bool) error {
+func (b *Broker) arrive(ctx context.Context, ch *channelKey, ev *Event, positionOnly bool) error {
 	for {
 		// Looked for now that the event is stored: who has come meanwhile may know
 		// only of a position before it.
-		c := b.channels.load(ch)
+		c := b.channels.find(ch)
 		if c == nil {
 			if !positionOnly {
-				b.tellPublished(ch.App, ev)
+				b.tellPublished(ch.id.App, ev)
 			}
 			return nil
 		}

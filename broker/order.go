@@ -262,6 +262,9 @@ func (c *channel) appendFailed(opts *storage.AppendOptions) {
 	defer c.order.Unlock()
 	switch {
 	case opts.Retention.Events == 0:
+		if c.failed == nil {
+			c.failed = new(failedKeys)
+		}
 		c.failed.add(opts.IdempotencyKey)
 	case !c.kept.closed:
 		c.doubtStore()
@@ -273,7 +276,7 @@ func (c *channel) appendFailed(opts *storage.AppendOptions) {
 func (c *channel) takeFailed(key string) bool {
 	c.order.Lock()
 	defer c.order.Unlock()
-	return c.failed.take(key)
+	return c.failed != nil && c.failed.take(key)
 }
 
 // forget removes a waiter that waits no longer.

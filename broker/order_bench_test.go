@@ -156,3 +156,20 @@ func BenchmarkPublishWithHistoryFrom64(b *testing.B) {
 		})
 	}
 }
+
+// A publisher of a channel whose store is in memory.
+func BenchmarkPublishWithHistoryTo(b *testing.B) {
+	for _, n := range []int{0, 1, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			br := newBroker(b, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
+			defer subscribeSinks(b, br, "room", n)()
+			app := br.App("1")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := app.Publish(context.Background(), "room", "message", data); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 80, "how many random schedules of publishers, subscribers and faults are tried")
+	schedules = flag.Int("schedules", 48, "how many random schedules of publishers, subscribers and faults are tried")
 	firstSeed = flag.Uint64("seed", 1, "the first of the seeds of these schedules")
 )
 

@@ -101,14 +101,19 @@ const (
 // readPast reads what r asks for. Errors are the store's, or wrap storage.ErrGap.
 func (c *channel) readPast(r *pastRead) error {
 	r.done = make(chan struct{})
-	p := &c.past
+	c.mu.Lock()
+	if c.past == nil {
+		c.past = new(pastReader)
+	}
+	p := c.past
+	c.mu.Unlock()
 	p.mu.Lock()
 	p.waiting = append(p.waiting, r)
 	start := !p.running
 	p.running = true
 	p.mu.Unlock()
 	if start {
-		c.broker.background(c.servePast)
+		c.broker.background(func() { c.servePast(p) })
 	}
 	select {
 	case <-r.done:
@@ -119,8 +124,7 @@ func (c *channel) readPast(r *pastRead) error {
 }
 
 // servePast reads for those who wait until none is left.
-func (c *channel) servePast() {
-	p := &c.past
+func (c *channel) servePast(p *pastReader) {
 	for {
 		p.mu.Lock()
 		batch := slices.DeleteFunc(p.waiting, func(r *pastRead) bool { return r.ctx.Err() != nil })

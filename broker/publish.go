@@ -154,7 +154,7 @@ func (b *Broker) publishAll(ctx context.Context, events []prepared) ([]Published
 	var batch []storage.AppendRequest
 	for i := range events {
 		if p := &events[i]; keeps(&p.keep) {
-			p.keep.Floor = b.floor(p.channel.id)
+			p.keep.Floor = b.floor(&p.channel)
 			batch = append(batch, storage.AppendRequest{Channel: p.channel.id, Event: p.event(), Options: p.keep})
 		}
 	}
@@ -169,7 +169,7 @@ func (b *Broker) publishAll(ctx context.Context, events []prepared) ([]Published
 		var err error
 		if p := &events[i]; keeps(&p.keep) {
 			r := &batch[0]
-			published, err = b.stored(ctx, r.Channel, r.Event, &r.Options, results[0].Appended, results[0].Err)
+			published, err = b.stored(ctx, &p.channel, r.Event, &r.Options, results[0].Appended, results[0].Err)
 			batch, results = batch[1:], results[1:]
 		} else if failed == nil {
 			published, err = p.publish(ctx)
@@ -347,7 +347,7 @@ func (p *prepared) publish(ctx context.Context) (Published, error) {
 		c.publish(p.event())
 		return Published{}, nil
 	}
-	return b.store(ctx, p.channel.id, p.event(), p.keep)
+	return b.store(ctx, &p.channel, p.event(), &p.keep)
 }
 
 func (p *prepared) event() *Event {

@@ -318,8 +318,11 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	}
 	if keep.Events == 0 {
 		sub.channel.publish(ev)
-	} else if _, err := b.store(ctx, ch, ev, storage.AppendOptions{Retention: keep}); err != nil {
-		return err
+	} else {
+		key := b.channels.key(ch)
+		if _, err := b.store(ctx, &key, ev, &storage.AppendOptions{Retention: keep}); err != nil {
+			return err
+		}
 	}
 	inform(s.ctx, b, clientEventSent, changeOf(s.app, ev, s))
 	return nil

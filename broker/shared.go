@@ -69,9 +69,10 @@ func (b *Broker) tellLeft(d presence.Departure) {
 // occupied says that the channel has its first client, or has lost the last. The
 // caller holds c.mu.
 func (c *channel) occupied(is bool) {
-	if b := c.broker; b.shared {
+	switch b := c.broker; {
+	case b.shared:
 		b.tracker.Occupy(c.id, is)
-	} else {
+	case len(b.hookSets()) > 0:
 		b.tellOccupied(is, c.change())
 	}
 }

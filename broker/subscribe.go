@@ -74,12 +74,17 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.counts {
 		sub.channel.countChanged()
 	}
-	inform(s.ctx, b, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
-		Member: req.Member, Resume: st.resume, Past: st.past(), Time: time.Now()})
+	if len(b.hookSets()) > 0 {
+		inform(s.ctx, b, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
+			Member: req.Member, Resume: st.resume, Past: st.past(), Time: time.Now()})
+	}
 	return nil
 }
 
 func (s *Session) tellUnsubscribed(channel string, sub *subscriber) {
+	if len(s.broker.hookSets()) == 0 {
+		return
+	}
 	change := SubscriptionChange{Session: s, Channel: channel, Kind: sub.channel.kind, Time: time.Now()}
 	if sub.isMember() {
 		change.Member = &Member{UserID: sub.userID}

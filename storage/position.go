@@ -27,14 +27,22 @@ func (p Position) IsZero() bool { return p.Epoch.IsZero() }
 // Compare returns -1 if p stands before q, 1 if it stands after q, and 0 if they
 // are the same position of a channel. No position stands before every other.
 func (p Position) Compare(q Position) int {
-	return cmp.Or(p.Epoch.Compare(q.Epoch), cmp.Compare(p.Offset, q.Offset))
+	if p.Epoch != q.Epoch {
+		return p.Epoch.Compare(q.Epoch)
+	}
+	return cmp.Compare(p.Offset, q.Offset)
 }
 
 // Before reports whether p stands before q.
-func (p Position) Before(q Position) bool { return p.Compare(q) < 0 }
+func (p Position) Before(q Position) bool { return q.After(p) }
 
 // After reports whether p stands after q.
-func (p Position) After(q Position) bool { return p.Compare(q) > 0 }
+func (p Position) After(q Position) bool {
+	if p.Epoch != q.Epoch {
+		return p.Epoch.Compare(q.Epoch) > 0
+	}
+	return p.Offset > q.Offset
+}
 
 // String returns the position's text, "epoch:offset", and "" for none. Clients
 // and other programs are to take it as it is: what it says may change.
@@ -126,7 +134,10 @@ func (e Epoch) IsZero() bool { return e == Epoch{} }
 // Compare returns -1 if e is older than f, 1 if it is newer, and 0 if they are
 // the same epoch.
 func (e Epoch) Compare(f Epoch) int {
-	return cmp.Or(cmp.Compare(e.Number, f.Number), cmp.Compare(e.Random, f.Random))
+	if e.Number != f.Number {
+		return cmp.Compare(e.Number, f.Number)
+	}
+	return cmp.Compare(e.Random, f.Random)
 }
 
 const (
