@@ -99,13 +99,11 @@ attack:
 	if [ -n "$(BEFORE)" ]; then \
 	  git worktree add -q --detach "$$dir/tree" $(BEFORE); \
 	  (cd "$$dir/tree" && go build -o "$$dir/before" ./examples/standalone); \
-	  rm -rf "$$dir/tree/benchmarks/inprocess"; cp -r benchmarks/attack/inprocess "$$dir/tree/benchmarks/"; \
 	  servers+=(-server "before=$$dir/before"); \
 	fi; \
 	go build -o "$$dir/after" ./examples/standalone; \
 	cd benchmarks; go run ./attack "$${servers[@]}" -server "after=$$dir/after" $(ATTACK); \
-	if [ -n "$(BEFORE)" ]; then (cd "$$dir/tree/benchmarks" && echo "in process, before:" && go run ./inprocess); fi; \
-	echo "in process, after:"; go run ./attack/inprocess
+	echo "in process:"; go run ./attack/inprocess
 
 ## mutants: break the rules of a channel's order one by one, and see that tests find it
 .PHONY: mutants

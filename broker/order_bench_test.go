@@ -107,7 +107,7 @@ func BenchmarkPublishToADistantStore(b *testing.B) {
 		b.Run(fmt.Sprintf("%s, %d publishers", bm.name, bm.publishers), func(b *testing.B) {
 			br := newBroker(b, broker.WithHistory(bm.store()), broker.WithLogger(slog.New(slog.DiscardHandler)),
 				broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 1000}}))
-			defer subscribeSinks(b, br, "room", 1)()
+			end := subscribeSinks(b, br, "room", 1)
 			app := br.App("1")
 			var left, worst atomic.Int64
 			left.Store(int64(b.N))
@@ -132,6 +132,7 @@ func BenchmarkPublishToADistantStore(b *testing.B) {
 			publishers.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "publishes/s")
 			b.ReportMetric(float64(worst.Load())/1e6, "worst-ms")
+			end()
 			require.NoError(b, br.Shutdown(context.Background()))
 		})
 	}
