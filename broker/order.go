@@ -148,11 +148,8 @@ func (c *channel) read() {
 	c.kept.reading, c.kept.urgent = true, false
 	r := c.kept.Read()
 	c.broker.background(func() {
-		page, err := c.broker.history.Read(context.Background(), c.id,
+		page, err := c.broker.readHistory(c.id,
 			storage.ReadOptions{From: r.From, MaxEvents: orderPage, MaxBytes: orderPageBytes, Fill: true})
-		if err != nil && !isGap(err) {
-			_ = c.broker.storeFailed("history read", c.id, err)
-		}
 		c.order.Lock()
 		defer c.order.Unlock()
 		c.kept.reading = false

@@ -147,8 +147,10 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 // wraps storage.ErrGap, and last is all that counts of the start.
 func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, room *pastRoom) (start, error) {
 	r := &pastRead{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
-	if err := sub.channel.readPast(r); err != nil {
+	if err := sub.channel.readPast(r); isGap(err) {
 		return start{last: r.seen}, err
+	} else if err != nil {
+		return start{}, err // r may still be read for
 	}
 	messages, all := room.encode(s.protocol, r.past, r.from)
 	if !all {

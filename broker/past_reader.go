@@ -291,7 +291,8 @@ func dataBytes(events []Event) (n int) {
 	return n
 }
 
-// readHistory reads for several who wait, whose contexts may end meanwhile.
+// readHistory reads for all who are subscribed, or are about to be: no one's context
+// ends it.
 func (b *Broker) readHistory(ch storage.ChannelID, o storage.ReadOptions) (storage.Page, error) {
 	page, err := b.history.Read(context.Background(), ch, o)
 	if err != nil && !isGap(err) {
