@@ -103,7 +103,7 @@ attack:
 	fi; \
 	go build -o "$$dir/after" ./examples/standalone; \
 	cd benchmarks; go run ./attack "$${servers[@]}" -server "after=$$dir/after" $(ATTACK); \
-	echo "in process:"; go run ./attack/inprocess
+	echo "in process:"; go run ./attack/inprocess; go run ./attack/lookup
 
 ## mutants: break the rules of a channel's order one by one, and see that tests find it
 .PHONY: mutants
