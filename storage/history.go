@@ -117,7 +117,8 @@ func LatestOf(ctx context.Context, h History, ch ChannelID) (Position, error) {
 // least, for reads with ReadOptions.Fill only.
 type Retention struct {
 	// Events is the number of events kept; 0 keeps none (an append still takes
-	// an offset, and an idempotency key is still remembered).
+	// an offset, and an idempotency key is still remembered). Amendments do not count:
+	// see Amend.
 	Events int
 	// Age is how long an event is kept from its append on; 0 sets no bound. An
 	// older event is never read, and missing it is a gap.
@@ -188,6 +189,10 @@ type ReadOptions struct {
 	// Brokers read so to find an event that they have missed while handing out; it is
 	// not to be shown as history.
 	Fill bool
+	// Current reads what amendments have made of the events, and leaves amendments out;
+	// all up to Page.Latest have been taken into account. Without it events come as
+	// they were published. It means nothing to a store that does not implement Amend.
+	Current bool
 }
 
 // Page is a stretch of a channel's history.

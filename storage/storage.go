@@ -36,7 +36,7 @@ func (id ChannelID) String() string { return id.App + "/" + id.Name }
 // Event is one event as it was published. An Event that has been handed out is
 // shared by every subscriber and must not be changed, its Data included.
 type Event struct {
-	// ID is unique within the app.
+	// ID is unique within the app, unless publishers choose their own.
 	ID string
 	// Name is the event's name, such as "message" or "client-typing".
 	Name string
@@ -47,6 +47,16 @@ type Event struct {
 	// JSON says that Data is a JSON value which travels as it is and not as a
 	// string; client events may carry such data.
 	JSON bool
+	// Retracted says that the event was retracted, or that it announces an amendment of
+	// one that was: its Data is gone.
+	Retracted bool
+	// Amends is what the event, which announces an amendment, has done to the event
+	// whose ID is Target. Both are zero for other events.
+	Amends AmendKind
+	Target string
+	// Version counts amendments: those that have made the event what it is, or, if it
+	// announces one, those of the target including it.
+	Version uint64
 	// UserID is the user whose connection sent the event, or in whose name a server
 	// published it; empty for other events of servers.
 	UserID string
