@@ -23,13 +23,7 @@ package broker
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"hash/maphash"
 	"log/slog"
-	"math/rand/v2"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +33,6 @@ import (
 	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
-	"github.com/carillon-rt/carillon/storage/memory"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -86,88 +79,6 @@ type Broker struct {
 	lifecycle
 }
 
-// New returns a broker. Without options it keeps everything in memory and starts
-// no goroutine until there is something to do.
-func New(opts ...Option) (*Broker, error) {
-	b := &Broker{
-		log:           slog.Default(),
-		maxEventBytes: DefaultMaxEventBytes,
-		budget:        transport.NewBudget(0),
-		storeTimeout:  DefaultStoreTimeout,
-		node:          "node",
-		channels:      newRegistry(),
-		sessions:      xsync.NewMapOf[string, *Session](),
-		ids:           newEventIDs(),
-		grantEnds:     wheel.New(grantTick, 512),
-		stats:         stats{published: xsync.NewCounter(), delivered: xsync.NewCounter()},
-	}
-	b.hooksTime, b.hooksOver = context.WithCancelCause(context.Background())
-	for _, opt := range opts {
-		if err := opt(b); err != nil {
-			return nil, fmt.Errorf("broker: %w", err)
-		}
-	}
-	if b.history == nil || b.presenceStore == nil {
-		store := memory.New()
-		if b.history == nil {
-			b.history = store
-		}
-		if b.presenceStore == nil {
-			b.presenceStore = store
-		}
-	}
-	history := b.history
-	b.history = &historyCalls{b.newStoreCalls(b.history), b.history}
-	members := &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
-	b.presenceStore, b.presenceWaits = members, members.calls != nil
-	b.tracker = presence.NewTracker(b.presenceStore, b.node+"-"+strconv.FormatUint(rand.Uint64(), 36))
-	b.shareMembers(members.store)
-	b.lifecycle.init()
-	b.shareHistory(history)
-	return b, nil
-}
-
-// App returns a handle on the app with the given ID: its channels are apart from
-// those of every other app. An app comes into being by being used.
-func (b *Broker) App(id string) *App { return &App{broker: b, id: id} }
-
-// UseCipher tells the broker how to seal events of encrypted channels. Protocol
-// handlers call it when they are made. A broker has one cipher: it returns
-// ErrHasCipher, and changes nothing, where there is one already.
-func (b *Broker) UseCipher(c Cipher) error {
-	c = &cipherCalls{b, c}
-	if !b.cipher.CompareAndSwap(nil, &c) {
-		return ErrHasCipher
-	}
-	return nil
-}
-
-// BoundEvents makes publishing fail with the error of check, which is called for events
-// with more than free bytes of data. Protocol handlers call it when they are made: they
-// know how large an event is once it is encoded, and how much the queues of their
-// connections take. check is called concurrently.
-func (b *Broker) BoundEvents(free int, check func(Event) error) {
-	b.bound.Store(&eventBound{free: free, check: check})
-}
-
-type eventBound struct {
-	free  int
-	check func(Event) error
-}
-
-// fits says whether the queues of connections have room for an event with this
-// data.
-func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) error {
-	bound := b.bound.Load()
-	if bound == nil || len(data) <= bound.free {
-		return nil
-	}
-	if err := bound.check(Event{Channel: channel, Name: name, UserID: userID, Data: data, JSON: isJSON}); err != nil {
-		return b.refusal(err)
-	}
-	return nil
-}
-
 // StoreTimeout returns how long a call of a store may take; see WithStoreTimeout.
 func (b *Broker) StoreTimeout() time.Duration { return b.storeTimeout }
 
@@ -184,51 +95,28 @@ func (b *Broker) Session(socketID string) *Session {
 	return s
 }
 
-// refusal counts a refusal, and hides from the client what it is not told.
-func (b *Broker) refusal(err error) error {
-	b.stats.refused.Add(1)
-	for _, known := range [...]error{ErrRefused, ErrInvalid, ratelimit.ErrLimited, context.Canceled, context.DeadlineExceeded} {
-		if errors.Is(err, known) {
-			return err
-		}
-	}
-	b.log.Error("hook failed", "error", err)
-	return fmt.Errorf("%w: %w", ErrRefused, &RefusedError{Status: 500, Message: "internal error"})
-}
-
-// storeFailed counts and logs what a store could not do.
-func (b *Broker) storeFailed(what string, ch storage.ChannelID, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	b.stats.storeErrors.Add(1)
-	b.log.Error("store failed", "operation", what, "channel", ch.String(), "error", err)
-	return fmt.Errorf("%s of channel %q: %w", what, ch.Name, err)
-}
-
-// quotas counts the sessions of each app.
-type quotas struct {
-	mu   sync.Mutex
-	apps map[string]int // guarded by mu
-}
-
-func (q *quotas) take(app string, max int) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if max > 0 && q.apps[app] >= max {
-		return fmt.Errorf("%w: app %q has %d connections, the limit is %d", ErrQuota, app, q.apps[app], max)
-	}
-	if q.apps == nil {
-		q.apps = make(map[string]int)
-	}
-	q.apps[app]++
-	return nil
-}
-
-func (q *quotas) give(app string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.apps[app]--; q.apps[app] <= 0 {
-		delete(q.apps, app)
+// Stats returns the broker's counts. It is safe for concurrent use; counts that
+// belong together may be one event apart.
+func (b *Broker) Stats() Stats {
+	s, budget := &b.stats, b.budget.Stats()
+	return Stats{
+		QueuedBytes:            budget.Bytes,
+		BudgetCuts:             budget.Cut,
+		Sessions:               int64(b.sessions.Size()),
+		Channels:               s.channels.Load(),
+		InProcessSubscriptions: s.inProcess.Load(),
+		Connected:              s.connected.Load(),
+		Published:              s.published.Value(),
+		Delivered:              s.delivered.Value(),
+		SlowSessions:           s.slowSessions.Load(),
+		SlowInProcess:          s.slowInProcess.Load(),
+		RewindsCut:             s.rewindsCut.Load(),
+		Refused:                s.refused.Load(),
+		HooksDropped:           s.hooksDropped.Load(),
+		HookPanics:             s.hookPanics.Load(),
+		StoreErrors:            s.storeErrors.Load(),
+		StorePanics:            s.storePanics.Load(),
+		StoreTimeouts:          s.storeTimeouts.Load(),
+		Gaps:                   s.gaps.Load(),
 	}
 }

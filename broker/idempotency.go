@@ -3,9 +3,6 @@ package broker
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
-
-	"github.com/carillon-rt/carillon/storage"
 )
 
 // requestHash says what the idempotency key of a request stands for: the event
@@ -36,10 +33,4 @@ func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
 	h.Write(data)
 	h.Sum(hash[:0])
 	return hash
-}
-
-// isKeyRefused reports whether an append was refused for its idempotency key: then
-// nothing was appended, and the store has not failed.
-func isKeyRefused(err error) bool {
-	return errors.Is(err, storage.ErrKeyReused) || errors.Is(err, storage.ErrKeyInFlight)
 }

@@ -114,15 +114,6 @@ func (b *Broker) hookContext(ctx context.Context) context.Context {
 	return hookContext{b.hooksTime, context.WithoutCancel(ctx)}
 }
 
-// tellPublished counts an event that is handed out, and tells the hooks of it unless a
-// client has sent it.
-func (b *Broker) tellPublished(app string, ev *Event) {
-	b.stats.published.Add(1)
-	if b.hearPublished.Load() && ev.SocketID == "" {
-		inform(context.Background(), b, published, changeOf(app, ev, nil))
-	}
-}
-
 func changeOf(app string, ev *Event, s *Session) EventChange {
 	c := EventChange{App: app, Event: *ev, Session: s}
 	c.Event.Exclude, c.Event.Prev = "", Position{} // for those who hand it out

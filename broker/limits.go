@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -101,4 +103,93 @@ func (s *Session) hasRoom(kind Kind) error {
 	}
 	s.broker.stats.refused.Add(1)
 	return fmt.Errorf("%w: the connection has %d channels, the limit is %d", ErrChannelLimit, len(s.subs), limit)
+}
+
+// limited asks the broker's rate limits.
+func (b *Broker) limited(ctx context.Context, req ratelimit.Request) error {
+	if b.rateLimits == nil {
+		return nil
+	}
+	if err := b.checkLimits(ctx, req); err != nil {
+		return b.refusal(err)
+	}
+	return nil
+}
+
+func (b *Broker) checkLimits(ctx context.Context, req ratelimit.Request) (err error) {
+	defer b.caught("rate limit", &err)
+	return b.rateLimits.Check(ctx, req)
+}
+
+// allLimited asks the rate limits about several events at once.
+func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
+	if b.rateLimits == nil {
+		return nil
+	}
+	limits := make([]ratelimit.Request, len(events))
+	for i := range events {
+		limits[i] = events[i].limit()
+	}
+	if err := b.checkAllLimits(ctx, limits); err != nil {
+		return b.refusal(err)
+	}
+	return nil
+}
+
+func (b *Broker) checkAllLimits(ctx context.Context, reqs []ratelimit.Request) (err error) {
+	defer b.caught("rate limit", &err)
+	return b.rateLimits.CheckAll(ctx, reqs)
+}
+
+func (s *Session) takeClientEvent() error {
+	rate := s.limits.ClientEventsPerSecond
+	if rate <= 0 {
+		return nil
+	}
+	limit := ratelimit.Limit{Rate: float64(rate), Burst: rate}
+	d := s.usage.clientEvents.Take(time.Now(), limit, 1)
+	if d.OK {
+		return nil
+	}
+	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: limit, Cost: 1, RetryAfter: d.RetryAfter}
+}
+
+func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
+	limit := ratelimit.Request{Action: ratelimit.Subscribe, App: s.app, IP: s.ip, Session: s.id, Channel: req.Channel}
+	if user := s.User(); user != nil {
+		limit.User = user.ID
+	}
+	return limit
+}
+
+// limit is what rate limits are asked about.
+func (p *prepared) limit() ratelimit.Request {
+	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
+}
+
+// quotas counts the sessions of each app.
+type quotas struct {
+	mu   sync.Mutex
+	apps map[string]int // guarded by mu
+}
+
+func (q *quotas) take(app string, max int) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if max > 0 && q.apps[app] >= max {
+		return fmt.Errorf("%w: app %q has %d connections, the limit is %d", ErrQuota, app, q.apps[app], max)
+	}
+	if q.apps == nil {
+		q.apps = make(map[string]int)
+	}
+	q.apps[app]++
+	return nil
+}
+
+func (q *quotas) give(app string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.apps[app]--; q.apps[app] <= 0 {
+		delete(q.apps, app)
+	}
 }

@@ -1,13 +1,11 @@
 package broker
 
 import (
-	"context"
-	"errors"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/internal/cursor"
-	"github.com/carillon-rt/carillon/storage"
 )
 
 // order is how the events of a channel that keeps history come into the order of
@@ -49,249 +47,8 @@ const (
 	orderDoubt = 20 * time.Second
 )
 
-// arrive gives an event its place in the order, by its position. The waiter, if not
-// nil, is released when the event has been handed out. It reports whether the channel
-// is still there.
-func (c *channel) arrive(ev *Event, wait bool) (waiter *cursor.Waiter, there bool) {
-	c.order.Lock()
-	defer c.order.Unlock()
-	if c.kept.closed {
-		return nil, false
-	}
-	c.take(ev)
-	if wait {
-		waiter = c.kept.Wait(ev.Position)
-	}
-	return waiter, true
-}
-
-// hear is arrive for a position whose event has yet to be read.
-func (c *channel) hear(p Position, wait bool) (waiter *cursor.Waiter, there bool) {
-	c.order.Lock()
-	defer c.order.Unlock()
-	if c.kept.closed {
-		return nil, false
-	}
-	switch c.kept.Hear(p) {
-	case cursor.NextAfterGap:
-		c.tellGap(c.unknownBefore(p))
-		c.kept.Release()
-	case cursor.Parked:
-		c.planRead()
-	}
-	if wait {
-		waiter = c.kept.Wait(p)
-	}
-	return waiter, true
-}
-
-// take hands out an event that is next, with those that follow it, or parks it. The
-// caller holds c.order.
-func (c *channel) take(ev *Event) {
-	switch c.kept.Arrive(ev) {
-	case cursor.NextAfterGap:
-		c.tellGap(c.unknownBefore(ev.Position))
-		fallthrough
-	case cursor.Next:
-		c.handOut(ev)
-		c.follow()
-	case cursor.Parked:
-		c.planRead()
-	}
-}
-
-// follow hands out the parked events that are next, and releases who waits. The
-// caller holds c.order.
-func (c *channel) follow() {
-	for ev := c.kept.Next(); ev != nil; ev = c.kept.Next() {
-		c.handOut(ev)
-	}
-	c.kept.Release()
-	if c.kept.Behind() {
-		c.planRead()
-	}
-}
-
-// planRead has the store read in a while if missing events do not arrive by then. The
-// caller holds c.order.
-func (c *channel) planRead() {
-	if k := c.kept; k.timer == nil && !k.reading {
-		c.readAfter(c.broker.appendTime.wait())
-	}
-}
-
-func (c *channel) readAfter(d time.Duration) {
-	c.kept.planned = c.kept.Last()
-	c.kept.timer = time.AfterFunc(d, c.readDue)
-}
-
-// readDue reads the store, unless the cursor moves by itself.
-func (c *channel) readDue() {
-	c.order.Lock()
-	defer c.order.Unlock()
-	k := c.kept
-	k.timer = nil
-	switch {
-	case k.closed || k.reading:
-	case k.Behind() && k.Last() != k.planned && k.retry == 0:
-		c.planRead()
-	case k.Behind() || k.doubted():
-		c.read()
-	}
-}
-
 // doubted reports whether an append that has failed may still turn up in the store.
 func (k *order) doubted() bool { return !k.doubt.IsZero() && time.Now().Before(k.doubt) }
-
-// read begins to read what is missing. The caller holds c.order.
-func (c *channel) read() {
-	c.kept.reading, c.kept.urgent = true, false
-	r := c.kept.Read()
-	c.broker.background(func() {
-		page, err := c.broker.readHistory(c.id,
-			storage.ReadOptions{From: r.From, MaxEvents: orderPage, MaxBytes: orderPageBytes, Fill: true})
-		c.order.Lock()
-		defer c.order.Unlock()
-		c.kept.reading = false
-		if !c.kept.closed {
-			c.readEnds(c.judge(r, page, err), page.More)
-		}
-	})
-}
-
-// judge uses what a read has returned, and reports whether that decided anything. The
-// caller holds c.order.
-func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
-	var gap *storage.GapError
-	switch {
-	case errors.As(err, &gap):
-		if c.kept.Gap(r, gap.Latest) {
-			c.tellGap(err)
-			c.follow()
-			return true
-		}
-		return false
-	case err != nil:
-		return false
-	}
-	r.Link(page.Events)
-	for i := range page.Events {
-		c.take(&page.Events[i])
-	}
-	if page.More {
-		return true
-	}
-	stale := r.Stale(page.Latest)
-	if !stale {
-		for ev := c.kept.Reached(page.Latest); ev != nil; ev = c.kept.Reached(page.Latest) {
-			c.handOut(ev)
-		}
-		c.follow()
-	}
-	return !stale || len(page.Events) > 0
-}
-
-// readEnds plans the next read, if there is to be one. The caller holds c.order.
-func (c *channel) readEnds(decided, more bool) {
-	k := c.kept
-	if decided {
-		k.retry = 0
-	} else {
-		k.retry = min(max(2*k.retry, minOrderRetry), maxOrderRetry)
-	}
-	c.stopTimer()
-	switch {
-	case decided && (more || k.urgent):
-		c.read()
-	case !decided:
-		c.readAfter(k.retry)
-	case k.Behind():
-		c.planRead()
-	case k.doubted():
-		k.check = min(max(2*k.check, c.broker.appendTime.wait()), maxOrderRetry)
-		c.readAfter(k.check)
-	}
-}
-
-// unknownBefore is the gap of a channel that was opened while its store could not say
-// where it stands.
-func (c *channel) unknownBefore(p Position) error {
-	return &storage.GapError{Channel: c.id, Latest: p}
-}
-
-// doubtStore reads, now and for some time, whether the store has stored an event
-// although its append failed: subscribers may not miss what the history has. The caller
-// holds c.order.
-func (c *channel) doubtStore() {
-	k := c.kept
-	k.doubt, k.check = time.Now().Add(orderDoubt), 0
-	switch {
-	case k.reading:
-		k.urgent = true
-	case k.retry == 0: // else the store fails to be read as well
-		c.stopTimer()
-		c.read()
-	}
-}
-
-func (c *channel) stopTimer() {
-	if t := c.kept.timer; t != nil {
-		t.Stop()
-		c.kept.timer = nil
-	}
-}
-
-// tellGap tells those who can be told that events up to the next that is handed out
-// are missing. The caller holds c.order.
-func (c *channel) tellGap(gap error) {
-	b := c.broker
-	b.stats.gaps.Add(1)
-	b.background(func() {
-		b.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
-	})
-	inform(context.Background(), b, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
-	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
-}
-
-// appendFailed notes that an append has failed.
-func (c *channel) appendFailed(opts *storage.AppendOptions) {
-	c.order.Lock()
-	defer c.order.Unlock()
-	switch {
-	case opts.Retention.Events == 0:
-		if c.failed == nil {
-			c.failed = new(failedKeys)
-		}
-		c.failed.add(opts.IdempotencyKey)
-	case !c.kept.closed:
-		c.doubtStore()
-	}
-}
-
-// takeFailed reports whether an append with this idempotency key has failed on the
-// channel, which keeps no events, and forgets that.
-func (c *channel) takeFailed(key string) bool {
-	c.order.Lock()
-	defer c.order.Unlock()
-	return c.failed != nil && c.failed.take(key)
-}
-
-// forget removes a waiter that waits no longer.
-func (c *channel) forget(w *cursor.Waiter) {
-	c.order.Lock()
-	defer c.order.Unlock()
-	c.kept.Forget(w)
-}
-
-// close ends the order of a channel that has lost its last subscription.
-func (c *channel) close() {
-	c.order.Lock()
-	defer c.order.Unlock()
-	k := c.kept
-	k.closed = true
-	c.stopTimer()
-	k.ReleaseAll()
-}
 
 // appendTime is about how long the store usually takes for an append.
 type appendTime struct{ usual atomic.Int64 }
@@ -309,4 +66,28 @@ func (a *appendTime) took(d time.Duration) {
 // wait is how long to wait for an event that is missing before it is read.
 func (a *appendTime) wait() time.Duration {
 	return min(max(2*time.Duration(a.usual.Load()), minOrderWait), maxOrderWait)
+}
+
+// maxFailedKeys is how many idempotency keys of failed appends a channel that keeps
+// nothing else remembers.
+const maxFailedKeys = 1024
+
+// failedKeys are the idempotency keys of failed appends on a channel that keeps no
+// events. The event of such a key has not been handed out; its retry is.
+type failedKeys []string
+
+func (f *failedKeys) add(key string) {
+	if len(*f) == maxFailedKeys {
+		*f = slices.Delete(*f, 0, 1)
+	}
+	*f = append(*f, key)
+}
+
+func (f *failedKeys) take(key string) bool {
+	i := slices.Index(*f, key)
+	if i < 0 {
+		return false
+	}
+	*f = slices.Delete(*f, i, i+1)
+	return true
 }

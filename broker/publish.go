@@ -2,13 +2,10 @@ package broker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
-	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -199,136 +196,6 @@ func (e *BatchError) Error() string { return fmt.Sprintf("event %d: %v", e.Index
 // Unwrap returns the event's own error.
 func (e *BatchError) Unwrap() error { return e.Err }
 
-// prepared is an event that was accepted: hooks, limits and checks have let it pass,
-// and only its store can still fail.
-type prepared struct {
-	broker  *Broker
-	channel channelKey
-	name    string
-	data    []byte
-	json    bool
-	userID  string
-	plain   bool // data has to be sealed
-	exclude string
-	keep    storage.AppendOptions
-}
-
-func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) error {
-	if err := a.accept(ctx, req, p); err != nil {
-		return err
-	}
-	if a.broker.rateLimits != nil {
-		if err := a.broker.limited(ctx, p.limit()); err != nil {
-			return err
-		}
-	}
-	return p.seal()
-}
-
-// accept asks the hooks and checks the event.
-func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) error {
-	b := a.broker
-	if b.stopped.Load() {
-		return ErrShutdown
-	}
-	req.App = a.id
-	var hash [32]byte
-	if req.IdempotencyKey != "" {
-		hash = b.requestHash(a.id, req)
-	}
-	publishHook := func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }
-	if decides(b, publishHook) {
-		// A copy, since what hooks are given is allocated.
-		asked := *req
-		if err := decide(ctx, b, publishHook, &asked); err != nil {
-			return err
-		}
-		if req.IdempotencyKey == "" && asked.IdempotencyKey != "" {
-			hash = b.requestHash(a.id, req)
-		}
-		*req = asked
-	}
-	ch := b.channels.key(storage.ChannelID{App: a.id, Name: req.Channel})
-	kind, rule, err := b.nature(&ch)
-	if err != nil {
-		return b.refusal(err)
-	}
-	if err := b.checkEvent(req.Event, req.Data, req.JSON); err != nil {
-		return b.refusal(err)
-	}
-	if req.UserID != "" {
-		if err := CheckUserID(req.UserID); err != nil {
-			return b.refusal(err)
-		}
-	}
-	if rule.Publishers == OnlyClients {
-		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
-	}
-	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
-		userID: req.UserID, plain: kind.Base() == Encrypted && !req.Sealed,
-		exclude: req.ExcludeSocketID,
-		keep:    storage.AppendOptions{Retention: rule.retention(kind), IdempotencyKey: req.IdempotencyKey, RequestHash: hash}}
-	if p.plain {
-		return nil // it is looked at when it is sealed
-	}
-	return b.fits(req.Channel, req.Event, req.UserID, req.Data, req.JSON)
-}
-
-// limit is what rate limits are asked about.
-func (p *prepared) limit() ratelimit.Request {
-	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
-}
-
-// allLimited asks the rate limits about several events at once.
-func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
-	if b.rateLimits == nil {
-		return nil
-	}
-	limits := make([]ratelimit.Request, len(events))
-	for i := range events {
-		limits[i] = events[i].limit()
-	}
-	if err := b.checkAllLimits(ctx, limits); err != nil {
-		return b.refusal(err)
-	}
-	return nil
-}
-
-func (b *Broker) checkAllLimits(ctx context.Context, reqs []ratelimit.Request) (err error) {
-	defer b.caught("rate limit", &err)
-	return b.rateLimits.CheckAll(ctx, reqs)
-}
-
-func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {
-	if err := CheckEventName(name); err != nil {
-		return err
-	}
-	if len(data) > b.maxEventBytes {
-		return &FieldError{Field: "data", Problem: "is too large", Limit: b.maxEventBytes, Got: len(data)}
-	}
-	if isJSON && !json.Valid(data) {
-		return &FieldError{Field: "data", Problem: "is not valid JSON"}
-	}
-	return nil
-}
-
-// seal encrypts data that has to be.
-func (p *prepared) seal() error {
-	if !p.plain {
-		return nil
-	}
-	c := p.broker.cipher.Load()
-	if c == nil {
-		return fmt.Errorf("%w: channel %q", ErrNoCipher, p.channel.id.Name)
-	}
-	sealed, err := (*c).Seal(p.channel.id.App, p.channel.id.Name, p.data)
-	if err != nil {
-		return fmt.Errorf("seal event for channel %q: %w", p.channel.id.Name, err)
-	}
-	p.data = sealed
-	return p.broker.fits(p.channel.id.Name, p.name, p.userID, p.data, p.json)
-}
-
 // publish publishes an event that has been accepted.
 func (p *prepared) publish(ctx context.Context) (Published, error) {
 	b := p.broker
@@ -350,14 +217,11 @@ func (p *prepared) publish(ctx context.Context) (Published, error) {
 	return b.store(ctx, &p.channel, p.event(), &p.keep)
 }
 
-func (p *prepared) event() *Event {
-	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
-		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
-}
-
-// publish hands out an event that has no position.
-func (c *channel) publish(ev *Event) {
-	c.order.Lock()
-	defer c.order.Unlock()
-	c.handOut(ev)
+// PublishToUser publishes an event to every connection that is signed in as the
+// user.
+func (a *App) PublishToUser(ctx context.Context, userID, event string, data []byte, opts ...PublishOption) (Published, error) {
+	if err := CheckUserID(userID); err != nil {
+		return Published{}, fmt.Errorf("publish to user: %w", err)
+	}
+	return a.Publish(ctx, serverToUserPrefix+userID, event, data, opts...)
 }

@@ -24,13 +24,6 @@ type registry struct {
 	occupied    *[registryShards]occupied
 }
 
-// channelKey is a channel's ID with its hash, which is worked out once for each of
-// the tables that a channel is looked for in.
-type channelKey struct {
-	id   storage.ChannelID
-	hash uint64
-}
-
 func newRegistry() registry {
 	r := registry{names: maphash.MakeSeed(), apps: maphash.MakeSeed(), occupied: new([registryShards]occupied)}
 	hasher := func(key channelKey, _ uint64) uint64 { return key.hash }

@@ -66,17 +66,6 @@ func (b *Broker) tellLeft(d presence.Departure) {
 	}
 }
 
-// occupied says that the channel has its first client, or has lost the last. The
-// caller holds c.mu.
-func (c *channel) occupied(is bool) {
-	switch b := c.broker; {
-	case b.shared:
-		b.tracker.Occupy(c.id, is)
-	case len(b.hookSets()) > 0:
-		b.tellOccupied(is, c.change())
-	}
-}
-
 func (b *Broker) tellOccupied(is bool, change ChannelChange) {
 	if is {
 		inform(context.Background(), b, channelOccupied, change)

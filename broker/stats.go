@@ -57,29 +57,3 @@ type stats struct {
 	storeTimeouts                  counter
 	gaps                           counter
 }
-
-// Stats returns the broker's counts. It is safe for concurrent use; counts that
-// belong together may be one event apart.
-func (b *Broker) Stats() Stats {
-	s, budget := &b.stats, b.budget.Stats()
-	return Stats{
-		QueuedBytes:            budget.Bytes,
-		BudgetCuts:             budget.Cut,
-		Sessions:               int64(b.sessions.Size()),
-		Channels:               s.channels.Load(),
-		InProcessSubscriptions: s.inProcess.Load(),
-		Connected:              s.connected.Load(),
-		Published:              s.published.Value(),
-		Delivered:              s.delivered.Value(),
-		SlowSessions:           s.slowSessions.Load(),
-		SlowInProcess:          s.slowInProcess.Load(),
-		RewindsCut:             s.rewindsCut.Load(),
-		Refused:                s.refused.Load(),
-		HooksDropped:           s.hooksDropped.Load(),
-		HookPanics:             s.hookPanics.Load(),
-		StoreErrors:            s.storeErrors.Load(),
-		StorePanics:            s.storePanics.Load(),
-		StoreTimeouts:          s.storeTimeouts.Load(),
-		Gaps:                   s.gaps.Load(),
-	}
-}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -79,17 +78,6 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 			Member: req.Member, Resume: st.resume, Past: st.past(), Time: time.Now()})
 	}
 	return nil
-}
-
-func (s *Session) tellUnsubscribed(channel string, sub *subscriber) {
-	if len(s.broker.hookSets()) == 0 {
-		return
-	}
-	change := SubscriptionChange{Session: s, Channel: channel, Kind: sub.channel.kind, Time: time.Now()}
-	if sub.isMember() {
-		change.Member = &Member{UserID: sub.userID}
-	}
-	inform(s.ctx, s.broker, unsubscribed, change)
 }
 
 // authorize decides whether the session may subscribe. Where the channel was taken
@@ -199,78 +187,4 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 		return start{}, b.storeFailed("presence join", ch, err)
 	}
 	return s.catchUp(ctx, rule, sub, &req, all, success)
-}
-
-// Unsubscribe ends the session's subscription to a channel. It reports whether
-// there was one.
-func (s *Session) Unsubscribe(ctx context.Context, channel string) bool {
-	s.op.Lock()
-	defer s.op.Unlock()
-	return s.unsubscribe(ctx, channel)
-}
-
-// unsubscribe is Unsubscribe for a caller that holds s.op.
-func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
-	sub := s.subs[channel]
-	if sub == nil {
-		return false
-	}
-	delete(s.subs, channel)
-	s.ungranted(channel)
-	s.tellUnsubscribed(channel, sub)
-	s.dropAlone(ctx, sub)
-	if s.counts {
-		sub.channel.countChanged()
-	}
-	return true
-}
-
-// leaving is a context for taking the session out of something, which happens
-// although its connection is gone. All that is done with it takes no longer than
-// one call of a store that may wait.
-func (s *Session) leaving(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx = context.WithoutCancel(ctx)
-	if !s.broker.presenceWaits {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, s.broker.storeTimeout)
-}
-
-// dropAlone is drop for one subscription, with any context.
-func (s *Session) dropAlone(ctx context.Context, sub *subscriber) {
-	if sub.isMember() {
-		var cancel context.CancelFunc
-		ctx, cancel = s.leaving(ctx)
-		defer cancel()
-	}
-	s.drop(ctx, sub, 0)
-}
-
-func (s *subscriber) isMember() bool { return s.extras != nil && s.userID != "" }
-
-// drop takes the subscription from its channel, and the member with it when the
-// grace has passed. The member goes first, so that hooks hear of it before the
-// channel is vacated. ctx is from leaving.
-func (s *Session) drop(ctx context.Context, sub *subscriber, grace time.Duration) {
-	defer sub.channel.detach(sub)
-	if sub.isMember() {
-		s.leave(ctx, sub.channel.id, sub.userID, grace)
-	}
-}
-
-func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string, grace time.Duration) {
-	b := s.broker
-	b.tracker.Leave(ctx, ch, userID, s.id, grace, func(d presence.Departure, err error) {
-		if err != nil {
-			_ = b.storeFailed("presence leave", ch, err)
-			return
-		}
-		if !d.Last {
-			return
-		}
-		b.memberLeft(s.ctx, ch, d)
-		if c := b.channels.load(ch); c != nil {
-			c.announce(s, MemberRemovedNotice{ch.Name, d.Member})
-		}
-	})
 }

@@ -74,46 +74,6 @@ func (s *subscriber) hold(m *transport.Message, ev *Event) bool {
 	return true
 }
 
-// deliver hands d to the subscriber. It only queues.
-func (s *subscriber) deliver(d *delivery) {
-	x := s.extras
-	if x != nil && x.inbox != nil {
-		switch {
-		case d.event != nil:
-			x.inbox.push(d.event)
-		case d.gap != nil:
-			x.inbox.pushGap(d.gap)
-		}
-		return
-	}
-	if s.session == d.exclude {
-		d.excluded = 1
-		return
-	}
-	if d.counts && !s.session.counts {
-		return
-	}
-	m := d.in(s.protocol)
-	if m == nil {
-		return
-	}
-	if x != nil {
-		if !x.live.Load() && s.hold(m, d.event) {
-			return
-		}
-		if d.event != nil && covered(d.event.Position, x.last) {
-			return
-		}
-	}
-	if s.conn == nil {
-		return
-	}
-	if err := s.conn.Send(m); err != nil {
-		s.conn = nil
-		s.session.sendFailed(err)
-	}
-}
-
 // finish tells the subscriber of its success, then of what it starts with, then of
 // what has gone out since, unless that is part of it; from now on it is live.
 func (s *subscriber) finish(success *transport.Message, start *start) {
@@ -136,3 +96,5 @@ func (s *subscriber) finish(success *transport.Message, start *start) {
 	}
 	x.live.Store(true)
 }
+
+func (s *subscriber) isMember() bool { return s.extras != nil && s.userID != "" }

@@ -19,13 +19,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
-	order  = "broker/order.go"
-	keep   = "broker/keep.go"
+	order  = "broker/arrive.go"
+	keep   = "broker/append.go"
 	core   = "internal/cursor/cursor.go"
 	reads  = "internal/cursor/read.go"
-	opens  = "broker/channel.go"
-	past   = "broker/past_reader.go"
-	events = "broker/publish.go"
+	past   = "broker/read_past.go"
+	shared = "broker/past.go"
+	events = "broker/accept.go"
 	watch  = "broker/shared_history.go"
 )
 
@@ -54,7 +54,7 @@ var mutants = []mutant{
 	{"an event that was handed out is dropped", core, "	if !ev.Position.After(c.last) {\n		return Passed", "	if !ev.Position.After(c.last) {\n		return Next"},
 	{"only the next is handed out", core, "	if ev.Follows(c.last) {", "	if ev.Position.After(c.last) {"},
 	{"positions are looked at now and then", watch, "				c.hear(latest[i], false)", "				_, _ = c, latest[i]"},
-	{"who subscribes gets nothing twice", past, "		r.seen = *r.after\n	}\n	close(r.done)", "	}\n	close(r.done)"},
+	{"who subscribes gets nothing twice", shared, "		r.seen = *r.after\n	}\n	close(r.done)", "	}\n	close(r.done)"},
 }
 
 func TestEveryRuleIsNeeded(t *testing.T) {

@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"runtime/debug"
-	"slices"
 	"sync"
 
 	"github.com/carillon-rt/carillon/internal/fairqueue"
@@ -83,23 +81,6 @@ func (n *notifier) flush(ctx context.Context) error {
 	}
 }
 
-// guard calls f and turns a panic of the program's own code into a log line, so
-// that one hook cannot end the process for every client.
-func (b *Broker) guard(what string, f func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			b.panicked(what, p)
-		}
-	}()
-	f()
-}
-
-// panicked counts a panic of the program's own code, and logs where it was.
-func (b *Broker) panicked(what string, p any) {
-	b.stats.hookPanics.Add(1)
-	b.log.Error("panic in "+what, "panic", p, "stack", string(debug.Stack()))
-}
-
 // AddHooks makes the broker use another set of hooks from now on. Protocol
 // handlers use it for their webhooks; programs usually have WithHooks.
 func (b *Broker) AddHooks(h Hooks) {
@@ -125,36 +106,4 @@ func (b *Broker) hookSets() []*notifier {
 		return *all
 	}
 	return nil
-}
-
-// decides reports whether any set of hooks has the hook which pick returns.
-func decides[T any](b *Broker, pick func(*Hooks) func(context.Context, *T) error) bool {
-	return slices.ContainsFunc(b.hookSets(), func(n *notifier) bool { return pick(n.hooks) != nil })
-}
-
-// decide asks each set of hooks in turn, until one refuses.
-func decide[T any](ctx context.Context, b *Broker, pick func(*Hooks) func(context.Context, *T) error, req *T) error {
-	for _, n := range b.hookSets() {
-		if f := pick(n.hooks); f != nil {
-			if err := ask(ctx, b, f, req); err != nil {
-				return b.refusal(err)
-			}
-		}
-	}
-	return nil
-}
-
-// ask calls a deciding hook. One that panics refuses.
-func ask[T any](ctx context.Context, b *Broker, f func(context.Context, *T) error, req *T) (err error) {
-	defer b.caught("hook", &err)
-	return f(ctx, req)
-}
-
-// caught, when deferred, turns a panic of the program's own code into a refusal
-// that tells the client nothing.
-func (b *Broker) caught(what string, err *error) {
-	if p := recover(); p != nil {
-		b.panicked(what, p)
-		*err = Refuse(500, "internal error")
-	}
 }

@@ -2,8 +2,8 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/carillon-rt/carillon/internal/cursor"
@@ -96,26 +96,8 @@ func (b *Broker) arrive(ctx context.Context, ch *channelKey, ev *Event, position
 // appendsPerSample is how many appends there are for one whose time is taken.
 const appendsPerSample = 16
 
-// maxFailedKeys is how many idempotency keys of failed appends a channel that keeps
-// nothing else remembers.
-const maxFailedKeys = 1024
-
-// failedKeys are the idempotency keys of failed appends on a channel that keeps no
-// events. The event of such a key has not been handed out; its retry is.
-type failedKeys []string
-
-func (f *failedKeys) add(key string) {
-	if len(*f) == maxFailedKeys {
-		*f = slices.Delete(*f, 0, 1)
-	}
-	*f = append(*f, key)
-}
-
-func (f *failedKeys) take(key string) bool {
-	i := slices.Index(*f, key)
-	if i < 0 {
-		return false
-	}
-	*f = slices.Delete(*f, i, i+1)
-	return true
+// isKeyRefused reports whether an append was refused for its idempotency key: then
+// nothing was appended, and the store has not failed.
+func isKeyRefused(err error) bool {
+	return errors.Is(err, storage.ErrKeyReused) || errors.Is(err, storage.ErrKeyInFlight)
 }

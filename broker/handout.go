@@ -1,0 +1,139 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/carillon-rt/carillon/transport"
+)
+
+// delivery is one thing that goes out to all subscribers of a channel.
+type delivery struct {
+	// event is what in-process subscribers get; nil for what only concerns
+	// clients.
+	event *Event
+	// notice is what clients are told.
+	notice Notice
+	// exclude is the session that does not get it, if any.
+	exclude *Session
+	// counts says that only sessions that asked for subscription counts get it.
+	counts bool
+
+	protocol Protocol
+	message  *transport.Message
+	others   map[Protocol]*transport.Message
+
+	// gap is what in-process subscribers get of events that will not be handed out.
+	gap error
+
+	excluded int // 1 once exclude was passed over
+}
+
+// in returns what goes out in a protocol's words, encoded once for each.
+func (d *delivery) in(p Protocol) *transport.Message {
+	if d.protocol == p {
+		return d.message
+	}
+	if m := d.others[p]; m != nil {
+		return m
+	}
+	m := p.Encode(d.notice)
+	if d.protocol == nil {
+		d.protocol, d.message = p, m
+		return m
+	}
+	if d.others == nil {
+		d.others = make(map[Protocol]*transport.Message)
+	}
+	d.others[p] = m
+	return m
+}
+
+// fanOut hands d to every subscriber. The caller holds c.order.
+func (c *channel) fanOut(d *delivery) {
+	c.mu.Lock()
+	subs := c.subs
+	c.reading = true
+	c.mu.Unlock()
+	for _, s := range subs {
+		s.deliver(d)
+	}
+	c.mu.Lock()
+	c.reading = false
+	c.mu.Unlock()
+	if d.event != nil {
+		c.broker.stats.delivered.Add(int64(len(subs) - d.excluded))
+	}
+}
+
+// handOut hands an event to every subscriber. The caller holds c.order.
+func (c *channel) handOut(ev *Event) {
+	d := delivery{event: ev, notice: EventNotice{ev}}
+	if ev.Exclude != "" {
+		d.exclude = c.broker.Session(ev.Exclude)
+	}
+	c.fanOut(&d)
+	c.broker.tellPublished(c.id.App, ev)
+}
+
+// announce sends every subscribed session what is not an event.
+func (c *channel) announce(exclude *Session, notice Notice) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	c.fanOut(&delivery{notice: notice, exclude: exclude})
+}
+
+// deliver hands d to the subscriber. It only queues.
+func (s *subscriber) deliver(d *delivery) {
+	x := s.extras
+	if x != nil && x.inbox != nil {
+		switch {
+		case d.event != nil:
+			x.inbox.push(d.event)
+		case d.gap != nil:
+			x.inbox.pushGap(d.gap)
+		}
+		return
+	}
+	if s.session == d.exclude {
+		d.excluded = 1
+		return
+	}
+	if d.counts && !s.session.counts {
+		return
+	}
+	m := d.in(s.protocol)
+	if m == nil {
+		return
+	}
+	if x != nil {
+		if !x.live.Load() && s.hold(m, d.event) {
+			return
+		}
+		if d.event != nil && covered(d.event.Position, x.last) {
+			return
+		}
+	}
+	if s.conn == nil {
+		return
+	}
+	if err := s.conn.Send(m); err != nil {
+		s.conn = nil
+		s.session.sendFailed(err)
+	}
+}
+
+// tellPublished counts an event that is handed out, and tells the hooks of it unless a
+// client has sent it.
+func (b *Broker) tellPublished(app string, ev *Event) {
+	b.stats.published.Add(1)
+	if b.hearPublished.Load() && ev.SocketID == "" {
+		inform(context.Background(), b, published, changeOf(app, ev, nil))
+	}
+}
+
+// publish hands out an event that has no position.
+func (c *channel) publish(ev *Event) {
+	c.order.Lock()
+	defer c.order.Unlock()
+	c.handOut(ev)
+}
