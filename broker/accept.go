@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -27,8 +28,8 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) err
 	if err := a.accept(ctx, req, p); err != nil {
 		return err
 	}
-	if a.broker.rateLimits != nil {
-		if err := a.broker.limited(ctx, p.limit()); err != nil {
+	if a.broker.rateLimits.rules != nil {
+		if err := a.broker.rateLimits.limited(ctx, p.limit()); err != nil {
 			return err
 		}
 	}
@@ -47,10 +48,10 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 		hash = b.requestHash(a.id, req)
 	}
 	publishHook := func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }
-	if decides(b, publishHook) {
+	if decides(&b.hooks, publishHook) {
 		// A copy, since what hooks are given is allocated.
 		asked := *req
-		if err := decide(ctx, b, publishHook, &asked); err != nil {
+		if err := decide(ctx, &b.hooks, publishHook, &asked); err != nil {
 			return err
 		}
 		if req.IdempotencyKey == "" && asked.IdempotencyKey != "" {
@@ -59,7 +60,7 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 		*req = asked
 	}
 	ch := b.channels.key(storage.ChannelID{App: a.id, Name: req.Channel})
-	kind, rule, err := b.nature(&ch)
+	kind, rule, err := b.rules.nature(&ch)
 	if err != nil {
 		return b.refusal(err)
 	}
@@ -97,19 +98,6 @@ func (b *Broker) checkEvent(name string, data []byte, isJSON bool) error {
 	return nil
 }
 
-type eventBound struct {
-	free  int
-	check func(Event) error
-}
-
-// BoundEvents makes publishing fail with the error of check, which is called for events
-// with more than free bytes of data. Protocol handlers call it when they are made: they
-// know how large an event is once it is encoded, and how much the queues of their
-// connections take. check is called concurrently.
-func (b *Broker) BoundEvents(free int, check func(Event) error) {
-	b.bound.Store(&eventBound{free: free, check: check})
-}
-
 // fits says whether the queues of connections have room for an event with this
 // data.
 func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) error {
@@ -143,4 +131,21 @@ func (p *prepared) seal() error {
 func (p *prepared) event() *Event {
 	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
 		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
+}
+
+// limit is what rate limits are asked about.
+func (p *prepared) limit() ratelimit.Request {
+	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
+}
+
+// allLimited asks the rate limits about several events at once.
+func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
+	if b.rateLimits.rules == nil {
+		return nil
+	}
+	limits := make([]ratelimit.Request, len(events))
+	for i := range events {
+		limits[i] = events[i].limit()
+	}
+	return b.rateLimits.allLimited(ctx, limits)
 }

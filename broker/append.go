@@ -101,3 +101,18 @@ const appendsPerSample = 16
 func isKeyRefused(err error) bool {
 	return errors.Is(err, storage.ErrKeyReused) || errors.Is(err, storage.ErrKeyInFlight)
 }
+
+// floor is the highest position of a channel that is known here, for a store that may
+// lose what it has acknowledged.
+func (b *Broker) floor(ch *channelKey) Position {
+	if !b.mayLose {
+		return Position{}
+	}
+	c := b.channels.find(ch)
+	if c == nil || c.kept == nil {
+		return Position{}
+	}
+	c.order.Lock()
+	defer c.order.Unlock()
+	return c.kept.Heard()
+}

@@ -76,7 +76,7 @@ func (c *channel) follow() {
 // caller holds c.order.
 func (c *channel) planRead() {
 	if k := c.kept; k.timer == nil && !k.reading {
-		c.readAfter(c.broker.appendTime.wait())
+		c.readAfter(c.node.appendTime.wait())
 	}
 }
 
@@ -104,8 +104,8 @@ func (c *channel) readDue() {
 func (c *channel) read() {
 	c.kept.reading, c.kept.urgent = true, false
 	r := c.kept.Read()
-	c.broker.background(func() {
-		page, err := c.broker.readHistory(c.id,
+	c.node.background(func() {
+		page, err := c.node.readHistory(c.id,
 			storage.ReadOptions{From: r.From, MaxEvents: orderPage, MaxBytes: orderPageBytes, Fill: true})
 		c.order.Lock()
 		defer c.order.Unlock()
@@ -156,7 +156,7 @@ func (c *channel) readEnds(decided, more bool) {
 	} else {
 		k.retry = min(max(2*k.retry, minOrderRetry), maxOrderRetry)
 	}
-	c.stopTimer()
+	c.kept.stopTimer()
 	switch {
 	case decided && (more || k.urgent):
 		c.read()
@@ -165,7 +165,7 @@ func (c *channel) readEnds(decided, more bool) {
 	case k.Behind():
 		c.planRead()
 	case k.doubted():
-		k.check = min(max(2*k.check, c.broker.appendTime.wait()), maxOrderRetry)
+		k.check = min(max(2*k.check, c.node.appendTime.wait()), maxOrderRetry)
 		c.readAfter(k.check)
 	}
 }
@@ -186,27 +186,20 @@ func (c *channel) doubtStore() {
 	case k.reading:
 		k.urgent = true
 	case k.retry == 0: // else the store fails to be read as well
-		c.stopTimer()
+		c.kept.stopTimer()
 		c.read()
-	}
-}
-
-func (c *channel) stopTimer() {
-	if t := c.kept.timer; t != nil {
-		t.Stop()
-		c.kept.timer = nil
 	}
 }
 
 // tellGap tells those who can be told that events up to the next that is handed out
 // are missing. The caller holds c.order.
 func (c *channel) tellGap(gap error) {
-	b := c.broker
-	b.stats.gaps.Add(1)
-	b.background(func() {
-		b.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
+	n := c.node
+	n.stats.gaps.Add(1)
+	n.background(func() {
+		n.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
 	})
-	inform(context.Background(), b, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
+	inform(context.Background(), &n.hooks, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
 	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
 }
 
@@ -238,14 +231,4 @@ func (c *channel) forget(w *cursor.Waiter) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.kept.Forget(w)
-}
-
-// close ends the order of a channel that has lost its last subscription.
-func (c *channel) close() {
-	c.order.Lock()
-	defer c.order.Unlock()
-	k := c.kept
-	k.closed = true
-	c.stopTimer()
-	k.ReleaseAll()
 }

@@ -7,54 +7,56 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// opening is the latest position of a channel in the store, for its first subscription.
-// It is read before anything else: all that is published later is then either handed
-// out or known to be missing.
+// opening is what has to be known for opening a channel: its latest position in the
+// store. It is read before anything else: all that is published later is then either
+// handed out or known to be missing.
 type opening struct {
+	rule   *ChannelRule
 	latest Position // zero if the store could not say: then the first event comes behind a gap
 	asked  bool
 }
 
 // opening asks for the channel's latest position, unless it is open already or keeps
 // nothing.
-func (b *Broker) opening(ctx context.Context, id storage.ChannelID) opening {
-	if b.channels.load(id) != nil {
-		return opening{}
+func (r *registry) opening(ctx context.Context, key *channelKey, rule *ChannelRule) opening {
+	if r.find(key) != nil {
+		return opening{rule: rule}
 	}
-	if b.rule(id).retention(KindOf(id.Name)).Events == 0 {
-		return opening{asked: true}
-	}
-	latest, err := storage.LatestOf(ctx, b.history, id)
-	if err != nil {
-		_ = b.storeFailed("history position", id, err)
-	}
-	return opening{latest, true}
+	return r.ask(ctx, key, rule)
 }
 
-// attach adds a subscription to the channel, opening it if need be. ready is
-// called in the same step: what it sends to the subscriber comes before
-// anything that goes out to all, and after nothing that the subscriber is still
-// to get. Every event after the position that it is given goes to the subscription.
-func (b *Broker) attach(ctx context.Context, id storage.ChannelID, open opening, s *subscriber, ready func(at Position)) error {
+func (r *registry) ask(ctx context.Context, key *channelKey, rule *ChannelRule) opening {
+	if rule.retention(KindOf(key.id.Name)).Events == 0 {
+		return opening{rule: rule, asked: true}
+	}
+	latest, err := storage.LatestOf(ctx, r.node.history, key.id)
+	if err != nil {
+		_ = r.node.storeFailed("history position", key.id, err)
+	}
+	return opening{rule, latest, true}
+}
+
+// attach adds a subscription to the channel, opening it if need be.
+func (r *registry) attach(ctx context.Context, key *channelKey, open opening, s *subscriber) error {
 	for {
-		c := b.channels.load(id)
+		c := r.find(key)
 		if c == nil {
 			if !open.asked {
-				open = b.opening(ctx, id)
-				continue
+				open = r.ask(ctx, key, open.rule)
 			}
-			c = b.channels.loadOrCreate(b, id, open.latest)
+			c = r.findOrOpen(key, open.rule, open.latest)
 		}
-		attached, err := c.attach(s, ready)
+		attached, err := c.attach(s)
 		if attached || err != nil {
 			return err
 		}
 	}
 }
 
-// attach adds a subscription, unless the channel has gone.
-func (c *channel) attach(s *subscriber, ready func(at Position)) (attached bool, err error) {
-	b := c.broker
+// attach adds a subscription, unless the channel has gone. One that has extras is given
+// where the channel's cursor stands, and gets every event behind that; any other is told
+// of its success in the same step, and so before anything that goes out to all.
+func (c *channel) attach(s *subscriber) (attached bool, err error) {
 	var at Position
 	if c.kept != nil {
 		// From here on the subscription gets every event behind where the cursor is.
@@ -69,33 +71,38 @@ func (c *channel) attach(s *subscriber, ready func(at Position)) (attached bool,
 	}
 	if s.session != nil {
 		if limit := c.rule.MaxSubscribers; limit > 0 && c.sessions >= limit {
-			return false, b.refusal(Refuse(403, fmt.Sprintf("channel %q is full: the limit is %d subscribers", c.id.Name, limit)))
+			return false, c.node.refusal(Refuse(403, fmt.Sprintf("channel %q is full: the limit is %d subscribers", c.id.Name, limit)))
 		}
 		c.sessions++
 		if c.sessions == 1 {
-			b.channels.occupy(c)
+			c.registry.occupy(c)
 			c.occupied(true)
 		}
 	}
 	if len(c.subs) == 0 {
-		b.stats.channels.Add(1)
+		c.node.stats.channels.Add(1)
 	}
 	s.channel, s.index = c, len(c.subs)
 	c.subs = append(c.subs, s)
-	ready(at)
+	if s.extras != nil {
+		s.at = at
+	} else {
+		s.session.Send(s.protocol.Encode(SubscribedNotice{Channel: c.id.Name, Position: at}))
+	}
 	return true, nil
 }
 
 // detach takes a subscription away, and with the last one the channel.
 func (c *channel) detach(s *subscriber) {
 	if c.remove(s) && c.kept != nil {
-		c.close()
+		c.order.Lock()
+		defer c.order.Unlock()
+		c.kept.close()
 	}
 }
 
 // remove takes a subscription away, and reports whether the channel has gone with it.
 func (c *channel) remove(s *subscriber) (gone bool) {
-	b := c.broker
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.reading {
@@ -113,7 +120,7 @@ func (c *channel) remove(s *subscriber) (gone bool) {
 	}
 	if s.session != nil {
 		if c.sessions--; c.sessions == 0 {
-			b.channels.vacate(c)
+			c.registry.vacate(c)
 			c.occupied(false)
 		}
 	}
@@ -122,8 +129,8 @@ func (c *channel) remove(s *subscriber) (gone bool) {
 		if c.counting != nil {
 			c.counting.Stop()
 		}
-		b.channels.remove(c.id)
-		b.stats.channels.Add(-1)
+		c.registry.remove(c)
+		c.node.stats.channels.Add(-1)
 	}
 	return c.gone
 }
@@ -131,10 +138,10 @@ func (c *channel) remove(s *subscriber) (gone bool) {
 // occupied says that the channel has its first client, or has lost the last. The
 // caller holds c.mu.
 func (c *channel) occupied(is bool) {
-	switch b := c.broker; {
-	case b.shared:
-		b.tracker.Occupy(c.id, is)
-	case len(b.hookSets()) > 0:
-		b.tellOccupied(is, c.change())
+	switch n := c.node; {
+	case c.registry.occupancy != nil:
+		c.registry.occupancy.Occupy(c.id, is)
+	case n.hooks.any():
+		n.hooks.channelOccupied(is, c.change())
 	}
 }

@@ -22,16 +22,12 @@
 package broker
 
 import (
-	"context"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
-	"github.com/puzpuzpuz/xsync/v3"
-
 	"github.com/carillon-rt/carillon/internal/wheel"
 	"github.com/carillon-rt/carillon/presence"
-	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -39,45 +35,35 @@ import (
 // Broker accepts events and hands them out to subscribers. Make one with New, and share
 // it freely: all methods are safe for concurrent use.
 type Broker struct {
+	node
+	name          string   // in the presence store
 	rules         *ruleSet // nil if there are none
-	rateLimits    *ratelimit.Rules
-	history       storage.History
-	presenceStore storage.Presence
-	presenceWaits bool // presenceStore may
-	shared        bool // presenceStore may be used by other brokers at the same time
-	log           *slog.Logger
+	rateLimits    rateLimits
 	maxEventBytes int
-	budget        *transport.Budget
+	bound         atomic.Pointer[eventBound]
 	storeTimeout  time.Duration
 	drainWindow   *time.Duration
-	node          string
 
 	channels  registry
-	sessions  *xsync.MapOf[string, *Session]
 	quotas    quotas
-	signedIn  presence.UserIndex[*Session]
-	watchers  presence.UserIndex[*Session]
-	tracker   *presence.Tracker
-	notifiers atomic.Pointer[[]*notifier]
-	// hooksTime ends when informing hooks have to be over: hooksOver ends it.
-	hooksTime context.Context
-	hooksOver context.CancelCauseFunc
-	// hearPublished says that some set of hooks hears of published events.
-	hearPublished atomic.Bool
-	cipher        atomic.Pointer[Cipher]
-	bound         atomic.Pointer[eventBound]
-	ids           *eventIDs
-	stats         stats
-	grantEnds     *wheel.Wheel
+	ids       *eventIDs
+	grantEnds *wheel.Wheel
 
-	appendTime appendTime
-	mayLose    bool // the store of events may lose what it has acknowledged
+	presenceStore storage.Presence
+	presenceWaits bool // presenceStore may
+	tracker       *presence.Tracker
+	signedIn      presence.UserIndex[*Session]
+	watchers      presence.UserIndex[*Session]
+
+	mayLose bool // the store of events may lose what it has acknowledged
 	// stopWatching ends what is done about events that others publish; nil if nothing
 	// is.
 	stopWatching func()
-
-	lifecycle
 }
+
+// AddHooks makes the broker use another set of hooks from now on. Protocol
+// handlers use it for their webhooks; programs usually have WithHooks.
+func (b *Broker) AddHooks(h Hooks) { b.hooks.add(h) }
 
 // StoreTimeout returns how long a call of a store may take; see WithStoreTimeout.
 func (b *Broker) StoreTimeout() time.Duration { return b.storeTimeout }
@@ -119,4 +105,30 @@ func (b *Broker) Stats() Stats {
 		StoreTimeouts:          s.storeTimeouts.Load(),
 		Gaps:                   s.gaps.Load(),
 	}
+}
+
+// UseCipher tells the broker how to seal events of encrypted channels. Protocol
+// handlers call it when they are made. A broker has one cipher: it returns
+// ErrHasCipher, and changes nothing, where there is one already.
+func (b *Broker) UseCipher(c Cipher) error {
+	c = &cipherCalls{&b.faults, c}
+	if !b.cipher.CompareAndSwap(nil, &c) {
+		return ErrHasCipher
+	}
+	return nil
+}
+
+// BoundEvents makes publishing fail with the error of check, which is called for events
+// with more than free bytes of data. Protocol handlers call it when they are made: they
+// know how large an event is once it is encoded, and how much the queues of their
+// connections take. check is called concurrently.
+func (b *Broker) BoundEvents(free int, check func(Event) error) {
+	b.bound.Store(&eventBound{free: free, check: check})
+}
+
+// rule returns the rule of a channel whose name was checked. A channel that is open
+// has it already.
+func (b *Broker) rule(ch storage.ChannelID) *ChannelRule {
+	key := b.channels.key(ch)
+	return b.rules.of(&key)
 }

@@ -25,7 +25,7 @@ type channel struct {
 	mu      sync.Mutex
 	subs    []*subscriber  // guarded by mu
 	first   [1]*subscriber // where subs starts
-	broker  *Broker
+	node    *node
 	reading bool // guarded by mu: subs is being read without mu and may only be appended to
 	gone    bool // guarded by mu: no longer in the registry
 	kind    Kind
@@ -34,7 +34,9 @@ type channel struct {
 	sessions int         // guarded by mu: how many of subs belong to sessions
 	counting *time.Timer // guarded by mu: announces the count when it fires
 	id       storage.ChannelID
+	hash     uint64 // of id: see channelKey
 	rule     *ChannelRule
+	registry *registry
 
 	kept   *order      // guarded by order; nil where no events are kept
 	past   *pastReader // guarded by mu; nil until the past is read
@@ -43,14 +45,16 @@ type channel struct {
 
 // newChannel makes a channel whose latest event is at a position; the zero Position
 // says that it is not known. An older answer of the store is harmless.
-func newChannel(b *Broker, id storage.ChannelID, latest Position) *channel {
-	c := &channel{broker: b, id: id, kind: KindOf(id.Name), rule: b.rule(id)}
+func newChannel(r *registry, key *channelKey, rule *ChannelRule, latest Position) *channel {
+	c := &channel{node: r.node, registry: r, id: key.id, hash: key.hash, kind: KindOf(key.id.Name), rule: rule}
 	c.subs = c.first[:0]
 	if c.rule.retention(c.kind).Events > 0 {
 		c.kept = &order{Cursor: cursor.New(latest)}
 	}
 	return c
 }
+
+func (c *channel) key() channelKey { return channelKey{c.id, c.hash} }
 
 // change describes the channel for hooks. The caller holds c.mu.
 func (c *channel) change() ChannelChange {

@@ -26,7 +26,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		b.stats.refused.Add(1)
 		return fmt.Errorf("%w to channel %q", ErrNotSubscribed, req.Channel)
 	}
-	if err := s.takeClientEvent(); err != nil {
+	if err := s.usage.maySend(); err != nil {
 		return b.refusal(err)
 	}
 	ch := sub.channel.id
@@ -47,15 +47,15 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if user != nil {
 		limit.User = user.ID
 	}
-	if err := b.limited(ctx, limit); err != nil {
+	if err := b.rateLimits.limited(ctx, limit); err != nil {
 		return err
 	}
 	hook := func(h *Hooks) func(context.Context, *ClientEventRequest) error { return h.ClientEvent }
-	if err := decide(ctx, b, hook, &req); err != nil {
+	if err := decide(ctx, &b.hooks, hook, &req); err != nil {
 		return err
 	}
 	// The protocol has parsed what the client sent, but not what hooks made of it.
-	if err := b.checkEvent(req.Event, req.Data, req.JSON && decides(b, hook)); err != nil {
+	if err := b.checkEvent(req.Event, req.Data, req.JSON && decides(&b.hooks, hook)); err != nil {
 		return b.refusal(err)
 	}
 	if err := b.fits(ch.Name, req.Event, req.UserID, req.Data, req.JSON); err != nil {
@@ -79,6 +79,6 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 			return err
 		}
 	}
-	inform(s.ctx, b, clientEventSent, changeOf(s.app, ev, s))
+	inform(s.ctx, &b.hooks, clientEventSent, changeOf(s.app, ev, s))
 	return nil
 }

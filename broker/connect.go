@@ -45,10 +45,10 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	if opts.Admitted {
 		limit.Before = &ratelimit.Request{Action: ratelimit.Connect, IP: opts.IP}
 	}
-	if err := b.limited(ctx, limit); err != nil {
+	if err := b.rateLimits.limited(ctx, limit); err != nil {
 		return nil, err
 	}
-	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *ConnectRequest) error { return h.Connect }, &opts.ConnectRequest); err != nil {
+	if err := decide(ctx, &b.hooks, func(h *Hooks) func(context.Context, *ConnectRequest) error { return h.Connect }, &opts.ConnectRequest); err != nil {
 		return nil, err
 	}
 	if err := b.quotas.take(app, opts.MaxConnections); err != nil {
@@ -57,9 +57,9 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	}
 	s := &Session{
 		broker: b, app: app, ip: opts.IP, conn: opts.Conn, protocol: opts.Protocol, ctx: context.Background(),
-		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes, limits: opts.Limits,
+		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes, usage: usage{limits: opts.Limits},
 	}
-	if b.notifiers.Load() != nil {
+	if b.hooks.any() {
 		s.ctx = context.WithoutCancel(ctx)
 	}
 	s.ctx, s.gone = context.WithCancel(s.ctx)
@@ -79,7 +79,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	if opts.Welcome != nil {
 		s.Send(opts.Welcome(s.id))
 	}
-	inform(s.ctx, b, connected, SessionChange{Session: s, Time: time.Now()})
+	inform(s.ctx, &b.hooks, connected, SessionChange{Session: s, Time: time.Now()})
 	return s, nil
 }
 
@@ -88,7 +88,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 // afterwards, which then checks only the limits that depend on what was unknown before.
 // The errors are those of Connect.
 func (b *Broker) Admit(ctx context.Context, ip string) error {
-	return b.limited(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: ip})
+	return b.rateLimits.limited(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: ip})
 }
 
 // End ends the session's subscriptions, memberships and sign-in. Its protocol calls it
@@ -126,7 +126,7 @@ func (s *Session) End(code int) {
 	}
 	s.signOut(ctx)
 	s.op.Unlock()
-	inform(s.ctx, b, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
+	inform(s.ctx, &b.hooks, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
 	b.sessionEnded()
 }
 

@@ -126,7 +126,7 @@ func (in *inbox) open(ev *Event) (Event, error) {
 	if c.kind.Base() != Encrypted {
 		return *ev, nil
 	}
-	cipher := c.broker.cipher.Load()
+	cipher := c.node.cipher.Load()
 	if cipher == nil {
 		return Event{}, fmt.Errorf("%w: channel %q", ErrNoCipher, ev.Channel)
 	}

@@ -45,7 +45,7 @@ func (c *channel) announceCount() {
 		c.mu.Unlock()
 		return
 	}
-	inform(context.Background(), c.broker, subscriptionCount, change)
+	inform(context.Background(), &c.node.hooks, subscriptionCount, change)
 	c.mu.Unlock()
 	c.fanOut(&delivery{counts: true, notice: SubscriptionCountNotice{c.id.Name, change.SubscriptionCount}})
 }

@@ -131,13 +131,3 @@ func (a *App) Members(ctx context.Context, channel string) ([]Member, error) {
 	}
 	return members, nil
 }
-
-func (a *App) presenceChannel(name string) (ChannelID, error) {
-	if err := CheckChannelName(name); err != nil {
-		return ChannelID{}, err
-	}
-	if KindOf(name).Base() != Presence {
-		return ChannelID{}, &FieldError{Field: "channel", Value: name, Problem: "is not a presence channel"}
-	}
-	return ChannelID{App: a.id, Name: name}, nil
-}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // Errors of the package. They come wrapped: compare with errors.Is.
@@ -96,3 +98,5 @@ func (e *RefusedError) Error() string { return e.Message }
 
 // Unwrap makes errors.Is(err, ErrRefused) true.
 func (e *RefusedError) Unwrap() error { return ErrRefused }
+
+func isGap(err error) bool { return errors.Is(err, storage.ErrGap) }

@@ -48,3 +48,12 @@ func newSocketID() string {
 	b = append(b, '.')
 	return string(strconv.AppendUint(b, rand.Uint64N(1<<53), 10))
 }
+
+// Published is the outcome of publishing to one channel.
+type Published struct {
+	// Position is the event's, on a channel that keeps history.
+	Position Position
+	// Duplicate says that the idempotency key had been used: the event was not stored
+	// or handed out again, and Position is that of the first event.
+	Duplicate bool
+}

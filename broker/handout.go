@@ -61,7 +61,7 @@ func (c *channel) fanOut(d *delivery) {
 	c.reading = false
 	c.mu.Unlock()
 	if d.event != nil {
-		c.broker.stats.delivered.Add(int64(len(subs) - d.excluded))
+		c.node.stats.delivered.Add(int64(len(subs) - d.excluded))
 	}
 }
 
@@ -69,10 +69,10 @@ func (c *channel) fanOut(d *delivery) {
 func (c *channel) handOut(ev *Event) {
 	d := delivery{event: ev, notice: EventNotice{ev}}
 	if ev.Exclude != "" {
-		d.exclude = c.broker.Session(ev.Exclude)
+		d.exclude, _ = c.node.sessions.Load(ev.Exclude)
 	}
 	c.fanOut(&d)
-	c.broker.tellPublished(c.id.App, ev)
+	c.node.tellPublished(c.id.App, ev)
 }
 
 // announce sends every subscribed session what is not an event.
@@ -124,10 +124,10 @@ func (s *subscriber) deliver(d *delivery) {
 
 // tellPublished counts an event that is handed out, and tells the hooks of it unless a
 // client has sent it.
-func (b *Broker) tellPublished(app string, ev *Event) {
-	b.stats.published.Add(1)
-	if b.hearPublished.Load() && ev.SocketID == "" {
-		inform(context.Background(), b, published, changeOf(app, ev, nil))
+func (n *node) tellPublished(app string, ev *Event) {
+	n.stats.published.Add(1)
+	if n.hooks.published.Load() && ev.SocketID == "" {
+		inform(context.Background(), &n.hooks, published, changeOf(app, ev, nil))
 	}
 }
 

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"time"
 
@@ -41,9 +40,6 @@ func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *Ch
 	}
 	return &page.Events[0], nil
 }
-
-// stale reports whether a cache channel's event is too old to be delivered.
-func (r *ChannelRule) stale(ev *Event) bool { return time.Since(ev.Time) >= r.cacheTTL() }
 
 // HistoryOption says what to read of a channel's history.
 type HistoryOption func(*storage.ReadOptions)
@@ -119,8 +115,6 @@ func (a *App) read(ctx context.Context, ch storage.ChannelID, o storage.ReadOpti
 		o.From = page.Events[len(page.Events)-1].Position
 	}
 }
-
-func isGap(err error) bool { return errors.Is(err, storage.ErrGap) }
 
 // Latest returns the position of the last event in a channel's history, whether it is
 // still kept or not.

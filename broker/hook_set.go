@@ -2,23 +2,25 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/carillon-rt/carillon/internal/fairqueue"
 )
 
-// maxNotices and maxNoticeBytes bound what waits for one set of hooks, for each
+// maxHookCalls and maxHookCallBytes bound what waits for one set of hooks, for each
 // class of what they are told.
 const (
-	maxNotices     = 1 << 15
-	maxNoticeBytes = 8 << 20
+	maxHookCalls     = 1 << 15
+	maxHookCallBytes = 8 << 20
 )
 
-// notifier calls the informing hooks of one set, one at a time and in order. Its
-// goroutine lives only while there is something to call.
-type notifier struct {
+// hookSet is one set of hooks, and calls those that inform, one at a time and in order.
+// Its goroutine lives only while there is something to call.
+type hookSet struct {
 	hooks  *Hooks
-	broker *Broker
+	faults *faults
 
 	mu      sync.Mutex
 	queue   *fairqueue.Queue[subject, func()] // guarded by mu
@@ -26,14 +28,15 @@ type notifier struct {
 	idle    chan struct{}                     // guarded by mu; closed when running ends, if anybody waits
 }
 
-type notice = fairqueue.Item[subject, func()]
+// hookCall is a call of a hook that waits.
+type hookCall = fairqueue.Item[subject, func()]
 
 // call queues a call. It never blocks.
-func (n *notifier) call(item notice) {
+func (n *hookSet) call(item hookCall) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if dropped := int64(n.queue.Push(item)); dropped > 0 && n.broker.stats.hooksDropped.Add(dropped) == dropped {
-		n.broker.log.Error("hooks are too slow, calls are dropped", "limit", maxNotices, "bytes", maxNoticeBytes)
+	if dropped := int64(n.queue.Push(item)); dropped > 0 && n.faults.stats.hooksDropped.Add(dropped) == dropped {
+		n.faults.log.Error("hooks are too slow, calls are dropped", "limit", maxHookCalls, "bytes", maxHookCallBytes)
 	}
 	if !n.running {
 		n.running = true
@@ -41,7 +44,7 @@ func (n *notifier) call(item notice) {
 	}
 }
 
-func (n *notifier) run() {
+func (n *hookSet) run() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for {
@@ -50,7 +53,7 @@ func (n *notifier) run() {
 			break
 		}
 		n.mu.Unlock()
-		n.broker.guard("hook", next.Value)
+		n.faults.guard("hook", next.Value)
 		n.mu.Lock()
 		n.queue.Done(next)
 	}
@@ -62,7 +65,7 @@ func (n *notifier) run() {
 }
 
 // flush waits until every queued call has been made.
-func (n *notifier) flush(ctx context.Context) error {
+func (n *hookSet) flush(ctx context.Context) error {
 	n.mu.Lock()
 	if !n.running {
 		n.mu.Unlock()
@@ -81,29 +84,66 @@ func (n *notifier) flush(ctx context.Context) error {
 	}
 }
 
-// AddHooks makes the broker use another set of hooks from now on. Protocol
-// handlers use it for their webhooks; programs usually have WithHooks.
-func (b *Broker) AddHooks(h Hooks) {
-	n := &notifier{hooks: &h, broker: b, queue: fairqueue.New[subject, func()](classes, maxNotices, maxNoticeBytes)}
+// hookSets are the sets of hooks of a broker.
+type hookSets struct {
+	faults *faults
+	all    atomic.Pointer[[]*hookSet]
+	// time ends when informing hooks have to be over: over ends it.
+	time context.Context
+	over context.CancelCauseFunc
+	// published says that some set hears of published events.
+	published atomic.Bool
+}
+
+func (h *hookSets) init(f *faults) {
+	h.faults = f
+	h.time, h.over = context.WithCancelCause(context.Background())
+}
+
+// add takes another set in.
+func (h *hookSets) add(hooks Hooks) {
+	set := &hookSet{hooks: &hooks, faults: h.faults, queue: fairqueue.New[subject, func()](classes, maxHookCalls, maxHookCallBytes)}
 	for {
-		old := b.notifiers.Load()
-		var all []*notifier
-		if old != nil {
-			all = append(all, *old...)
-		}
-		all = append(all, n)
-		if b.notifiers.CompareAndSwap(old, &all) {
-			if h.Published != nil {
-				b.hearPublished.Store(true)
+		old := h.all.Load()
+		all := append(slices.Clone(h.sets()), set)
+		if h.all.CompareAndSwap(old, &all) {
+			if hooks.Published != nil {
+				h.published.Store(true)
 			}
 			return
 		}
 	}
 }
 
-func (b *Broker) hookSets() []*notifier {
-	if all := b.notifiers.Load(); all != nil {
+// sets are those there are now. They must not be changed.
+func (h *hookSets) sets() []*hookSet {
+	if all := h.all.Load(); all != nil {
 		return *all
 	}
 	return nil
+}
+
+// any reports whether there is a set of hooks.
+func (h *hookSets) any() bool { return h.all.Load() != nil }
+
+// The classes of calls of hooks. Each has room of its own in the queue.
+const (
+	ofSessions = iota
+	ofSubscriptions
+	ofMembers
+	ofUsers
+	ofChannels
+	ofCounts
+	ofMisses
+	ofGaps
+	ofClientEvents
+	ofPublished
+	classes
+)
+
+// subject is what a call of a hook is about: a session, a channel, a member of one, or
+// a user.
+type subject struct {
+	app, channel, user string
+	session            *Session
 }

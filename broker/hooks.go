@@ -255,3 +255,25 @@ type EventChange struct {
 	// nil for an event that was published.
 	Session *Session
 }
+
+// InformingHook names one of the hooks that inform.
+type InformingHook uint8
+
+// The hooks that inform, by the names of their fields in Hooks.
+const (
+	HookConnected InformingHook = iota + 1
+	HookDisconnected
+	HookMemberJoined
+	HookMemberLeft
+	HookUserOnline
+	HookUserOffline
+	HookChannelOccupied
+	HookChannelVacated
+	HookSubscriptionCount
+	HookCacheMissed
+	HookGap
+	HookClientEventSent
+	HookSubscribed
+	HookUnsubscribed
+	HookPublished
+)

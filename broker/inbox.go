@@ -42,9 +42,9 @@ type inbox struct {
 	done  int // bytes it has gone through and not yet told of
 }
 
-func (in *inbox) init(b *Broker, limit, byteLimit int) {
+func (in *inbox) init(n *node, limit, byteLimit int) {
 	in.limit, in.byteLimit = limit, byteLimit
-	in.account.Open(b.budget, in)
+	in.account.Open(n.budget, in)
 	in.extras.inbox = in
 	in.sub.extras = &in.extras
 }
@@ -65,52 +65,6 @@ func (in *inbox) endWith(ctx context.Context) {
 	}
 }
 
-// startWith puts past events in front of those that have come in since the
-// subscription was attached, or the gap that is there instead.
-func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
-	r := &pastRead{ctx: ctx, after: o.after, limit: o.rewind, bytes: max(o.bytes, DefaultBufferBytes), reach: in.sub.at}
-	if o.after != nil {
-		r.limit = o.buffer
-	}
-	gap := in.sub.channel.readPast(r)
-	if gap != nil && !isGap(gap) {
-		return gap
-	}
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	since := in.queue
-	var events []Event
-	if gap == nil {
-		events = r.events()
-	}
-	in.queue = make([]*Event, 0, len(events)+len(since)+1)
-	in.size, in.pastBytes, in.exempt = 0, 0, int32(len(events))
-	// What the consumer has had must not come again, not behind a gap either.
-	in.last = r.seen
-	if gap != nil {
-		in.queue = append(in.queue, gapAhead)
-		in.gaps = append([]error{gap}, in.gaps...)
-		in.exempt++
-	}
-	for i := range events {
-		in.queue = append(in.queue, &events[i])
-		in.last = events[i].Position
-		in.pastBytes += len(events[i].Data)
-	}
-	for _, ev := range since {
-		if covered(ev.Position, in.last) {
-			continue
-		}
-		in.queue = append(in.queue, ev)
-		in.size += len(ev.Data)
-		if ev == gapAhead {
-			in.exempt++
-		}
-	}
-	in.grown(in.pastBytes)
-	return nil
-}
-
 // push queues an event; an inbox that is full ends the subscription.
 func (in *inbox) push(ev *Event) {
 	in.mu.Lock()
@@ -121,11 +75,11 @@ func (in *inbox) push(ev *Event) {
 	waiting := len(in.queue) - int(in.exempt)
 	if waiting >= in.limit || waiting > 0 && in.size-in.pastBytes+len(ev.Data) > in.byteLimit {
 		in.full = true
-		b := in.sub.channel.broker
-		b.stats.slowInProcess.Add(1)
+		n := in.sub.channel.node
+		n.stats.slowInProcess.Add(1)
 		in.mu.Unlock()
 		// The caller holds the channel's order, which end must not wait for.
-		b.background(func() {
+		n.background(func() {
 			in.end(fmt.Errorf("%w: channel %q, the buffer is %d events and %d bytes", ErrSlowSubscriber, ev.Channel, in.limit, in.byteLimit))
 		})
 		return
@@ -206,7 +160,7 @@ func (in *inbox) Held(yield func([]byte) bool) {
 func (in *inbox) Release(err error) {
 	in.mu.Lock()
 	if !in.ended {
-		in.sub.channel.broker.stats.slowInProcess.Add(1)
+		in.sub.channel.node.stats.slowInProcess.Add(1)
 	}
 	in.forget()
 	in.mu.Unlock()
@@ -237,7 +191,7 @@ func (in *inbox) end(err error) {
 		stop()
 	}
 	in.sub.channel.detach(&in.sub)
-	in.sub.channel.broker.stats.inProcess.Add(-1)
+	in.sub.channel.node.stats.inProcess.Add(-1)
 }
 
 // close ends the subscription for a consumer that wants nothing more.

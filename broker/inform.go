@@ -2,53 +2,11 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"github.com/carillon-rt/carillon/internal/fairqueue"
+	"github.com/carillon-rt/carillon/presence"
 )
-
-// InformingHook names one of the hooks that inform.
-type InformingHook uint8
-
-// The hooks that inform, by the names of their fields in Hooks.
-const (
-	HookConnected InformingHook = iota + 1
-	HookDisconnected
-	HookMemberJoined
-	HookMemberLeft
-	HookUserOnline
-	HookUserOffline
-	HookChannelOccupied
-	HookChannelVacated
-	HookSubscriptionCount
-	HookCacheMissed
-	HookGap
-	HookClientEventSent
-	HookSubscribed
-	HookUnsubscribed
-	HookPublished
-)
-
-// The classes of calls of hooks. Each has room of its own in the queue.
-const (
-	ofSessions = iota
-	ofSubscriptions
-	ofMembers
-	ofUsers
-	ofChannels
-	ofCounts
-	ofMisses
-	ofGaps
-	ofClientEvents
-	ofPublished
-	classes
-)
-
-// subject is what a call of a hook is about: a session, a channel, a member of one, or
-// a user.
-type subject struct {
-	app, channel, user string
-	session            *Session
-}
 
 // telling is how one of the hooks is called with its values.
 type telling[T any] struct {
@@ -57,17 +15,17 @@ type telling[T any] struct {
 	change fairqueue.Change
 	hook   func(*Hooks) func(context.Context, T)
 	about  func(T) subject
-	// size is how many bytes a value takes on top of noticeBytes; nil means none.
+	// size is how many bytes a value takes on top of hookCallBytes; nil means none.
 	size func(T) int
 }
 
-// noticeBytes is about how many bytes a queued call takes, without names and data.
-const noticeBytes = 256
+// hookCallBytes is about how many bytes a queued call takes, without names and data.
+const hookCallBytes = 256
 
 // inform queues one call for each set of hooks that has the hook and wants it. The
 // hook is given the values of ctx.
-func inform[T any](ctx context.Context, b *Broker, t *telling[T], value T) {
-	for _, n := range b.hookSets() {
+func inform[T any](ctx context.Context, h *hookSets, t *telling[T], value T) {
+	for _, n := range h.sets() {
 		f := t.hook(n.hooks)
 		if f == nil {
 			continue
@@ -76,18 +34,18 @@ func inform[T any](ctx context.Context, b *Broker, t *telling[T], value T) {
 		if n.hooks.Wants != nil && !n.hooks.Wants(about.app, t.name) {
 			continue
 		}
-		queue(b.hookContext(ctx), n, t, about, value, f)
+		queue(h.context(ctx), n, t, about, value, f)
 	}
 }
 
 // queue queues one call. It is apart from inform so that a value that nobody hears of
 // is not allocated.
-func queue[T any](ctx context.Context, n *notifier, t *telling[T], about subject, value T, f func(context.Context, T)) {
-	size := noticeBytes + len(about.channel) + len(about.user)
+func queue[T any](ctx context.Context, n *hookSet, t *telling[T], about subject, value T, f func(context.Context, T)) {
+	size := hookCallBytes + len(about.channel) + len(about.user)
 	if t.size != nil {
 		size += t.size(value)
 	}
-	n.call(notice{Class: t.class, Change: t.change, Key: about, Size: size, Value: func() { f(ctx, value) }})
+	n.call(hookCall{Class: t.class, Change: t.change, Key: about, Size: size, Value: func() { f(ctx, value) }})
 }
 
 // hookContext has the values of one context, and the end of another.
@@ -106,12 +64,12 @@ func (c hookContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// hookContext is the context of a hook that is called for something done under ctx.
-func (b *Broker) hookContext(ctx context.Context) context.Context {
+// context is the context of a hook that is called for something done under ctx.
+func (h *hookSets) context(ctx context.Context) context.Context {
 	if ctx == context.Background() {
-		return b.hooksTime
+		return h.time
 	}
-	return hookContext{b.hooksTime, context.WithoutCancel(ctx)}
+	return hookContext{h.time, context.WithoutCancel(ctx)}
 }
 
 func changeOf(app string, ev *Event, s *Session) EventChange {
@@ -173,3 +131,28 @@ var (
 	unsubscribed = &telling[SubscriptionChange]{name: HookUnsubscribed, class: ofSubscriptions, change: fairqueue.Vanishes,
 		hook: func(h *Hooks) func(context.Context, SubscriptionChange) { return h.Unsubscribed }, about: aboutSubscription, size: subscriptionSize}
 )
+
+func (h *hookSets) channelOccupied(is bool, change ChannelChange) {
+	if is {
+		inform(context.Background(), h, channelOccupied, change)
+	} else {
+		inform(context.Background(), h, channelVacated, change)
+	}
+}
+
+func (h *hookSets) memberJoined(ctx context.Context, ch ChannelID, m presence.Member) {
+	inform(ctx, h, memberJoined, MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
+}
+
+func (h *hookSets) memberLeft(ctx context.Context, ch ChannelID, d presence.Departure) {
+	inform(ctx, h, memberLeft, MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
+}
+
+// informUser tells the hooks.
+func (h *hookSets) userChanged(ctx context.Context, change UserChange, online bool) {
+	if online {
+		inform(ctx, h, userOnline, change)
+	} else {
+		inform(ctx, h, userOffline, change)
+	}
+}

@@ -39,8 +39,9 @@ const PastBytesPerChannel = 16 << 10
 // usualChannels stands for the channels of a session that may have any number.
 const usualChannels = 1000
 
-// usage is what a session has used up of its limits.
+// usage is what a session may use, and has used up of it.
 type usage struct {
+	limits                         SessionLimits
 	subscribes, past, clientEvents ratelimit.Bucket
 }
 
@@ -53,32 +54,51 @@ func (l *SessionLimits) channels(authorized bool) int {
 	return l.Channels
 }
 
-// maySubscribe asks the session's own rates.
-func (s *Session) maySubscribe(now time.Time, kind Kind, rewind int) error {
-	channels := s.limits.channels(s.authorized.Load() || kind.NeedsAuthorization())
+// maySubscribe asks the session's own rates. authorized says that it has shown who it
+// is, or is about to.
+func (u *usage) maySubscribe(now time.Time, kind Kind, authorized bool, rewind int) error {
+	channels := u.limits.channels(authorized)
 	if channels == 0 {
 		channels = usualChannels
 	}
-	if rate := s.limits.SubscribesPerSecond; rate > 0 {
+	if rate := u.limits.SubscribesPerSecond; rate > 0 {
 		limit := ratelimit.Limit{Rate: float64(rate), Burst: max(channels, rate)}
-		if err := take(&s.usage.subscribes, now, "subscriptions per second", limit); err != nil {
+		if err := take(&u.subscribes, now, ratelimit.Subscribe, "subscriptions per second", limit); err != nil {
 			return err
 		}
 	}
-	if rate := s.limits.PastBytesPerSecond; rate > 0 && (rewind > 0 || kind.Cache() || kind.Base() == Presence) {
+	if rate := u.limits.PastBytesPerSecond; rate > 0 && (rewind > 0 || kind.Cache() || kind.Base() == Presence) {
 		limit := ratelimit.Limit{Rate: float64(rate), Burst: min(max(channels*PastBytesPerChannel, rate), maxPast(rate))}
-		return take(&s.usage.past, now, "bytes of past events per second", limit)
+		return take(&u.past, now, ratelimit.Subscribe, "bytes of past events per second", limit)
 	}
 	return nil
 }
 
+// hasRoom says whether a session with so many channels may have one more.
+func (u *usage) hasRoom(channels int, authorized bool) error {
+	limit := u.limits.channels(authorized)
+	if limit == 0 || channels < limit {
+		return nil
+	}
+	return fmt.Errorf("%w: the connection has %d channels, the limit is %d", ErrChannelLimit, channels, limit)
+}
+
 // gotPast counts what the session gets for a subscription, also beyond the limit:
 // then it subscribes to nothing with a past until that has come back.
-func (s *Session) gotPast(bytes int) {
-	if rate := s.limits.PastBytesPerSecond; rate > 0 {
+func (u *usage) gotPast(bytes int) {
+	if rate := u.limits.PastBytesPerSecond; rate > 0 {
 		most := maxPast(rate)
-		s.usage.past.Take(time.Now(), ratelimit.Limit{Rate: float64(rate), Burst: most}, min(bytes, most))
+		u.past.Take(time.Now(), ratelimit.Limit{Rate: float64(rate), Burst: most}, min(bytes, most))
 	}
+}
+
+// maySend asks for one more event of the client's.
+func (u *usage) maySend() error {
+	rate := u.limits.ClientEventsPerSecond
+	if rate <= 0 {
+		return nil
+	}
+	return take(&u.clientEvents, time.Now(), ratelimit.ClientEvent, "client events per second", ratelimit.Limit{Rate: float64(rate), Burst: rate})
 }
 
 // maxPast is how many bytes a bucket of this rate can count.
@@ -86,85 +106,47 @@ func maxPast(rate int) int {
 	return min(int(ratelimit.MaxFill.Seconds())/2*rate, 1<<40)
 }
 
-func take(b *ratelimit.Bucket, now time.Time, rule string, limit ratelimit.Limit) error {
+func take(b *ratelimit.Bucket, now time.Time, action ratelimit.Action, rule string, limit ratelimit.Limit) error {
 	d := b.Take(now, limit, 1)
 	if d.OK {
 		return nil
 	}
-	return &ratelimit.LimitError{Rule: rule, Action: ratelimit.Subscribe, Limit: limit, Cost: 1, RetryAfter: d.RetryAfter}
+	return &ratelimit.LimitError{Rule: rule, Action: action, Limit: limit, Cost: 1, RetryAfter: d.RetryAfter}
 }
 
-// hasRoom says whether the session may have one more channel. The caller holds
-// s.op.
-func (s *Session) hasRoom(kind Kind) error {
-	limit := s.limits.channels(s.authorized.Load() || kind.NeedsAuthorization())
-	if limit == 0 || len(s.subs) < limit {
-		return nil
-	}
-	s.broker.stats.refused.Add(1)
-	return fmt.Errorf("%w: the connection has %d channels, the limit is %d", ErrChannelLimit, len(s.subs), limit)
+// rateLimits are those that the program has set, for anybody.
+type rateLimits struct {
+	rules  *ratelimit.Rules // nil if there are none
+	faults *faults
 }
 
-// limited asks the broker's rate limits.
-func (b *Broker) limited(ctx context.Context, req ratelimit.Request) error {
-	if b.rateLimits == nil {
+// limited asks for one act.
+func (l *rateLimits) limited(ctx context.Context, req ratelimit.Request) error {
+	if l.rules == nil {
 		return nil
 	}
-	if err := b.checkLimits(ctx, req); err != nil {
-		return b.refusal(err)
+	if err := l.check(ctx, req); err != nil {
+		return l.faults.refusal(err)
 	}
 	return nil
 }
 
-func (b *Broker) checkLimits(ctx context.Context, req ratelimit.Request) (err error) {
-	defer b.caught("rate limit", &err)
-	return b.rateLimits.Check(ctx, req)
-}
-
-// allLimited asks the rate limits about several events at once.
-func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
-	if b.rateLimits == nil {
-		return nil
-	}
-	limits := make([]ratelimit.Request, len(events))
-	for i := range events {
-		limits[i] = events[i].limit()
-	}
-	if err := b.checkAllLimits(ctx, limits); err != nil {
-		return b.refusal(err)
+// allLimited asks for several acts, all or none of which are done.
+func (l *rateLimits) allLimited(ctx context.Context, reqs []ratelimit.Request) error {
+	if err := l.checkAll(ctx, reqs); err != nil {
+		return l.faults.refusal(err)
 	}
 	return nil
 }
 
-func (b *Broker) checkAllLimits(ctx context.Context, reqs []ratelimit.Request) (err error) {
-	defer b.caught("rate limit", &err)
-	return b.rateLimits.CheckAll(ctx, reqs)
+func (l *rateLimits) check(ctx context.Context, req ratelimit.Request) (err error) {
+	defer l.faults.caught("rate limit", &err)
+	return l.rules.Check(ctx, req)
 }
 
-func (s *Session) takeClientEvent() error {
-	rate := s.limits.ClientEventsPerSecond
-	if rate <= 0 {
-		return nil
-	}
-	limit := ratelimit.Limit{Rate: float64(rate), Burst: rate}
-	d := s.usage.clientEvents.Take(time.Now(), limit, 1)
-	if d.OK {
-		return nil
-	}
-	return &ratelimit.LimitError{Rule: "client events per second", Action: ratelimit.ClientEvent, Limit: limit, Cost: 1, RetryAfter: d.RetryAfter}
-}
-
-func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
-	limit := ratelimit.Request{Action: ratelimit.Subscribe, App: s.app, IP: s.ip, Session: s.id, Channel: req.Channel}
-	if user := s.User(); user != nil {
-		limit.User = user.ID
-	}
-	return limit
-}
-
-// limit is what rate limits are asked about.
-func (p *prepared) limit() ratelimit.Request {
-	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
+func (l *rateLimits) checkAll(ctx context.Context, reqs []ratelimit.Request) (err error) {
+	defer l.faults.caught("rate limit", &err)
+	return l.rules.CheckAll(ctx, reqs)
 }
 
 // quotas counts the sessions of each app.
@@ -192,4 +174,10 @@ func (q *quotas) give(app string) {
 	if q.apps[app]--; q.apps[app] <= 0 {
 		delete(q.apps, app)
 	}
+}
+
+// eventBound is what events have to fit into: see Broker.BoundEvents.
+type eventBound struct {
+	free  int
+	check func(Event) error
 }

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -19,18 +18,19 @@ import (
 // no goroutine until there is something to do.
 func New(opts ...Option) (*Broker, error) {
 	b := &Broker{
-		log:           slog.Default(),
+		name:          "node",
 		maxEventBytes: DefaultMaxEventBytes,
-		budget:        transport.NewBudget(0),
 		storeTimeout:  DefaultStoreTimeout,
-		node:          "node",
-		channels:      newRegistry(),
-		sessions:      xsync.NewMapOf[string, *Session](),
 		ids:           newEventIDs(),
 		grantEnds:     wheel.New(grantTick, 512),
-		stats:         stats{published: xsync.NewCounter(), delivered: xsync.NewCounter()},
 	}
-	b.hooksTime, b.hooksOver = context.WithCancelCause(context.Background())
+	b.log, b.stats = slog.Default(), newStats()
+	b.budget = transport.NewBudget(0)
+	b.sessions = xsync.NewMapOf[string, *Session]()
+	b.channels.init(&b.node)
+	b.hooks.init(&b.faults)
+	b.lifecycle.init()
+	b.rateLimits.faults = &b.faults
 	for _, opt := range opts {
 		if err := opt(b); err != nil {
 			return nil, fmt.Errorf("broker: %w", err)
@@ -46,12 +46,11 @@ func New(opts ...Option) (*Broker, error) {
 		}
 	}
 	history := b.history
-	b.history = &historyCalls{b.newStoreCalls(b.history), b.history}
-	members := &presenceCalls{storeCalls: b.newStoreCalls(b.presenceStore), store: b.presenceStore, seed: maphash.MakeSeed()}
+	b.history = &historyCalls{newStoreCalls(&b.faults, b.history, b.storeTimeout), b.history}
+	members := &presenceCalls{storeCalls: newStoreCalls(&b.faults, b.presenceStore, b.storeTimeout), store: b.presenceStore, seed: maphash.MakeSeed()}
 	b.presenceStore, b.presenceWaits = members, members.calls != nil
-	b.tracker = presence.NewTracker(b.presenceStore, b.node+"-"+strconv.FormatUint(rand.Uint64(), 36))
+	b.tracker = presence.NewTracker(b.presenceStore, b.name+"-"+strconv.FormatUint(rand.Uint64(), 36))
 	b.shareMembers(members.store)
-	b.lifecycle.init()
 	b.shareHistory(history)
 	return b, nil
 }

@@ -48,7 +48,7 @@ func WithRateLimits(rules *ratelimit.Rules) Option {
 		if rules == nil {
 			return &FieldError{Field: "rate limits", Problem: "is nil"}
 		}
-		b.rateLimits = rules
+		b.rateLimits.rules = rules
 		return nil
 	}
 }
@@ -141,10 +141,6 @@ func WithQueueBudget(bytes int64) Option {
 	}
 }
 
-// MaxDrainWindow is the longest time over which Shutdown spreads the closing of
-// sessions where WithDrainWindow does not say.
-const MaxDrainWindow = 10 * time.Second
-
 // WithDrainWindow sets the time over which Shutdown spreads the closing of
 // sessions, so that their clients do not all reconnect at once. By default it is
 // one millisecond a session, at most MaxDrainWindow. Shutdown takes at most half
@@ -167,7 +163,7 @@ func WithNode(name string) Option {
 		if name == "" {
 			return &FieldError{Field: "node", Problem: "is empty"}
 		}
-		b.node = name
+		b.name = name
 		return nil
 	}
 }

@@ -47,6 +47,20 @@ const (
 	orderDoubt = 20 * time.Second
 )
 
+// close ends the order of a channel that has lost its last subscription.
+func (k *order) close() {
+	k.closed = true
+	k.stopTimer()
+	k.ReleaseAll()
+}
+
+func (k *order) stopTimer() {
+	if k.timer != nil {
+		k.timer.Stop()
+		k.timer = nil
+	}
+}
+
 // doubted reports whether an append that has failed may still turn up in the store.
 func (k *order) doubted() bool { return !k.doubt.IsZero() && time.Now().Before(k.doubt) }
 

@@ -52,7 +52,7 @@ func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, o
 	if p.keep.Retention.Events == 0 {
 		return storage.Prepared{}, notKept(p.channel.id.Name)
 	}
-	if err := a.broker.limited(ctx, p.limit()); err != nil {
+	if err := a.broker.rateLimits.limited(ctx, p.limit()); err != nil {
 		return storage.Prepared{}, err
 	}
 	if err := p.seal(); err != nil {

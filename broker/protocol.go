@@ -113,3 +113,11 @@ const (
 	// for its channels again.
 	CloseExpired
 )
+
+// Cipher seals the events of encrypted channels. It is safe for concurrent use.
+type Cipher interface {
+	// Seal encrypts data for the channel of the app.
+	Seal(app, channel string, data []byte) ([]byte, error)
+	// Open reverses Seal.
+	Open(app, channel string, sealed []byte) ([]byte, error)
+}

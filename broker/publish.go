@@ -9,15 +9,6 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// Published is the outcome of publishing to one channel.
-type Published struct {
-	// Position is the event's, on a channel that keeps history.
-	Position Position
-	// Duplicate says that the idempotency key had been used: the event was not stored
-	// or handed out again, and Position is that of the first event.
-	Duplicate bool
-}
-
 // PublishOption changes how an event is published.
 type PublishOption func(*PublishRequest)
 
@@ -202,7 +193,7 @@ func (p *prepared) publish(ctx context.Context) (Published, error) {
 	if !keeps(&p.keep) {
 		c := b.channels.find(&p.channel)
 		if c == nil {
-			if b.hearPublished.Load() {
+			if b.hooks.published.Load() {
 				b.tellPublished(p.channel.id.App, p.event())
 			} else {
 				b.stats.published.Add(1)

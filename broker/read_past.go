@@ -35,7 +35,7 @@ func (c *channel) readPast(r *pastRead) error {
 	p.running = true
 	p.mu.Unlock()
 	if start {
-		c.broker.background(func() { c.servePast(p) })
+		c.node.background(func() { c.servePast(p) })
 	}
 	select {
 	case <-r.done:
@@ -108,7 +108,7 @@ func (c *channel) serveLatest(reads []*pastRead) (again []*pastRead) {
 	for _, r := range reads {
 		o.MaxEvents, o.MaxBytes = max(o.MaxEvents, r.limit), max(o.MaxBytes, r.bytes)
 	}
-	page, err := c.broker.readHistory(c.id, o)
+	page, err := c.node.readHistory(c.id, o)
 	slices.Reverse(page.Events)
 	p := &past{events: page.Events}
 	for _, r := range reads {
@@ -145,7 +145,7 @@ func (c *channel) serveAfter(reads []*pastRead) (left, again []*pastRead) {
 	for _, r := range reads {
 		o.MaxEvents, o.MaxBytes = max(o.MaxEvents, r.limit), max(o.MaxBytes, r.bytes)
 	}
-	page, err := c.broker.readHistory(c.id, o)
+	page, err := c.node.readHistory(c.id, o)
 	p := &past{events: page.Events}
 	for _, r := range reads {
 		// Only the store knows whether other positions are the channel's.
@@ -211,14 +211,4 @@ func dataBytes(events []Event) (n int) {
 		n += len(events[i].Data)
 	}
 	return n
-}
-
-// readHistory reads for all who are subscribed, or are about to be: no one's context
-// ends it.
-func (b *Broker) readHistory(ch storage.ChannelID, o storage.ReadOptions) (storage.Page, error) {
-	page, err := b.history.Read(context.Background(), ch, o)
-	if err != nil && !isGap(err) {
-		err = b.storeFailed("history read", ch, err)
-	}
-	return page, err
 }

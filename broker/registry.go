@@ -7,6 +7,7 @@ import (
 
 	"github.com/puzpuzpuz/xsync/v3"
 
+	"github.com/carillon-rt/carillon/presence"
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -22,15 +23,19 @@ type registry struct {
 	names, apps maphash.Seed
 	shards      [registryShards]*xsync.MapOf[channelKey, *channel]
 	occupied    *[registryShards]occupied
+	node        *node
+	// occupancy is told which channels have clients here, for all brokers on one
+	// presence store to know; nil if that is not shared.
+	occupancy *presence.Tracker
 }
 
-func newRegistry() registry {
-	r := registry{names: maphash.MakeSeed(), apps: maphash.MakeSeed(), occupied: new([registryShards]occupied)}
+func (r *registry) init(n *node) {
+	r.node, r.names, r.apps = n, maphash.MakeSeed(), maphash.MakeSeed()
+	r.occupied = new([registryShards]occupied)
 	hasher := func(key channelKey, _ uint64) uint64 { return key.hash }
 	for i := range r.shards {
 		r.shards[i] = xsync.NewMapOfWithHasher[channelKey, *channel](hasher)
 	}
-	return r
 }
 
 func (r *registry) key(ch storage.ChannelID) channelKey {
@@ -54,18 +59,14 @@ func (r *registry) find(key *channelKey) *channel {
 	return c
 }
 
-func (r *registry) loadOrCreate(b *Broker, ch storage.ChannelID, latest Position) *channel {
-	key := r.key(ch)
-	shard := r.shard(&key)
-	if c, ok := shard.Load(key); ok {
-		return c
-	}
-	c, _ := shard.LoadOrCompute(key, func() *channel { return newChannel(b, ch, latest) })
+// findOrOpen returns the channel, and opens it if nobody is subscribed to it.
+func (r *registry) findOrOpen(key *channelKey, rule *ChannelRule, latest Position) *channel {
+	c, _ := r.shard(key).LoadOrCompute(*key, func() *channel { return newChannel(r, key, rule, latest) })
 	return c
 }
 
-func (r *registry) remove(ch storage.ChannelID) {
-	key := r.key(ch)
+func (r *registry) remove(c *channel) {
+	key := c.key()
 	r.shard(&key).Delete(key)
 }
 
@@ -124,7 +125,7 @@ func (r *registry) vacate(c *channel) {
 }
 
 func (r *registry) list(c *channel) *occupied {
-	return &r.occupied[r.key(c.id).hash>>(64-registryBits)]
+	return &r.occupied[c.hash>>(64-registryBits)]
 }
 
 // allOf yields the channels of an app that clients are subscribed to, holding no lock.

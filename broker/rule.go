@@ -119,3 +119,6 @@ func (r *ChannelRule) retention(kind Kind) storage.Retention {
 	}
 	return keep
 }
+
+// stale reports whether a cache channel's event is too old to be delivered.
+func (r *ChannelRule) stale(ev *Event) bool { return time.Since(ev.Time) >= r.cacheTTL() }

@@ -96,8 +96,12 @@ func (s *ruleSet) recall(key *channelKey) *recentRule {
 	return nil
 }
 
-// of returns the rule of a channel.
+// of returns the rule of a channel whose name was checked. A channel that is open has
+// it already.
 func (s *ruleSet) of(key *channelKey) *ChannelRule {
+	if s == nil {
+		return &noRule
+	}
 	if known := s.recall(key); known != nil {
 		return known.rule
 	}
@@ -164,29 +168,15 @@ func withoutSlashes(name string) string { return strings.ReplaceAll(name, "/", "
 
 var noRule ChannelRule
 
-// rule returns the rule of a channel whose name was checked. A channel that is open
-// has it already.
-func (b *Broker) rule(ch storage.ChannelID) *ChannelRule {
-	if b.rules == nil {
-		return &noRule
-	}
-	key := b.channels.key(ch)
-	return b.rules.of(&key)
-}
-
 // nature checks the name of a channel, and returns what it says of the channel.
-func (b *Broker) nature(key *channelKey) (Kind, *ChannelRule, error) {
-	rule := &noRule
-	if b.rules != nil {
-		if known := b.rules.recall(key); known != nil {
+func (s *ruleSet) nature(key *channelKey) (Kind, *ChannelRule, error) {
+	if s != nil {
+		if known := s.recall(key); known != nil {
 			return known.kind, known.rule, nil
 		}
 	}
 	if err := CheckChannelName(key.id.Name); err != nil {
 		return 0, nil, err
 	}
-	if b.rules != nil {
-		rule = b.rules.of(key)
-	}
-	return KindOf(key.id.Name), rule, nil
+	return KindOf(key.id.Name), s.of(key), nil
 }

@@ -27,7 +27,6 @@ type Session struct {
 	counts       bool
 	maxMembers   int
 	maxInfoBytes int
-	limits       SessionLimits
 	usage        usage
 	// authorized is set once the session has signed in or subscribed to a channel
 	// that needs authorization.

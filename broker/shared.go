@@ -15,14 +15,16 @@ func (b *Broker) shareMembers(store storage.Presence) {
 	if !caps.Shared && !caps.Durable {
 		return
 	}
-	b.shared = caps.Shared
+	if caps.Shared {
+		b.channels.occupancy = b.tracker
+	}
 	watch, _ := store.(storage.WatchPresence)
 	b.tracker.Share(presence.Sharing{
 		Changed: b.membersChanged,
 		Joined:  func(c storage.PresenceChange) { b.tellJoined(c) },
 		Left:    b.tellLeft,
 		Occupied: func(ch ChannelID, occupied bool) {
-			b.tellOccupied(occupied, ChannelChange{App: ch.App, Channel: ch.Name, SubscriptionCount: b.sessionsOn(ch), Time: time.Now()})
+			b.hooks.channelOccupied(occupied, ChannelChange{App: ch.App, Channel: ch.Name, SubscriptionCount: b.sessionsOn(ch), Time: time.Now()})
 		},
 		Watched: func(app, userID string) bool { return len(b.watchers.Of(app, userID)) > 0 },
 		Failed:  func(what string, err error) { _ = b.storeFailed(what, ChannelID{}, err) },
@@ -51,26 +53,18 @@ func (b *Broker) membersChanged(c storage.PresenceChange) {
 // tellJoined calls the hooks for a member who joined again because a lease was renewed.
 func (b *Broker) tellJoined(c storage.PresenceChange) {
 	if c.Channel.Name == "" {
-		b.informUser(context.Background(), UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)
+		b.hooks.userChanged(context.Background(), UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)
 	} else {
-		b.memberJoined(context.Background(), c.Channel, c.Member)
+		b.hooks.memberJoined(context.Background(), c.Channel, c.Member)
 	}
 }
 
 // tellLeft tells the hooks of a member who has left with another broker.
 func (b *Broker) tellLeft(d presence.Departure) {
 	if d.Channel.Name == "" {
-		b.informUser(context.Background(), UserChange{App: d.Channel.App, UserID: d.Member.UserID, Time: d.Time}, false)
+		b.hooks.userChanged(context.Background(), UserChange{App: d.Channel.App, UserID: d.Member.UserID, Time: d.Time}, false)
 	} else {
-		b.memberLeft(context.Background(), d.Channel, d)
-	}
-}
-
-func (b *Broker) tellOccupied(is bool, change ChannelChange) {
-	if is {
-		inform(context.Background(), b, channelOccupied, change)
-	} else {
-		inform(context.Background(), b, channelVacated, change)
+		b.hooks.memberLeft(context.Background(), d.Channel, d)
 	}
 }
 

@@ -100,18 +100,3 @@ func (b *Broker) checkPositions(ctx context.Context, only *ChannelID) {
 		}
 	}
 }
-
-// floor is the highest position of a channel that is known here, for a store that may
-// lose what it has acknowledged.
-func (b *Broker) floor(ch *channelKey) Position {
-	if !b.mayLose {
-		return Position{}
-	}
-	c := b.channels.find(ch)
-	if c == nil || c.kept == nil {
-		return Position{}
-	}
-	c.order.Lock()
-	defer c.order.Unlock()
-	return c.kept.Heard()
-}

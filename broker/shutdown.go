@@ -169,7 +169,7 @@ func (b *Broker) endSessions(ctx context.Context, start time.Time, sessions int)
 func (b *Broker) endHooks(ctx context.Context, start time.Time) error {
 	ctx, cancel := share(ctx, start, hooksShare)
 	defer cancel()
-	over := func() { b.hooksOver(ErrShutdown) }
+	over := func() { b.hooks.over(ErrShutdown) }
 	defer over()
 	defer context.AfterFunc(ctx, over)()
 	err := within(ctx, func(ctx context.Context) error {
@@ -180,7 +180,7 @@ func (b *Broker) endHooks(ctx context.Context, start time.Time) error {
 		return nil
 	})
 	var flushes []func(context.Context) error
-	for _, n := range b.hookSets() {
+	for _, n := range b.hooks.sets() {
 		flushes = append(flushes, n.flush)
 	}
 	err = errors.Join(err, b.all(ctx, flushes))
@@ -248,3 +248,7 @@ func (b *Broker) endInProcess() {
 		in.end(ErrShutdown)
 	}
 }
+
+// MaxDrainWindow is the longest time over which Shutdown spreads the closing of
+// sessions where WithDrainWindow does not say.
+const MaxDrainWindow = 10 * time.Second

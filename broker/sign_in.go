@@ -33,7 +33,7 @@ func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
 	if err := s.checkUser(u.ID, u.Info); err != nil {
 		return b.refusal(err)
 	}
-	if err := b.limited(ctx, ratelimit.Request{Action: ratelimit.SignIn, App: s.app, IP: s.ip, Session: s.id, User: u.ID}); err != nil {
+	if err := b.rateLimits.limited(ctx, ratelimit.Request{Action: ratelimit.SignIn, App: s.app, IP: s.ip, Session: s.id, User: u.ID}); err != nil {
 		return err
 	}
 	u.Watchlist = distinct(u.Watchlist)
@@ -183,21 +183,12 @@ func (s *Session) signOut(ctx context.Context) {
 // userChanged tells the watchers and the hooks.
 func (b *Broker) userChanged(ctx context.Context, change UserChange, online bool) {
 	b.tellWatchers(change.App, change.UserID, online)
-	b.informUser(ctx, change, online)
+	b.hooks.userChanged(ctx, change, online)
 }
 
 // tellWatchers tells those who have the user on their watchlist.
 func (b *Broker) tellWatchers(app, userID string, online bool) {
 	for _, w := range b.watchers.Of(app, userID) {
 		w.hear(userID, online)
-	}
-}
-
-// informUser tells the hooks.
-func (b *Broker) informUser(ctx context.Context, change UserChange, online bool) {
-	if online {
-		inform(ctx, b, userOnline, change)
-	} else {
-		inform(ctx, b, userOffline, change)
 	}
 }

@@ -159,13 +159,13 @@ func (s *Session) catchUp(ctx context.Context, rule *ChannelRule, sub *subscribe
 	if members != nil {
 		bytes += len(success.Payload())
 	}
-	s.gotPast(bytes)
-	sub.finish(success, &st)
+	s.usage.gotPast(bytes)
+	sub.finish(success, st.messages, st.last)
 	if st.noCache {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()
 		sub.channel.mu.Unlock()
-		inform(s.ctx, s.broker, cacheMissed, change)
+		inform(s.ctx, &s.broker.hooks, cacheMissed, change)
 	}
 	return st, nil
 }

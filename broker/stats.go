@@ -57,3 +57,7 @@ type stats struct {
 	storeTimeouts                  counter
 	gaps                           counter
 }
+
+func newStats() stats {
+	return stats{published: xsync.NewCounter(), delivered: xsync.NewCounter()}
+}

@@ -36,17 +36,17 @@ func (e *StoreTimeoutError) Unwrap() error { return contain.ErrUnfinished }
 // storeCalls makes the calls of one store, so that a store which panics, hangs or
 // ignores its context fails without harm to its callers.
 type storeCalls struct {
-	broker *Broker
+	faults *faults
 	// calls is nil for a store that never waits. It is called on its caller's
 	// goroutine, and costs nothing.
 	calls *contain.Calls
 }
 
-func (b *Broker) newStoreCalls(store any) storeCalls {
+func newStoreCalls(f *faults, store any, timeout time.Duration) storeCalls {
 	if _, ok := store.(*memory.Store); ok {
-		return storeCalls{broker: b}
+		return storeCalls{faults: f}
 	}
-	return storeCalls{broker: b, calls: contain.New(b.storeTimeout)}
+	return storeCalls{faults: f, calls: contain.New(timeout)}
 }
 
 // operation is what a store is asked for.
@@ -88,16 +88,15 @@ func (s *storeCalls) recovered(op operation, err *error) {
 
 // failed counts what should not happen, and says what callers can tell apart.
 func (s *storeCalls) failed(op operation, err error) error {
-	b := s.broker
 	var panicked *contain.PanicError
 	if errors.As(err, &panicked) {
-		b.stats.storePanics.Add(1)
-		b.log.Error("store panicked", "operation", string(op), "panic", panicked.Value, "stack", string(panicked.Stack))
+		s.faults.stats.storePanics.Add(1)
+		s.faults.log.Error("store panicked", "operation", string(op), "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
 	unknown := op == opAppend && errors.Is(err, contain.ErrUnfinished)
 	var late *contain.TimeoutError
 	if errors.As(err, &late) {
-		b.stats.storeTimeouts.Add(1)
+		s.faults.stats.storeTimeouts.Add(1)
 		err = &StoreTimeoutError{Operation: string(op), Limit: late.Limit}
 	}
 	if unknown {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -25,10 +26,11 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if err := CheckChannelName(req.Channel); err != nil {
 		return b.refusal(err)
 	}
-	ch := storage.ChannelID{App: s.app, Name: req.Channel}
-	rule := b.rule(ch)
+	ch := b.channels.key(ChannelID{App: s.app, Name: req.Channel})
+	rule := b.rules.of(&ch)
 	req.Session, req.Kind, req.Rewind = s, KindOf(req.Channel), rule.Rewind
-	if err := s.maySubscribe(time.Now(), req.Kind, req.Rewind); err != nil {
+	authorized := s.authorized.Load() || req.Kind.NeedsAuthorization()
+	if err := s.usage.maySubscribe(time.Now(), req.Kind, authorized, req.Rewind); err != nil {
 		return b.refusal(err)
 	}
 	revoked := s.revocations(req.Channel)
@@ -48,16 +50,18 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 		b.stats.refused.Add(1)
 		return ErrSubscribed
 	}
-	if err := s.hasRoom(req.Kind); err != nil {
+	authorized = s.authorized.Load() || req.Kind.NeedsAuthorization() // a sign-in may have come in between
+	if err := s.usage.hasRoom(len(s.subs), authorized); err != nil {
+		b.stats.refused.Add(1)
 		return err
 	}
 	sub := &subscriber{session: s, conn: s.conn, protocol: s.protocol}
 	var st start
 	var err error
 	if req.Kind.Base() == Presence {
-		st, err = s.subscribePresence(ctx, ch, rule, sub, req)
+		st, err = s.subscribePresence(ctx, &ch, rule, sub, &req)
 	} else {
-		st, err = s.subscribePlain(ctx, ch, rule, sub, req)
+		st, err = s.subscribePlain(ctx, &ch, rule, sub, &req)
 	}
 	if err != nil {
 		return err
@@ -73,8 +77,8 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.counts {
 		sub.channel.countChanged()
 	}
-	if len(b.hookSets()) > 0 {
-		inform(s.ctx, b, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
+	if b.hooks.any() {
+		inform(s.ctx, &b.hooks, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
 			Member: req.Member, Resume: st.resume, Past: st.past(), Time: time.Now()})
 	}
 	return nil
@@ -84,7 +88,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 // from it, no signature counts.
 func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked bool) error {
 	b := s.broker
-	if err := b.limited(ctx, s.subscribeLimit(req)); err != nil {
+	if err := b.rateLimits.limited(ctx, s.subscribeLimit(req)); err != nil {
 		return err
 	}
 	channel, kind := req.Channel, req.Kind
@@ -103,7 +107,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	}
 	if needed {
 		req.Authorized = req.Authorized && !revoked
-		if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }, req); err != nil {
+		if err := decide(ctx, &b.hooks, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }, req); err != nil {
 			return err
 		}
 	}
@@ -113,7 +117,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	if !req.Authorized {
 		return b.refusal(ErrUnauthorized)
 	}
-	if err := decide(ctx, b, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }, req); err != nil {
+	if err := decide(ctx, &b.hooks, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }, req); err != nil {
 		return err
 	}
 	// What was authorized is what is subscribed to, whatever a hook has written.
@@ -136,28 +140,27 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	return nil
 }
 
-func (s *Session) subscribePlain(ctx context.Context, ch storage.ChannelID, rule *ChannelRule, sub *subscriber, req SubscribeRequest) (start, error) {
-	open := s.broker.opening(ctx, ch)
+func (s *Session) subscribePlain(ctx context.Context, ch *channelKey, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
+	channels := &s.broker.channels
+	open := channels.opening(ctx, ch, rule)
 	if !req.past() {
-		return start{}, s.broker.attach(ctx, ch, open, sub, func(at Position) {
-			s.Send(s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Position: at}))
-		})
+		return start{}, channels.attach(ctx, ch, open, sub)
 	}
 	sub.extras = new(extras)
-	if err := s.broker.attach(ctx, ch, open, sub, func(at Position) { sub.at = at }); err != nil {
+	if err := channels.attach(ctx, ch, open, sub); err != nil {
 		return start{}, err
 	}
-	return s.catchUp(ctx, rule, sub, &req, nil, nil)
+	return s.catchUp(ctx, rule, sub, req, nil, nil)
 }
 
-func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, rule *ChannelRule, sub *subscriber, req SubscribeRequest) (start, error) {
-	b := s.broker
+func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
+	b, ch := s.broker, key.id
 	limit := s.maxMembers
 	if rule.MaxMembers > 0 {
 		limit = rule.MaxMembers
 	}
 	sub.extras = &extras{userID: req.Member.UserID}
-	open := b.opening(ctx, ch)
+	open := b.channels.opening(ctx, key, rule)
 	var all []Member
 	var success *transport.Message
 	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) error {
@@ -167,11 +170,11 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 			return fmt.Errorf("%w: channel %q: its list of %d members has %d bytes, the connection takes %d",
 				storage.ErrMemberLimit, ch.Name, len(members), q.Size(success), q.ByteLimit)
 		}
-		if err := b.attach(ctx, ch, open, sub, func(at Position) { sub.at = at }); err != nil {
+		if err := b.channels.attach(ctx, key, open, sub); err != nil {
 			return err
 		}
 		if first {
-			b.memberJoined(s.ctx, ch, *req.Member)
+			b.hooks.memberJoined(s.ctx, ch, *req.Member)
 			sub.channel.announce(s, MemberAddedNotice{ch.Name, *req.Member})
 		}
 		return nil
@@ -186,5 +189,13 @@ func (s *Session) subscribePresence(ctx context.Context, ch storage.ChannelID, r
 	if err != nil {
 		return start{}, b.storeFailed("presence join", ch, err)
 	}
-	return s.catchUp(ctx, rule, sub, &req, all, success)
+	return s.catchUp(ctx, rule, sub, req, all, success)
+}
+
+func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
+	limit := ratelimit.Request{Action: ratelimit.Subscribe, App: s.app, IP: s.ip, Session: s.id, Channel: req.Channel}
+	if user := s.User(); user != nil {
+		limit.User = user.ID
+	}
+	return limit
 }

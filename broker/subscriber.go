@@ -74,17 +74,17 @@ func (s *subscriber) hold(m *transport.Message, ev *Event) bool {
 	return true
 }
 
-// finish tells the subscriber of its success, then of what it starts with, then of
-// what has gone out since, unless that is part of it; from now on it is live.
-func (s *subscriber) finish(success *transport.Message, start *start) {
+// finish tells the subscriber of its success, then of past events up to a position, then
+// of what has gone out since, unless that is part of them; from now on it is live.
+func (s *subscriber) finish(success *transport.Message, past []*transport.Message, last Position) {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	session.Send(success)
-	for _, m := range start.messages {
+	for _, m := range past {
 		session.Send(m)
 	}
-	x.last = start.last
+	x.last = last
 	for _, h := range x.held {
 		if !covered(h.position, x.last) {
 			session.Send(h.message)

@@ -3,8 +3,6 @@ package broker
 import (
 	"context"
 	"iter"
-
-	"github.com/carillon-rt/carillon/storage"
 )
 
 // DefaultBuffer is how many events an in-process subscription holds for its
@@ -104,11 +102,12 @@ func (a *App) Subscribe(ctx context.Context, channel string, opts ...SubscribeOp
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	b, ch := a.broker, storage.ChannelID{App: a.id, Name: channel}
+	b := a.broker
+	ch := b.channels.key(ChannelID{App: a.id, Name: channel})
 	s := &Subscription{channel: channel}
 	in := &s.inbox
-	in.init(b, o.buffer, o.bytes)
-	if err := b.attach(ctx, ch, b.opening(ctx, ch), &in.sub, func(at Position) { in.sub.at = at }); err != nil {
+	in.init(&b.node, o.buffer, o.bytes)
+	if err := b.channels.attach(ctx, &ch, b.channels.opening(ctx, &ch, b.rules.of(&ch)), &in.sub); err != nil {
 		return nil, err
 	}
 	b.stats.inProcess.Add(1)
@@ -150,3 +149,49 @@ func (s *Subscription) Channel() string { return s.channel }
 // channel that keeps no history, and where the store could not say: then a gap comes
 // before the first event.
 func (s *Subscription) Position() Position { return s.inbox.sub.at }
+
+// startWith puts past events in front of those that have come in since the
+// subscription was attached, or the gap that is there instead.
+func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
+	r := &pastRead{ctx: ctx, after: o.after, limit: o.rewind, bytes: max(o.bytes, DefaultBufferBytes), reach: in.sub.at}
+	if o.after != nil {
+		r.limit = o.buffer
+	}
+	gap := in.sub.channel.readPast(r)
+	if gap != nil && !isGap(gap) {
+		return gap
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	since := in.queue
+	var events []Event
+	if gap == nil {
+		events = r.events()
+	}
+	in.queue = make([]*Event, 0, len(events)+len(since)+1)
+	in.size, in.pastBytes, in.exempt = 0, 0, int32(len(events))
+	// What the consumer has had must not come again, not behind a gap either.
+	in.last = r.seen
+	if gap != nil {
+		in.queue = append(in.queue, gapAhead)
+		in.gaps = append([]error{gap}, in.gaps...)
+		in.exempt++
+	}
+	for i := range events {
+		in.queue = append(in.queue, &events[i])
+		in.last = events[i].Position
+		in.pastBytes += len(events[i].Data)
+	}
+	for _, ev := range since {
+		if covered(ev.Position, in.last) {
+			continue
+		}
+		in.queue = append(in.queue, ev)
+		in.size += len(ev.Data)
+		if ev == gapAhead {
+			in.exempt++
+		}
+	}
+	in.grown(in.pastBytes)
+	return nil
+}

@@ -33,14 +33,14 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 }
 
 func (s *Session) tellUnsubscribed(channel string, sub *subscriber) {
-	if len(s.broker.hookSets()) == 0 {
+	if !s.broker.hooks.any() {
 		return
 	}
 	change := SubscriptionChange{Session: s, Channel: channel, Kind: sub.channel.kind, Time: time.Now()}
 	if sub.isMember() {
 		change.Member = &Member{UserID: sub.userID}
 	}
-	inform(s.ctx, s.broker, unsubscribed, change)
+	inform(s.ctx, &s.broker.hooks, unsubscribed, change)
 }
 
 // leaving is a context for taking the session out of something, which happens
@@ -84,7 +84,7 @@ func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string
 		if !d.Last {
 			return
 		}
-		b.memberLeft(s.ctx, ch, d)
+		b.hooks.memberLeft(s.ctx, ch, d)
 		if c := b.channels.load(ch); c != nil {
 			c.announce(s, MemberRemovedNotice{ch.Name, d.Member})
 		}

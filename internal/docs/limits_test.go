@@ -61,7 +61,7 @@ var limits = map[string][]string{
 	"all queues and buffers together":                           {"quarter"},
 	"webhook events waiting for a URL": {"pusher.maxEndpointEvents _", "pusher.maxEndpointBytes bytes",
 		"pusher.retryTime time"},
-	"calls waiting for a set of hooks":                                                    {"broker.maxNotices _", "broker.maxNoticeBytes bytes"},
+	"calls waiting for a set of hooks":                                                    {"broker.maxHookCalls _", "broker.maxHookCallBytes bytes"},
 	"webhooks held back, in case they are undone":                                         {"pusher.maxHeld _"},
 	"call of a store, look-up of an app":                                                  {"broker.DefaultStoreTimeout time", "none"},
 	"call of a `ratelimit.Limiter`":                                                       {"ratelimit.LimiterTimeout time"},

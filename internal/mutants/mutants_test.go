@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	order  = "broker/arrive.go"
+	place  = "broker/order.go"
 	keep   = "broker/append.go"
 	core   = "internal/cursor/cursor.go"
 	reads  = "internal/cursor/read.go"
@@ -36,10 +37,10 @@ var mutants = []mutant{
 	{"a hole is closed by reading", order, "	if k := c.kept; k.timer == nil && !k.reading {", "	if k := c.kept; false && k.timer == nil {"},
 	{"a failed read is tried again", order, "		c.readAfter(k.retry)", ""},
 	{"who opens a channel knows where it stands, or says a gap", core, "		c.move(ev.Position)\n		return NextAfterGap", "		c.move(ev.Position)\n		return Next"},
-	{"a publisher that found nobody looks again", keep, "	out, err := b.history.Append(ctx, ch, ev, opts)\n",
-		"	nobody := b.channels.load(ch) == nil\n	out, err := b.history.Append(ctx, ch, ev, opts)\n	if nobody && err == nil {\n		return Published{Position: out.Position}, nil\n	}\n"},
+	{"a publisher that found nobody looks again", keep, "	out, err := b.history.Append(ctx, ch.id, ev, *opts)\n",
+		"	nobody := b.channels.find(ch) == nil\n	out, err := b.history.Append(ctx, ch.id, ev, *opts)\n	if nobody && err == nil {\n		return Published{Position: out.Position}, nil\n	}\n"},
 	{"publish returns when the cursor has passed", keep, "		if waiter == nil {", "		if true {"},
-	{"a channel without subscribers releases all", order, "	k.ReleaseAll()", ""},
+	{"a channel without subscribers releases all", place, "	k.ReleaseAll()", ""},
 	{"a gap is told", order, "	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})", ""},
 	{"a duplicate is a position without an event", keep, "			waiter, there = c.hear(ev.Position, true)", "			return nil"},
 	{"keys of failed appends stay", order, "		c.failed.add(opts.IdempotencyKey)", ""},
