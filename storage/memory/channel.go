@@ -22,8 +22,10 @@ type history struct {
 	events ring              // guarded by mu: the events up to latest, without a gap
 	keep   storage.Retention // guarded by mu: that of the last append
 	keys   keys              // guarded by mu
-	held   time.Duration     // guarded by mu: when nothing will be kept any more
-	due    time.Duration     // guarded by mu: when the next visit is planned
+	// amended is nil unless an event has been amended.
+	amended *amended      // guarded by mu
+	held    time.Duration // guarded by mu: when nothing will be kept any more
+	due     time.Duration // guarded by mu: when the next visit is planned
 
 	visit
 }
@@ -43,13 +45,8 @@ func newHistory(id storage.ChannelID) *history {
 
 // append adds an event. The caller holds h.mu.
 func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now time.Duration) (storage.Appended, error) {
-	if opts.IdempotencyKey != "" {
-		if used, ok := h.keys.find(opts.IdempotencyKey, now); ok {
-			if used.hash != opts.RequestHash {
-				return storage.Appended{}, &storage.KeyReusedError{Channel: h.id, Key: opts.IdempotencyKey, Position: used.first}
-			}
-			return storage.Appended{Position: used.first, Duplicate: true}, nil
-		}
+	if first, used, err := h.used(opts, now); used {
+		return storage.Appended{Position: first, Duplicate: err == nil}, err
 	}
 	h.retain(opts.Retention, now)
 
@@ -60,9 +57,12 @@ func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now tim
 	}
 	h.latest++
 	pos := h.position()
+	if h.amended != nil {
+		h.amended.coming(ev, pos, h.keep.Events > 0)
+	}
 	h.expire(now, 1)
 	if h.keep.Events > 0 {
-		e := h.events.push(h.keep.Events, max(h.keep.Events, storage.FillEvents))
+		e := h.events.push(h.keep.Events, h.room())
 		e.event, e.at = *ev, now
 		e.event.Position, e.event.Prev = pos, prev
 	}
@@ -78,6 +78,19 @@ func (h *history) append(ev *storage.Event, opts *storage.AppendOptions, now tim
 		h.held = max(h.held, h.expiry(now), after(now, storage.FillAge))
 	}
 	return storage.Appended{Position: pos, Prev: prev}, nil
+}
+
+// used looks at the idempotency key of a call. If it was used it returns the first
+// position, or the error that refuses it for another request.
+func (h *history) used(opts *storage.AppendOptions, now time.Duration) (first storage.Position, used bool, err error) {
+	if opts.IdempotencyKey == "" {
+		return storage.Position{}, false, nil
+	}
+	use, ok := h.keys.find(opts.IdempotencyKey, now)
+	if ok && use.hash != opts.RequestHash {
+		return storage.Position{}, true, &storage.KeyReusedError{Channel: h.id, Key: opts.IdempotencyKey, Position: use.first}
+	}
+	return use.first, ok, nil
 }
 
 // startEra begins an epoch that is newer than floor.
@@ -124,9 +137,18 @@ func (h *history) retain(keep storage.Retention, now time.Duration) {
 	h.expire(now, 0)
 	h.keep = keep
 	h.expire(now, 0)
-	if room := max(keep.Events, storage.FillEvents); len(h.events.buf) > room {
+	if len(h.events.buf) > h.room() {
 		h.events.resize(h.events.n)
 	}
+}
+
+// room is the most entries that the log may have.
+func (h *history) room() int {
+	room := max(h.keep.Events, storage.FillEvents)
+	if h.amended != nil {
+		room *= 2
+	}
+	return room
 }
 
 // expire hides what the retention does not keep, and removes what is not kept for
@@ -134,14 +156,11 @@ func (h *history) retain(keep storage.Retention, now time.Duration) {
 // latest, but not in the ring yet.
 func (h *history) expire(now time.Duration, coming int) {
 	first := h.oldest() - uint64(coming)
-	if keep := uint64(h.keep.Events); h.latest > keep {
-		h.hidden = max(h.hidden, h.latest-keep)
-	}
-	for next := max(h.hidden+1, first); next < first+uint64(h.events.n); next++ {
-		if now < h.expiry(h.events.at(int(next-first)).at) {
-			break
-		}
-		h.hidden = next
+	if h.amended != nil {
+		h.hideAmended(now, first)
+		first = h.oldest() - uint64(coming)
+	} else {
+		h.hide(now, first)
 	}
 	n := 0
 	for ; n < h.events.n && first+uint64(n) <= h.hidden; n++ {
@@ -152,6 +171,20 @@ func (h *history) expire(now time.Duration, coming int) {
 	}
 	if n > 0 {
 		h.events.drop(n)
+	}
+}
+
+// hide hides what the retention does not keep, where first is the number of the oldest
+// event in the ring.
+func (h *history) hide(now time.Duration, first uint64) {
+	if keep := uint64(h.keep.Events); h.latest > keep {
+		h.hidden = max(h.hidden, h.latest-keep)
+	}
+	for next := max(h.hidden+1, first); next < first+uint64(h.events.n); next++ {
+		if now < h.expiry(h.events.at(int(next-first)).at) {
+			break
+		}
+		h.hidden = next
 	}
 }
 
@@ -166,6 +199,9 @@ func (h *history) expiry(t time.Duration) time.Duration {
 // read returns a page. The caller holds h.mu.
 func (h *history) read(opts storage.ReadOptions, now time.Duration) (storage.Page, error) {
 	h.expire(now, 0)
+	if opts.Current && h.amended != nil {
+		return h.readCurrent(opts)
+	}
 	page := storage.Page{Latest: h.position()}
 	// Numbers first to last are to be read; there are none if first is after last.
 	oldest := h.oldest()
@@ -230,7 +266,7 @@ func (h *history) gap(from storage.Position, first uint64) *storage.GapError {
 // clear forgets all events and keys, but no position.
 func (h *history) clear(now time.Duration) {
 	h.hidden = h.latest
-	h.events, h.keys, h.keep = ring{}, keys{}, storage.Retention{}
+	h.events, h.keys, h.keep, h.amended = ring{}, keys{}, storage.Retention{}, nil
 	h.held = now
 }
 

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"sort"
 	"time"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -10,10 +11,11 @@ import (
 // makes room.
 const minRing = 4
 
-// entry is an event and when it was appended, on the store's clock.
+// entry is an event as it was published, and when it was appended, on the store's clock.
 type entry struct {
 	event storage.Event
 	at    time.Duration
+	now   *state // what amendments have made of it; nil if there were none
 }
 
 // ring holds a channel's events, oldest first. It grows with what it holds.
@@ -29,6 +31,15 @@ func (r *ring) at(i int) *entry {
 		i -= len(r.buf)
 	}
 	return &r.buf[i]
+}
+
+// find returns the entry at a position, or nil.
+func (r *ring) find(p storage.Position) *entry {
+	i := sort.Search(r.n, func(i int) bool { return !r.at(i).event.Position.Before(p) })
+	if i == r.n || r.at(i).event.Position != p {
+		return nil
+	}
+	return r.at(i)
 }
 
 // push makes room for a newest entry and returns it, to be filled. The first room

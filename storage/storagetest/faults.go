@@ -11,13 +11,15 @@ import (
 // Op is a kind of call.
 type Op int
 
-// The methods of a History, and the notifications of a Watch.
+// The methods of a History and of an Amend, and the notifications of a Watch.
 const (
 	OpAppend Op = iota + 1 // one event, of a batch as well
 	OpRead
 	OpLatest
 	OpDelete
 	OpNotify
+	OpTarget // of storage.Amend
+	OpAmend
 )
 
 // Call is one call of a store that may be made to fail.
@@ -25,8 +27,8 @@ type Call struct {
 	Op Op
 	// Channel is the first one of several.
 	Channel storage.ChannelID
-	// Event is that of an append, or the one notified of, if any. It is not to be
-	// changed.
+	// Event is that of an append or an amendment, or the one notified of, if any. It is
+	// not to be changed.
 	Event *storage.Event
 	// N counts the calls of the same Op, from 1.
 	N int
@@ -55,7 +57,8 @@ type Fault struct {
 
 // Faults is a History that fails where a test says so, and passes all other calls to
 // another History. All methods are safe for concurrent use. It has the other's
-// capabilities, and implements storage.Watch.
+// capabilities, and implements storage.Watch. It implements storage.Amend as well, with
+// errors that wrap errors.ErrUnsupported if the other does not.
 type Faults struct {
 	history storage.History
 	decide  func(Call) Fault

@@ -39,6 +39,7 @@ package storagetest
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -83,12 +84,14 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts ...Option) {
 	}
 }
 
-// RunHistory tests a storage.History. open is called for every subtest; what it
-// registers with t.Cleanup runs after it.
+// RunHistory tests a storage.History, and what else the store implements of it:
+// storage.Watch and storage.Amend. open is called for every subtest; what it registers
+// with t.Cleanup runs after it.
 func RunHistory(t *testing.T, open func(t *testing.T) storage.History, opts ...Option) {
 	t.Helper()
 	cfg := newConfig(opts)
-	for _, check := range append(historyChecks(), restartChecks(cfg.hooks)...) {
+	checks := slices.Concat(historyChecks(), restartChecks(cfg.hooks), amendChecks(), amendRestartChecks(cfg.hooks))
+	for _, check := range checks {
 		t.Run(check.name, func(t *testing.T) {
 			cfg.wrap(t, func(t *testing.T) { check.run(newHistoryTest(t, open(t), cfg.clock)) })
 		})
