@@ -3,7 +3,6 @@ package storagetest
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"time"
 
@@ -85,9 +84,6 @@ func TestBrokenAmendIsCaught(t *testing.T) {
 		"AmendFloor":           {before: func(a *storage.Amendment) { a.Options.Floor = storage.Position{} }},
 		"AmendAfterDelete":     {target: func(_ *storage.Event, err *error) { *err = nil }},
 		"ConcurrentOperations": {before: func(a *storage.Amendment) { a.Options.IdempotencyKey = "" }},
-		"AmendModel": {page: func(opts storage.ReadOptions, page *storage.Page, _ *error) {
-			slices.Reverse(page.Events)
-		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			requireCaught(t, amendChecks(), name, func(tb testing.TB, c clock) *historyTest {
