@@ -10,9 +10,9 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// prepared is an event that was accepted: hooks, limits and checks have let it pass,
+// accepted is an event that was accepted: hooks, limits and checks have let it pass,
 // and only its store can still fail.
-type prepared struct {
+type accepted struct {
 	broker  *Broker
 	channel channelKey
 	name    string
@@ -24,8 +24,8 @@ type prepared struct {
 	keep    storage.AppendOptions
 }
 
-func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) error {
-	if err := a.accept(ctx, req, p); err != nil {
+func (a *App) accept(ctx context.Context, req *PublishRequest, p *accepted) error {
+	if err := a.check(ctx, req, p); err != nil {
 		return err
 	}
 	if a.broker.rateLimits.rules != nil {
@@ -37,7 +37,7 @@ func (a *App) prepare(ctx context.Context, req *PublishRequest, p *prepared) err
 }
 
 // accept asks the hooks and checks the event.
-func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) error {
+func (a *App) check(ctx context.Context, req *PublishRequest, p *accepted) error {
 	b := a.broker
 	if b.stopped.Load() {
 		return ErrShutdown
@@ -75,7 +75,7 @@ func (a *App) accept(ctx context.Context, req *PublishRequest, p *prepared) erro
 	if rule.Publishers == OnlyClients {
 		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
 	}
-	*p = prepared{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
+	*p = accepted{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
 		userID: req.UserID, plain: kind.Base() == Encrypted && !req.Sealed,
 		exclude: req.ExcludeSocketID,
 		keep:    storage.AppendOptions{Retention: rule.retention(kind), IdempotencyKey: req.IdempotencyKey, RequestHash: hash}}
@@ -112,7 +112,7 @@ func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) er
 }
 
 // seal encrypts data that has to be.
-func (p *prepared) seal() error {
+func (p *accepted) seal() error {
 	if !p.plain {
 		return nil
 	}
@@ -128,18 +128,18 @@ func (p *prepared) seal() error {
 	return p.broker.fits(p.channel.id.Name, p.name, p.userID, p.data, p.json)
 }
 
-func (p *prepared) event() *Event {
+func (p *accepted) event() *Event {
 	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
 		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
 }
 
 // limit is what rate limits are asked about.
-func (p *prepared) limit() ratelimit.Request {
+func (p *accepted) limit() ratelimit.Request {
 	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
 }
 
 // allLimited asks the rate limits about several events at once.
-func (b *Broker) allLimited(ctx context.Context, events []prepared) error {
+func (b *Broker) allLimited(ctx context.Context, events []accepted) error {
 	if b.rateLimits.rules == nil {
 		return nil
 	}

@@ -49,9 +49,9 @@ func (b *Broker) stored(ctx context.Context, ch *channelKey, ev *Event, opts *st
 		return done, nil
 	}
 	if c == nil {
-		b.tellPublished(ch.id.App, ev)
+		b.informPublished(ch.id.App, ev)
 	} else {
-		c.publish(ev)
+		c.handOutAtOnce(ev)
 	}
 	return done, nil
 }
@@ -66,14 +66,14 @@ func (b *Broker) arrive(ctx context.Context, ch *channelKey, ev *Event, position
 		c := b.channels.find(ch)
 		if c == nil {
 			if !positionOnly {
-				b.tellPublished(ch.id.App, ev)
+				b.informPublished(ch.id.App, ev)
 			}
 			return nil
 		}
 		var waiter *cursor.Waiter
 		var there bool
 		if positionOnly {
-			waiter, there = c.hear(ev.Position, true)
+			waiter, there = c.arrivePosition(ev.Position, true)
 		} else {
 			waiter, there = c.arrive(ev, true)
 		}

@@ -26,7 +26,7 @@ func (c *channel) arrive(ev *Event, wait bool) (waiter *cursor.Waiter, there boo
 }
 
 // hear is arrive for a position whose event has yet to be read.
-func (c *channel) hear(p Position, wait bool) (waiter *cursor.Waiter, there bool) {
+func (c *channel) arrivePosition(p Position, wait bool) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	if c.kept.closed {
@@ -34,7 +34,7 @@ func (c *channel) hear(p Position, wait bool) (waiter *cursor.Waiter, there bool
 	}
 	switch c.kept.Hear(p) {
 	case cursor.NextAfterGap:
-		c.tellGap(c.unknownBefore(p))
+		c.handOutGap(c.unknownBefore(p))
 		c.kept.Release()
 	case cursor.Parked:
 		c.planRead()
@@ -50,10 +50,10 @@ func (c *channel) hear(p Position, wait bool) (waiter *cursor.Waiter, there bool
 func (c *channel) take(ev *Event) {
 	switch c.kept.Arrive(ev) {
 	case cursor.NextAfterGap:
-		c.tellGap(c.unknownBefore(ev.Position))
+		c.handOutGap(c.unknownBefore(ev.Position))
 		fallthrough
 	case cursor.Next:
-		c.handOut(ev)
+		c.handOutEvent(ev)
 		c.follow()
 	case cursor.Parked:
 		c.planRead()
@@ -64,7 +64,7 @@ func (c *channel) take(ev *Event) {
 // caller holds c.order.
 func (c *channel) follow() {
 	for ev := c.kept.Next(); ev != nil; ev = c.kept.Next() {
-		c.handOut(ev)
+		c.handOutEvent(ev)
 	}
 	c.kept.Release()
 	if c.kept.Behind() {
@@ -123,7 +123,7 @@ func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
 	switch {
 	case errors.As(err, &gap):
 		if c.kept.Gap(r, gap.Latest) {
-			c.tellGap(err)
+			c.handOutGap(err)
 			c.follow()
 			return true
 		}
@@ -141,7 +141,7 @@ func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
 	stale := r.Stale(page.Latest)
 	if !stale {
 		for ev := c.kept.Reached(page.Latest); ev != nil; ev = c.kept.Reached(page.Latest) {
-			c.handOut(ev)
+			c.handOutEvent(ev)
 		}
 		c.follow()
 	}
@@ -191,16 +191,16 @@ func (c *channel) doubtStore() {
 	}
 }
 
-// tellGap tells those who can be told that events up to the next that is handed out
+// handOutGap tells those who can be told that events up to the next that is handed out
 // are missing. The caller holds c.order.
-func (c *channel) tellGap(gap error) {
+func (c *channel) handOutGap(gap error) {
 	n := c.node
 	n.stats.gaps.Add(1)
 	n.background(func() {
 		n.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
 	})
 	inform(context.Background(), &n.hooks, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
-	c.fanOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
+	c.handOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
 }
 
 // appendFailed notes that an append has failed.

@@ -72,7 +72,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		keep = Retention{}
 	}
 	if keep.Events == 0 {
-		sub.channel.publish(ev)
+		sub.channel.handOutAtOnce(ev)
 	} else {
 		key := b.channels.key(ch)
 		if _, err := b.store(ctx, &key, ev, &storage.AppendOptions{Retention: keep}); err != nil {

@@ -118,7 +118,7 @@ func (s *Session) End(code int) {
 		defer cancel()
 	}
 	for channel, sub := range subs {
-		s.tellUnsubscribed(channel, sub)
+		s.informUnsubscribed(channel, sub)
 		s.drop(ctx, sub, sub.channel.rule.LeaveGrace)
 		if s.counts {
 			sub.channel.countChanged()

@@ -26,16 +26,16 @@ func (c *channel) countChanged() {
 			c.mu.Lock()
 			c.counting = nil
 			c.mu.Unlock()
-			c.announceCount()
+			c.handOutCount()
 		})
 		c.mu.Unlock()
 		return
 	}
 	c.mu.Unlock()
-	c.announceCount()
+	c.handOutCount()
 }
 
-func (c *channel) announceCount() {
+func (c *channel) handOutCount() {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.mu.Lock()
@@ -47,5 +47,5 @@ func (c *channel) announceCount() {
 	}
 	inform(context.Background(), &c.node.hooks, subscriptionCount, change)
 	c.mu.Unlock()
-	c.fanOut(&delivery{counts: true, notice: SubscriptionCountNotice{c.id.Name, change.SubscriptionCount}})
+	c.handOut(&delivery{counts: true, notice: SubscriptionCountNotice{c.id.Name, change.SubscriptionCount}})
 }

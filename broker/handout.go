@@ -48,14 +48,14 @@ func (d *delivery) in(p Protocol) *transport.Message {
 	return m
 }
 
-// fanOut hands d to every subscriber. The caller holds c.order.
-func (c *channel) fanOut(d *delivery) {
+// handOut hands d to every subscriber. The caller holds c.order.
+func (c *channel) handOut(d *delivery) {
 	c.mu.Lock()
 	subs := c.subs
 	c.reading = true
 	c.mu.Unlock()
 	for _, s := range subs {
-		s.deliver(d)
+		s.send(d)
 	}
 	c.mu.Lock()
 	c.reading = false
@@ -66,31 +66,31 @@ func (c *channel) fanOut(d *delivery) {
 }
 
 // handOut hands an event to every subscriber. The caller holds c.order.
-func (c *channel) handOut(ev *Event) {
+func (c *channel) handOutEvent(ev *Event) {
 	d := delivery{event: ev, notice: EventNotice{ev}}
 	if ev.Exclude != "" {
 		d.exclude, _ = c.node.sessions.Load(ev.Exclude)
 	}
-	c.fanOut(&d)
-	c.node.tellPublished(c.id.App, ev)
+	c.handOut(&d)
+	c.node.informPublished(c.id.App, ev)
 }
 
 // announce sends every subscribed session what is not an event.
-func (c *channel) announce(exclude *Session, notice Notice) {
+func (c *channel) handOutNotice(exclude *Session, notice Notice) {
 	c.order.Lock()
 	defer c.order.Unlock()
-	c.fanOut(&delivery{notice: notice, exclude: exclude})
+	c.handOut(&delivery{notice: notice, exclude: exclude})
 }
 
 // deliver hands d to the subscriber. It only queues.
-func (s *subscriber) deliver(d *delivery) {
+func (s *subscriber) send(d *delivery) {
 	x := s.extras
 	if x != nil && x.inbox != nil {
 		switch {
 		case d.event != nil:
-			x.inbox.push(d.event)
+			x.inbox.add(d.event)
 		case d.gap != nil:
-			x.inbox.pushGap(d.gap)
+			x.inbox.addGap(d.gap)
 		}
 		return
 	}
@@ -106,7 +106,7 @@ func (s *subscriber) deliver(d *delivery) {
 		return
 	}
 	if x != nil {
-		if !x.live.Load() && s.hold(m, d.event) {
+		if !x.live.Load() && s.queueUntilLive(m, d.event) {
 			return
 		}
 		if d.event != nil && covered(d.event.Position, x.last) {
@@ -122,9 +122,9 @@ func (s *subscriber) deliver(d *delivery) {
 	}
 }
 
-// tellPublished counts an event that is handed out, and tells the hooks of it unless a
+// informPublished counts an event that is handed out, and tells the hooks of it unless a
 // client has sent it.
-func (n *node) tellPublished(app string, ev *Event) {
+func (n *node) informPublished(app string, ev *Event) {
 	n.stats.published.Add(1)
 	if n.hooks.published.Load() && ev.SocketID == "" {
 		inform(context.Background(), &n.hooks, published, changeOf(app, ev, nil))
@@ -132,8 +132,8 @@ func (n *node) tellPublished(app string, ev *Event) {
 }
 
 // publish hands out an event that has no position.
-func (c *channel) publish(ev *Event) {
+func (c *channel) handOutAtOnce(ev *Event) {
 	c.order.Lock()
 	defer c.order.Unlock()
-	c.handOut(ev)
+	c.handOutEvent(ev)
 }

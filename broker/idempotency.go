@@ -19,17 +19,17 @@ func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
 		}
 	}
 	h := sha256.New()
-	var frame []byte
+	var head []byte
 	for _, text := range [...]string{req.Event, req.UserID} {
-		frame = binary.LittleEndian.AppendUint64(frame, uint64(len(text)))
-		frame = append(frame, text...)
+		head = binary.LittleEndian.AppendUint64(head, uint64(len(text)))
+		head = append(head, text...)
 	}
 	if req.JSON {
-		frame = append(frame, 1)
+		head = append(head, 1)
 	} else {
-		frame = append(frame, 0)
+		head = append(head, 0)
 	}
-	h.Write(frame)
+	h.Write(head)
 	h.Write(data)
 	h.Sum(hash[:0])
 	return hash

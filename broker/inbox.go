@@ -66,7 +66,7 @@ func (in *inbox) endWith(ctx context.Context) {
 }
 
 // push queues an event; an inbox that is full ends the subscription.
-func (in *inbox) push(ev *Event) {
+func (in *inbox) add(ev *Event) {
 	in.mu.Lock()
 	if in.ended || in.full || covered(ev.Position, in.last) {
 		in.mu.Unlock()
@@ -93,9 +93,9 @@ func (in *inbox) push(ev *Event) {
 // gapAhead stands in the queue for the first of gaps.
 var gapAhead = new(Event)
 
-// pushGap queues an error that tells of events which will not come. One behind
+// addGap queues an error that tells of events which will not come. One behind
 // another takes its place: no event is between them.
-func (in *inbox) pushGap(gap error) {
+func (in *inbox) addGap(gap error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.ended || in.full {

@@ -2,14 +2,18 @@ package broker
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
+	"time"
 
+	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
 
-// past is a stretch of a channel's history, oldest event first, that any number of
+// pastEvents are a stretch of a channel's history, oldest event first, that any number of
 // subscriptions start with.
-type past struct {
+type pastEvents struct {
 	events []Event
 
 	mu       sync.Mutex
@@ -17,7 +21,7 @@ type past struct {
 }
 
 // message returns the i-th event in a protocol's words, encoded once for all.
-func (p *past) message(protocol Protocol, i int) *transport.Message {
+func (p *pastEvents) message(protocol Protocol, i int) *transport.Message {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := p.messages[protocol]
@@ -34,9 +38,9 @@ func (p *past) message(protocol Protocol, i int) *transport.Message {
 	return all[i]
 }
 
-// pastRead is what one subscription wants to know of the past: every event after a
+// pastQuery asks for past events in the name of one subscription: every event after a
 // position, or else the latest ones.
-type pastRead struct {
+type pastQuery struct {
 	ctx   context.Context
 	after *Position
 	// limit and bytes bound what is read.
@@ -48,42 +52,110 @@ type pastRead struct {
 
 	tries int
 	done  chan struct{} // closed when the rest is set
-	from  int           // where its part of past begins
-	past  *past
+	found *pastEvents
+	from  int // where those that are meant begin among found
 	err   error
 	// seen is after, if it was a position of the channel: what is before it must not
 	// come again, be it that there is a gap behind it.
 	seen Position
 }
 
-// events are those that were read.
-func (r *pastRead) events() []Event { return r.past.events[r.from:] }
+const (
+	// maxPastTries is how often a read is tried again whose answer is older than the
+	// channel's cursor, and pastRetry how long after the first try.
+	maxPastTries = 8
+	pastRetry    = 10 * time.Millisecond
+	// maxAheadTries is how often one is tried again whose answer is older than the
+	// position to go on from, which may be anybody's invention.
+	maxAheadTries = 2
+)
 
-// answer ends the read with the events from an index on.
-func (r *pastRead) answer(p *past, from int) {
-	r.past, r.from = p, from
-	if r.after != nil {
-		r.seen = *r.after
+// settle ends the query with what a read has brought, those of found from an index on,
+// unless that is older than what the subscription knows of: then it is to be read again.
+func (q *pastQuery) settle(ch ChannelID, found *pastEvents, from int, page *storage.Page, err error) (again bool) {
+	latest := page.Latest
+	var gap *storage.GapError
+	if q.after != nil && errors.As(err, &gap) {
+		latest = gap.Latest
 	}
-	close(r.done)
+	old := q.reach.After(latest)
+	ahead := gap != nil && q.after.After(latest)
+	switch {
+	case err != nil && gap == nil:
+		q.end(err)
+	case gap == nil && q.after != nil && q.tooMuch(found.events[from:], page.More):
+		q.seen = *q.after
+		q.end(q.errTooMuch(ch))
+	case old && q.tries < maxPastTries, ahead && q.tries < maxAheadTries:
+		q.tries++
+		return true
+	case old:
+		q.end(fmt.Errorf("history of channel %q is behind: it ends at %v, what was handed out at %v", ch.Name, latest, q.reach))
+	case gap != nil:
+		if !ahead {
+			q.seen = *q.after
+		}
+		q.end(err)
+	default:
+		q.found, q.from = found, from
+		if q.after != nil {
+			q.seen = *q.after
+		}
+		q.end(nil)
+	}
+	return false
 }
 
-// fail ends the read with an error.
-func (r *pastRead) fail(err error) {
-	r.err = err
-	close(r.done)
+func (q *pastQuery) end(err error) {
+	q.err = err
+	close(q.done)
 }
 
-// pastReader reads the past of a channel for those who subscribe. Whoever comes
-// while the store is being read shares the next read: clients that come back all at
-// once cost one.
-type pastReader struct {
-	mu      sync.Mutex
-	waiting []*pastRead // guarded by mu
-	running bool        // guarded by mu
+// events are those that were found.
+func (q *pastQuery) events() []Event { return q.found.events[q.from:] }
+
+// tooMuch reports whether the query has no room for events, or for more than those.
+func (q *pastQuery) tooMuch(events []Event, more bool) bool {
+	return more || len(events) > q.limit || dataBytes(events) > q.bytes
+}
+
+// errTooMuch is the gap of a subscription that has missed more events than it has room
+// for.
+func (q *pastQuery) errTooMuch(ch ChannelID) error {
+	return fmt.Errorf("%w: channel %q: more was missed than there is room for, which is %d events or %d bytes",
+		storage.ErrGap, ch.Name, q.limit, q.bytes)
+}
+
+// fit returns where the latest events begin that are within the query's bounds: one at
+// least, if there is any.
+func (q *pastQuery) fit(events []Event) int {
+	from, bytes := len(events), 0
+	for from > 0 && len(events)-from < q.limit {
+		if bytes += len(events[from-1].Data); bytes > q.bytes && from < len(events) {
+			break
+		}
+		from--
+	}
+	return from
+}
+
+func dataBytes(events []Event) (n int) {
+	for i := range events {
+		n += len(events[i].Data)
+	}
+	return n
 }
 
 // covered reports whether an event at p has been part of the past up to last.
 func covered(p, last Position) bool {
 	return !p.IsZero() && !p.After(last)
+}
+
+// pastReader reads the past events of a channel for those who subscribe. Whoever comes
+// while the store is being read shares the next read: clients that come back all at
+// once cost one.
+type pastReader struct {
+	mu      sync.Mutex
+	waiting []*pastQuery // guarded by mu
+	running bool         // guarded by mu
 }

@@ -44,8 +44,8 @@ var ErrNotKept = errors.New("channel keeps no history")
 // events: there is nothing that a transaction could carry.
 func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (storage.Prepared, error) {
 	req := PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)
-	var p prepared
-	if err := a.accept(ctx, &req, &p); err != nil {
+	var p accepted
+	if err := a.check(ctx, &req, &p); err != nil {
 		return storage.Prepared{}, err
 	}
 	// Hooks may have sent it to another channel.

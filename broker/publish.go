@@ -48,8 +48,8 @@ func (a *App) Publish(ctx context.Context, channel, event string, data []byte, o
 	if len(opts) > 0 {
 		req = req.with(opts)
 	}
-	var p prepared
-	if err := a.prepare(ctx, &req, &p); err != nil {
+	var p accepted
+	if err := a.accept(ctx, &req, &p); err != nil {
 		return Published{}, err
 	}
 	return p.publish(ctx)
@@ -102,9 +102,9 @@ func (a *App) PublishMany(ctx context.Context, channels []string, event string, 
 // asked for all of them together. If a store fails, the outcomes of the events before
 // come with the error.
 func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Published, error) {
-	ready := make([]prepared, len(reqs))
+	ready := make([]accepted, len(reqs))
 	for i := range reqs {
-		if err := a.accept(ctx, &reqs[i], &ready[i]); err != nil {
+		if err := a.check(ctx, &reqs[i], &ready[i]); err != nil {
 			return nil, &BatchError{Index: i, Err: err}
 		}
 	}
@@ -121,7 +121,7 @@ func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Publis
 
 // publishEach publishes events one after another. With idempotency keys it has to be
 // so: one that is refused keeps those behind it from being published.
-func publishEach(ctx context.Context, events []prepared) ([]Published, error) {
+func publishEach(ctx context.Context, events []accepted) ([]Published, error) {
 	done := make([]Published, 0, len(events))
 	for i := range events {
 		p, err := events[i].publish(ctx)
@@ -135,8 +135,8 @@ func publishEach(ctx context.Context, events []prepared) ([]Published, error) {
 
 // publishAll publishes events that have been accepted, with one call of the store for
 // all that are kept.
-func (b *Broker) publishAll(ctx context.Context, events []prepared) ([]Published, error) {
-	if len(events) == 1 || slices.ContainsFunc(events, func(p prepared) bool { return p.keep.IdempotencyKey != "" }) {
+func (b *Broker) publishAll(ctx context.Context, events []accepted) ([]Published, error) {
+	if len(events) == 1 || slices.ContainsFunc(events, func(p accepted) bool { return p.keep.IdempotencyKey != "" }) {
 		return publishEach(ctx, events)
 	}
 	var batch []storage.AppendRequest
@@ -188,13 +188,13 @@ func (e *BatchError) Error() string { return fmt.Sprintf("event %d: %v", e.Index
 func (e *BatchError) Unwrap() error { return e.Err }
 
 // publish publishes an event that has been accepted.
-func (p *prepared) publish(ctx context.Context) (Published, error) {
+func (p *accepted) publish(ctx context.Context) (Published, error) {
 	b := p.broker
 	if !keeps(&p.keep) {
 		c := b.channels.find(&p.channel)
 		if c == nil {
 			if b.hooks.published.Load() {
-				b.tellPublished(p.channel.id.App, p.event())
+				b.informPublished(p.channel.id.App, p.event())
 			} else {
 				b.stats.published.Add(1)
 			}
@@ -202,7 +202,7 @@ func (p *prepared) publish(ctx context.Context) (Published, error) {
 		}
 		// Who subscribes from now on to a channel that has gone meanwhile does so
 		// after this event.
-		c.publish(p.event())
+		c.handOutAtOnce(p.event())
 		return Published{}, nil
 	}
 	return b.store(ctx, &p.channel, p.event(), &p.keep)

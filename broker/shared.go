@@ -21,8 +21,8 @@ func (b *Broker) shareMembers(store storage.Presence) {
 	watch, _ := store.(storage.WatchPresence)
 	b.tracker.Share(presence.Sharing{
 		Changed: b.membersChanged,
-		Joined:  func(c storage.PresenceChange) { b.tellJoined(c) },
-		Left:    b.tellLeft,
+		Joined:  func(c storage.PresenceChange) { b.informJoined(c) },
+		Left:    b.informLeft,
 		Occupied: func(ch ChannelID, occupied bool) {
 			b.hooks.channelOccupied(occupied, ChannelChange{App: ch.App, Channel: ch.Name, SubscriptionCount: b.sessionsOn(ch), Time: time.Now()})
 		},
@@ -36,7 +36,7 @@ func (b *Broker) shareMembers(store storage.Presence) {
 // made. That one calls the hooks.
 func (b *Broker) membersChanged(c storage.PresenceChange) {
 	if c.Channel.Name == "" {
-		b.tellWatchers(c.Channel.App, c.Member.UserID, c.Joined)
+		b.sendToWatchers(c.Channel.App, c.Member.UserID, c.Joined)
 		return
 	}
 	here := b.channels.load(c.Channel)
@@ -44,14 +44,14 @@ func (b *Broker) membersChanged(c storage.PresenceChange) {
 		return
 	}
 	if c.Joined {
-		here.announce(nil, MemberAddedNotice{c.Channel.Name, c.Member})
+		here.handOutNotice(nil, MemberAddedNotice{c.Channel.Name, c.Member})
 	} else {
-		here.announce(nil, MemberRemovedNotice{c.Channel.Name, c.Member})
+		here.handOutNotice(nil, MemberRemovedNotice{c.Channel.Name, c.Member})
 	}
 }
 
-// tellJoined calls the hooks for a member who joined again because a lease was renewed.
-func (b *Broker) tellJoined(c storage.PresenceChange) {
+// informJoined calls the hooks for a member who joined again because a lease was renewed.
+func (b *Broker) informJoined(c storage.PresenceChange) {
 	if c.Channel.Name == "" {
 		b.hooks.userChanged(context.Background(), UserChange{App: c.Channel.App, UserID: c.Member.UserID, Time: c.Time}, true)
 	} else {
@@ -59,8 +59,8 @@ func (b *Broker) tellJoined(c storage.PresenceChange) {
 	}
 }
 
-// tellLeft tells the hooks of a member who has left with another broker.
-func (b *Broker) tellLeft(d presence.Departure) {
+// informLeft tells the hooks of a member who has left with another broker.
+func (b *Broker) informLeft(d presence.Departure) {
 	if d.Channel.Name == "" {
 		b.hooks.userChanged(context.Background(), UserChange{App: d.Channel.App, UserID: d.Member.UserID, Time: d.Time}, false)
 	} else {

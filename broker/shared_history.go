@@ -70,7 +70,7 @@ func (b *Broker) watchHistory(ctx context.Context, store storage.Watch) (err err
 		case commit.Event != nil:
 			c.arrive(commit.Event, false)
 		default:
-			c.hear(commit.Latest, false)
+			c.arrivePosition(commit.Latest, false)
 		}
 	})
 }
@@ -95,7 +95,7 @@ func (b *Broker) checkPositions(ctx context.Context, only *ChannelID) {
 		}
 		for i, id := range batch {
 			if c := b.channels.load(id); c != nil && c.kept != nil {
-				c.hear(latest[i], false)
+				c.arrivePosition(latest[i], false)
 			}
 		}
 	}

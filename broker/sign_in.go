@@ -149,7 +149,7 @@ func (s *Session) watch(ctx context.Context, userIDs []string) {
 }
 
 // hear tells the session of a user it watches, or keeps that for what watch tells.
-func (s *Session) hear(userID string, online bool) {
+func (s *Session) sendOnline(userID string, online bool) {
 	s.news.Lock()
 	defer s.news.Unlock()
 	switch ids := []string{userID}; {
@@ -182,13 +182,13 @@ func (s *Session) signOut(ctx context.Context) {
 
 // userChanged tells the watchers and the hooks.
 func (b *Broker) userChanged(ctx context.Context, change UserChange, online bool) {
-	b.tellWatchers(change.App, change.UserID, online)
+	b.sendToWatchers(change.App, change.UserID, online)
 	b.hooks.userChanged(ctx, change, online)
 }
 
-// tellWatchers tells those who have the user on their watchlist.
-func (b *Broker) tellWatchers(app, userID string, online bool) {
+// sendToWatchers tells those who have the user on their watchlist.
+func (b *Broker) sendToWatchers(app, userID string, online bool) {
 	for _, w := range b.watchers.Of(app, userID) {
-		w.hear(userID, online)
+		w.sendOnline(userID, online)
 	}
 }

@@ -26,7 +26,7 @@ func (s *Session) pastRoom() pastRoom {
 
 // encode encodes the latest events for which there is room. The last one is always
 // included unless the queue is nearly full. all reports that none was left out.
-func (r *pastRoom) encode(p Protocol, past *past, from int) (messages []*transport.Message, all bool) {
+func (r *pastRoom) encode(p Protocol, past *pastEvents, from int) (messages []*transport.Message, all bool) {
 	n := len(past.events) - from
 	messages = make([]*transport.Message, n)
 	q := r.queue
@@ -61,21 +61,23 @@ type start struct {
 	noCache  bool     // there is no event on a cache channel
 }
 
-// past is how many of messages are past events.
-func (st *start) past() int {
+// pastEvents is how many of messages are past events.
+func (st *start) pastEvents() int {
 	if st.noCache {
 		return 0
 	}
 	return len(st.messages)
 }
 
-// past reports whether past events are due.
-func (r *SubscribeRequest) past() bool { return r.Rewind > 0 || r.After != nil || r.Kind.Cache() }
+// asksForPast reports whether past events are due.
+func (r *SubscribeRequest) asksForPast() bool {
+	return r.Rewind > 0 || r.After != nil || r.Kind.Cache()
+}
 
 // starts reads what the subscription starts with.
 func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
 	st := start{position: sub.at}
-	if !req.past() {
+	if !req.asksForPast() {
 		return st, nil
 	}
 	room := s.pastRoom()
@@ -93,7 +95,7 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 	if limit == 0 {
 		return st, nil
 	}
-	r := &pastRead{ctx: ctx, limit: min(limit, max(room.events, 1)), bytes: max(room.bytes, 1), reach: sub.at}
+	r := &pastQuery{ctx: ctx, limit: min(limit, max(room.events, 1)), bytes: max(room.bytes, 1), reach: sub.at}
 	if err := sub.channel.readPast(r); err != nil {
 		return start{}, err
 	}
@@ -108,7 +110,7 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 		return st, nil
 	}
 	var all bool
-	if st.messages, all = room.encode(s.protocol, r.past, r.from); !all {
+	if st.messages, all = room.encode(s.protocol, r.found, r.from); !all {
 		s.broker.stats.rewindsCut.Add(1)
 	}
 	if n := len(r.events()); n > 0 {
@@ -123,15 +125,15 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 // missed reads every event after a position. Where one would be left out, the error
 // wraps storage.ErrGap, and last is all that counts of the start.
 func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, room *pastRoom) (start, error) {
-	r := &pastRead{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
+	r := &pastQuery{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
 	if err := sub.channel.readPast(r); isGap(err) {
 		return start{last: r.seen}, err
 	} else if err != nil {
 		return start{}, err // r may still be read for
 	}
-	messages, all := room.encode(s.protocol, r.past, r.from)
+	messages, all := room.encode(s.protocol, r.found, r.from)
 	if !all {
-		return start{last: after}, r.tooMuch(sub.channel.id)
+		return start{last: after}, r.errTooMuch(sub.channel.id)
 	}
 	st := start{resume: Resumed, messages: messages, missed: len(messages), position: after, last: after}
 	if n := len(r.events()); n > 0 {

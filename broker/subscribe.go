@@ -79,7 +79,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	}
 	if b.hooks.any() {
 		inform(s.ctx, &b.hooks, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
-			Member: req.Member, Resume: st.resume, Past: st.past(), Time: time.Now()})
+			Member: req.Member, Resume: st.resume, Past: st.pastEvents(), Time: time.Now()})
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 func (s *Session) subscribePlain(ctx context.Context, ch *channelKey, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
 	channels := &s.broker.channels
 	open := channels.opening(ctx, ch, rule)
-	if !req.past() {
+	if !req.asksForPast() {
 		return start{}, channels.attach(ctx, ch, open, sub)
 	}
 	sub.extras = new(extras)
@@ -175,7 +175,7 @@ func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *
 		}
 		if first {
 			b.hooks.memberJoined(s.ctx, ch, *req.Member)
-			sub.channel.announce(s, MemberAddedNotice{ch.Name, *req.Member})
+			sub.channel.handOutNotice(s, MemberAddedNotice{ch.Name, *req.Member})
 		}
 		return nil
 	})

@@ -32,25 +32,25 @@ type extras struct {
 	userID string
 
 	// live is set once the subscriber has been told of its success and of the
-	// past events: what goes out meanwhile waits in held.
+	// past events: what goes out meanwhile waits in waiting.
 	live atomic.Bool
 	// at is where the channel's cursor stood when the subscription was attached.
 	at Position
 	// last is where the past that the subscriber has ends; set before live.
-	last Position
-	mu   sync.Mutex
-	held []heldMessage // guarded by mu
-	size int           // guarded by mu: bytes of held
+	last    Position
+	mu      sync.Mutex
+	waiting []waitingMessage // guarded by mu
+	size    int              // guarded by mu: bytes of waiting
 }
 
-type heldMessage struct {
+type waitingMessage struct {
 	message  *transport.Message
 	position Position
 }
 
 // hold keeps m for later, unless the subscriber is live. A session for which more
 // waits than its connection has room for is cut off: its store hangs.
-func (s *subscriber) hold(m *transport.Message, ev *Event) bool {
+func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event) bool {
 	x := s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *subscriber) hold(m *transport.Message, ev *Event) bool {
 		return false
 	}
 	q := s.session.conn.Queue()
-	q.Messages += len(x.held)
+	q.Messages += len(x.waiting)
 	q.Bytes += x.size
 	before := q.Bytes
 	if !q.Add(m) {
@@ -66,11 +66,11 @@ func (s *subscriber) hold(m *transport.Message, ev *Event) bool {
 		return true
 	}
 	x.size += q.Bytes - before
-	h := heldMessage{message: m}
+	h := waitingMessage{message: m}
 	if ev != nil {
 		h.position = ev.Position
 	}
-	x.held = append(x.held, h)
+	x.waiting = append(x.waiting, h)
 	return true
 }
 
@@ -85,12 +85,12 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 		session.Send(m)
 	}
 	x.last = last
-	for _, h := range x.held {
+	for _, h := range x.waiting {
 		if !covered(h.position, x.last) {
 			session.Send(h.message)
 		}
 	}
-	x.held, x.size = nil, 0
+	x.waiting, x.size = nil, 0
 	if session.slow.Load() {
 		s.conn = nil
 	}

@@ -153,7 +153,7 @@ func (s *Subscription) Position() Position { return s.inbox.sub.at }
 // startWith puts past events in front of those that have come in since the
 // subscription was attached, or the gap that is there instead.
 func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
-	r := &pastRead{ctx: ctx, after: o.after, limit: o.rewind, bytes: max(o.bytes, DefaultBufferBytes), reach: in.sub.at}
+	r := &pastQuery{ctx: ctx, after: o.after, limit: o.rewind, bytes: max(o.bytes, DefaultBufferBytes), reach: in.sub.at}
 	if o.after != nil {
 		r.limit = o.buffer
 	}

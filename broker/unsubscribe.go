@@ -24,7 +24,7 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 	}
 	delete(s.subs, channel)
 	s.ungranted(channel)
-	s.tellUnsubscribed(channel, sub)
+	s.informUnsubscribed(channel, sub)
 	s.dropAlone(ctx, sub)
 	if s.counts {
 		sub.channel.countChanged()
@@ -32,7 +32,7 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 	return true
 }
 
-func (s *Session) tellUnsubscribed(channel string, sub *subscriber) {
+func (s *Session) informUnsubscribed(channel string, sub *subscriber) {
 	if !s.broker.hooks.any() {
 		return
 	}
@@ -86,7 +86,7 @@ func (s *Session) leave(ctx context.Context, ch storage.ChannelID, userID string
 		}
 		b.hooks.memberLeft(s.ctx, ch, d)
 		if c := b.channels.load(ch); c != nil {
-			c.announce(s, MemberRemovedNotice{ch.Name, d.Member})
+			c.handOutNotice(s, MemberRemovedNotice{ch.Name, d.Member})
 		}
 	})
 }
