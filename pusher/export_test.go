@@ -9,6 +9,9 @@ import (
 	"github.com/carillon-rt/carillon/transport/memory"
 )
 
+// Update says that golden files are to be rewritten.
+var Update = update
+
 // Connect connects a client within the process.
 func Connect(t testing.TB, open transport.Open, opts ...memory.Option) *memory.Client {
 	t.Helper()
