@@ -34,7 +34,7 @@ func (c *channel) arrivePosition(p Position, wait bool) (waiter *cursor.Waiter, 
 	}
 	switch c.kept.Hear(p) {
 	case cursor.NextAfterGap:
-		c.handOutGap(c.unknownBefore(p))
+		c.handOutGap(c.unknownBefore(p), p)
 		c.kept.Release()
 	case cursor.Parked:
 		c.planRead()
@@ -50,7 +50,7 @@ func (c *channel) arrivePosition(p Position, wait bool) (waiter *cursor.Waiter, 
 func (c *channel) take(ev *Event) {
 	switch c.kept.Arrive(ev) {
 	case cursor.NextAfterGap:
-		c.handOutGap(c.unknownBefore(ev.Position))
+		c.handOutGap(c.unknownBefore(ev.Position), Position{})
 		fallthrough
 	case cursor.Next:
 		c.handOutEvent(ev)
@@ -123,7 +123,11 @@ func (c *channel) judge(r cursor.Read, page storage.Page, err error) bool {
 	switch {
 	case errors.As(err, &gap):
 		if c.kept.Gap(r, gap.Latest) {
-			c.handOutGap(err)
+			at := c.kept.Last()
+			if at == r.From {
+				at = Position{} // what is parked comes next, wherever it stands
+			}
+			c.handOutGap(err, at)
 			c.follow()
 			return true
 		}
@@ -192,15 +196,16 @@ func (c *channel) doubtStore() {
 }
 
 // handOutGap tells those who can be told that events up to the next that is handed out
-// are missing. The caller holds c.order.
-func (c *channel) handOutGap(gap error) {
+// are missing. at is where that one goes on from, if it is known. The caller holds
+// c.order.
+func (c *channel) handOutGap(gap error, at Position) {
 	n := c.node
 	n.stats.gaps.Add(1)
 	n.background(func() {
 		n.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
 	})
 	inform(context.Background(), &n.hooks, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
-	c.handOut(&delivery{gap: gap, notice: GapNotice{c.id.Name}})
+	c.handOut(&delivery{gap: gap, notice: GapNotice{c.id.Name, at}})
 }
 
 // appendFailed notes that an append has failed.

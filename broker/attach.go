@@ -92,6 +92,19 @@ func (c *channel) attach(s *subscriber) (attached bool, err error) {
 	return true, nil
 }
 
+// replace puts a subscription that has extras in the place of another one of its session.
+func (c *channel) replace(old, s *subscriber) {
+	c.order.Lock() // so that nobody is reading c.subs
+	defer c.order.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept != nil {
+		s.at = c.kept.Last()
+	}
+	s.channel, s.index = c, old.index
+	c.subs[s.index] = s
+}
+
 // detach takes a subscription away, and with the last one the channel.
 func (c *channel) detach(s *subscriber) {
 	if c.remove(s) && c.kept != nil {

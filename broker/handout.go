@@ -94,14 +94,14 @@ func (s *subscriber) send(d *delivery) {
 		}
 		return
 	}
-	if s.session == d.exclude {
+	var m *transport.Message
+	switch {
+	case s.session == d.exclude:
 		d.excluded = 1
-		return
+		m = s.passed(d.event)
+	case !d.counts || s.session.counts:
+		m = d.in(s.protocol)
 	}
-	if d.counts && !s.session.counts {
-		return
-	}
-	m := d.in(s.protocol)
 	if m == nil {
 		return
 	}
@@ -120,6 +120,15 @@ func (s *subscriber) send(d *delivery) {
 		s.conn = nil
 		s.session.sendFailed(err)
 	}
+}
+
+// passed is what the subscriber is told of an event that it does not get; nil for
+// nothing.
+func (s *subscriber) passed(ev *Event) *transport.Message {
+	if s.extras == nil || !s.positions || ev == nil || ev.Position.IsZero() {
+		return nil
+	}
+	return s.protocol.Encode(PositionNotice{Channel: ev.Channel, Position: ev.Position, Prev: ev.Prev})
 }
 
 // informPublished counts an event that is handed out, and tells the hooks of it unless a

@@ -162,8 +162,23 @@ type SubscribeRequest struct {
 	Rewind int
 	// After resumes: the subscriber gets every event after this position first,
 	// instead of a rewind. More than 8192 of them, or 2 MiB, is a gap: they have
-	// to fit into the queue of its connection.
+	// to fit into the queue of its connection. So is the zero Position, which is
+	// nobody's. A hook that takes After away makes it a gap as well.
 	After *Position
+	// Reach bounds what the subscriber may read of what the channel has kept, now and
+	// later: the rule's, unless a hook sets another.
+	Reach Reach
+	// Protocol, if set, speaks to the subscriber on this channel instead of the
+	// session's, and the subscriber keeps positions: where an event is not for it, it
+	// is sent a PositionNotice instead. Hooks cannot change it.
+	Protocol Protocol
+	// Sockets are earlier socket IDs of the same client, which has set Protocol. Past
+	// events that were not for them, or that they have sent, are left out, as are those
+	// of the session itself. Hooks cannot change it.
+	Sockets []string
+	// Again lets a subscription that there is already begin anew instead of being
+	// refused. Nobody else is told. Hooks cannot change it.
+	Again bool
 }
 
 // ClientEventRequest is an event that a session wants to send to the other

@@ -26,7 +26,8 @@ type SessionLimits struct {
 	// PastBytesPerSecond bounds what the session gets for subscribing: past events,
 	// cached ones included, and lists of members. As much as PastBytesPerChannel for
 	// each channel that it may have may come at once; with no bound of channels,
-	// that of 1000.
+	// that of 1000. Beyond that, a subscription that would go on from a position begins
+	// with a gap, and others are refused.
 	PastBytesPerSecond int
 	// ClientEventsPerSecond bounds the events that the session may send to others.
 	ClientEventsPerSecond int
@@ -57,21 +58,34 @@ func (l *SessionLimits) channels(authorized bool) int {
 // maySubscribe asks the session's own rates. authorized says that it has shown who it
 // is, or is about to.
 func (u *usage) maySubscribe(now time.Time, kind Kind, authorized bool, rewind int) error {
-	channels := u.limits.channels(authorized)
-	if channels == 0 {
-		channels = usualChannels
-	}
 	if rate := u.limits.SubscribesPerSecond; rate > 0 {
-		limit := ratelimit.Limit{Rate: float64(rate), Burst: max(channels, rate)}
+		limit := ratelimit.Limit{Rate: float64(rate), Burst: max(u.mayHave(authorized), rate)}
 		if err := take(&u.subscribes, now, ratelimit.Subscribe, "subscriptions per second", limit); err != nil {
 			return err
 		}
 	}
-	if rate := u.limits.PastBytesPerSecond; rate > 0 && (rewind > 0 || kind.Cache() || kind.Base() == Presence) {
-		limit := ratelimit.Limit{Rate: float64(rate), Burst: min(max(channels*PastBytesPerChannel, rate), maxPast(rate))}
-		return take(&u.past, now, ratelimit.Subscribe, "bytes of past events per second", limit)
+	if rewind > 0 || kind.Cache() || kind.Base() == Presence {
+		return u.mayGetPast(now, authorized)
 	}
 	return nil
+}
+
+// mayGetPast asks whether the session may get any more of the past.
+func (u *usage) mayGetPast(now time.Time, authorized bool) error {
+	rate := u.limits.PastBytesPerSecond
+	if rate <= 0 {
+		return nil
+	}
+	limit := ratelimit.Limit{Rate: float64(rate), Burst: min(max(u.mayHave(authorized)*PastBytesPerChannel, rate), maxPast(rate))}
+	return take(&u.past, now, ratelimit.Subscribe, "bytes of past events per second", limit)
+}
+
+// mayHave is how many channels the session may have, or what stands for any number.
+func (u *usage) mayHave(authorized bool) int {
+	if channels := u.limits.channels(authorized); channels > 0 {
+		return channels
+	}
+	return usualChannels
 }
 
 // hasRoom says whether a session with so many channels may have one more.

@@ -146,6 +146,26 @@ func dataBytes(events []Event) (n int) {
 	return n
 }
 
+// link makes the events of a page name the one before, as those do that follow a hole in
+// the offsets: in what was read nothing lies between. after is what the page begins behind;
+// zero for none.
+func link(after Position, events []Event) {
+	for i := range events {
+		if !after.IsZero() {
+			events[i].Prev = after
+		}
+		after = events[i].Position
+	}
+}
+
+// before is the position before an event.
+func before(ev *Event) Position {
+	if ev.Prev.IsZero() {
+		return Position{Epoch: ev.Position.Epoch, Offset: ev.Position.Offset - 1}
+	}
+	return ev.Prev
+}
+
 // covered reports whether an event at p has been part of the past up to last.
 func covered(p, last Position) bool {
 	return !p.IsZero() && !p.After(last)

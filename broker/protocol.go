@@ -39,7 +39,8 @@ type (
 		// Missed is the number of past events that follow, if Resume is Resumed.
 		Missed int
 		// Position is the one before what follows; zero on a channel that keeps no
-		// history, and where a rewind follows.
+		// history, and where the store could not say: then a gap comes before the
+		// first event.
 		Position Position
 	}
 
@@ -72,7 +73,20 @@ type (
 	WatchlistNotice struct{ Online, Offline []string }
 
 	// GapNotice says that events of a channel are missing up to the next one.
-	GapNotice struct{ Channel string }
+	GapNotice struct {
+		Channel string
+		// Position is the one before what follows; zero where that is not known.
+		Position Position
+	}
+
+	// PositionNotice stands for events that a subscriber with a Protocol of its own
+	// does not get.
+	PositionNotice struct {
+		Channel string
+		// Position is that of the last of them, and Prev the one before the first,
+		// which is zero as Event.Prev is.
+		Position, Prev Position
+	}
 )
 
 func (EventNotice) notice()             {}
@@ -84,6 +98,7 @@ func (MemberRemovedNotice) notice()     {}
 func (SubscriptionCountNotice) notice() {}
 func (WatchlistNotice) notice()         {}
 func (GapNotice) notice()               {}
+func (PositionNotice) notice()          {}
 
 // Resume says how a subscription begins.
 type Resume int

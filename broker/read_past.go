@@ -81,6 +81,7 @@ func (c *channel) readLatest(queries, again []*pastQuery) []*pastQuery {
 	o := storage.ReadOptions{Backward: true}
 	found, page, err := c.readFor(queries, o)
 	slices.Reverse(found.events)
+	link(Position{}, found.events)
 	for _, q := range queries {
 		if q.settle(c.id, found, q.fit(found.events), &page, err) {
 			again = append(again, q)
@@ -94,6 +95,7 @@ func (c *channel) readLatest(queries, again []*pastQuery) []*pastQuery {
 func (c *channel) readAfterFirst(queries, again []*pastQuery) (left, _ []*pastQuery) {
 	first := *queries[0].after
 	found, page, err := c.readFor(queries, storage.ReadOptions{From: first})
+	link(first, found.events)
 	for _, q := range queries {
 		// Only the store knows whether other positions are the channel's.
 		from, ok := 0, *q.after == first

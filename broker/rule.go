@@ -32,6 +32,9 @@ type ChannelRule struct {
 	// the latest are sent. One event is sent even if it is larger than that, unless the
 	// queue has no room for it. See Stats.RewindsCut.
 	Rewind int
+	// Reach says which subscribers may read what the channel has kept, and how far
+	// back; by default all of them, all of it.
+	Reach Reach
 	// CacheTTL is how long the last event of a cache channel, and with a Rewind each
 	// of those before, is delivered to new subscribers; 0 means 30 minutes.
 	CacheTTL time.Duration
@@ -77,6 +80,7 @@ func (r *ChannelRule) check(i int) error {
 		value int64
 	}{
 		{"History.Events", int64(r.History.Events)}, {"History.Age", int64(r.History.Age)}, {"Rewind", int64(r.Rewind)},
+		{"Reach.Events", int64(r.Reach.Events)}, {"Reach.Age", int64(r.Reach.Age)},
 		{"CacheTTL", int64(r.CacheTTL)}, {"LeaveGrace", int64(r.LeaveGrace)},
 		{"MaxMembers", int64(r.MaxMembers)}, {"MaxSubscribers", int64(r.MaxSubscribers)},
 	} {
@@ -90,6 +94,9 @@ func (r *ChannelRule) check(i int) error {
 	if r.Rewind > 0 && r.Rewind > r.History.Events {
 		return &FieldError{Field: field("Rewind"), Problem: "is more than the history keeps",
 			Limit: r.History.Events, Got: r.Rewind}
+	}
+	if r.Reach.Readers > NoSubscriber {
+		return &FieldError{Field: field("Reach.Readers"), Problem: "is unknown"}
 	}
 	if r.Publishers > OnlyClients {
 		return &FieldError{Field: field("Publishers"), Problem: "is unknown"}

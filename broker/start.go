@@ -2,7 +2,10 @@ package broker
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
+	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -24,23 +27,53 @@ func (s *Session) pastRoom() pastRoom {
 	return pastRoom{queue: q, events: max(q.MessageLimit-q.Messages, 0), bytes: max(q.ByteLimit-q.Bytes, 0)}
 }
 
-// encode encodes the latest events for which there is room. The last one is always
-// included unless the queue is nearly full. all reports that none was left out.
-func (r *pastRoom) encode(p Protocol, past *pastEvents, from int) (messages []*transport.Message, all bool) {
-	n := len(past.events) - from
-	messages = make([]*transport.Message, n)
+// encodedPast is what a subscription is sent of the past.
+type encodedPast struct {
+	messages []*transport.Message
+	events   int // how many of them are events
+	first    int // the first event that is part of it
+}
+
+// encode encodes the latest events for which there is room, with a PositionNotice in the
+// place of those that were not for one of the sockets. The last one is always included
+// unless the queue is nearly full.
+func (r *pastRoom) encode(p Protocol, past *pastEvents, from int, sockets []string) (out encodedPast) {
+	all := make([]*transport.Message, len(past.events)-from)
+	place := len(all)
+	out.first = len(past.events)
 	q := r.queue
-	for i := n - 1; i >= 0; i-- {
-		m := past.message(p, from+i)
+	for end := out.first; end > from; end = out.first {
+		begin := end - 1
+		isEvent := !excluded(&past.events[begin], sockets)
+		for !isEvent && begin > from && excluded(&past.events[begin-1], sockets) {
+			begin--
+		}
+		var m *transport.Message
+		if isEvent {
+			m = past.message(p, begin)
+		} else {
+			last := &past.events[end-1]
+			m = p.Encode(PositionNotice{Channel: last.Channel, Position: last.Position, Prev: before(&past.events[begin])})
+		}
 		if !q.Add(m) {
-			if i < n-1 || !r.takesOne(m) {
-				return messages[i+1:], false
+			if place < len(all) || !r.takesOne(m) {
+				break
 			}
 			q.MessageLimit = 0 // no other
 		}
-		messages[i] = m
+		place--
+		all[place], out.first = m, begin
+		if isEvent {
+			out.events++
+		}
 	}
-	return messages, true
+	out.messages = all[place:]
+	return out
+}
+
+// excluded reports whether the event was not for one of the sockets.
+func excluded(ev *Event, sockets []string) bool {
+	return ev.Exclude != "" && slices.Contains(sockets, ev.Exclude)
 }
 
 func (r *pastRoom) takesOne(m *transport.Message) bool {
@@ -55,18 +88,10 @@ func (r *pastRoom) takesOne(m *transport.Message) bool {
 type start struct {
 	resume   Resume
 	messages []*transport.Message
-	missed   int      // how many of messages are events that were missed
+	events   int      // how many of messages are past events
 	position Position // before the first of messages, where that is known
 	last     Position // where the subscriber has been told all up to
 	noCache  bool     // there is no event on a cache channel
-}
-
-// pastEvents is how many of messages are past events.
-func (st *start) pastEvents() int {
-	if st.noCache {
-		return 0
-	}
-	return len(st.messages)
 }
 
 // asksForPast reports whether past events are due.
@@ -81,8 +106,13 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 		return st, nil
 	}
 	room := s.pastRoom()
+	var own []string
+	if sub.positions {
+		own = append(own, req.Sockets...)
+		own = append(own, s.id)
+	}
 	if req.After != nil {
-		done, err := s.missed(ctx, sub, *req.After, &room)
+		done, err := s.missed(ctx, sub, req, &room, own)
 		if !isGap(err) {
 			return done, err
 		}
@@ -106,16 +136,21 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 	}
 	st.noCache = req.Kind.Cache() && len(r.events()) == 0
 	if st.noCache {
-		st.messages = []*transport.Message{s.protocol.Encode(CacheMissNotice{sub.channel.id.Name})}
+		st.messages = []*transport.Message{sub.protocol.Encode(CacheMissNotice{sub.channel.id.Name})}
 		return st, nil
 	}
-	var all bool
-	if st.messages, all = room.encode(s.protocol, r.found, r.from); !all {
+	past := room.encode(sub.protocol, r.found, r.from, own)
+	st.messages, st.events = past.messages, past.events
+	if past.first > r.from {
 		s.broker.stats.rewindsCut.Add(1)
 	}
 	if n := len(r.events()); n > 0 {
-		st.position = Position{}
-		if last := r.events()[n-1].Position; last.After(st.last) {
+		last := r.events()[n-1].Position
+		st.position = last
+		if past.first < len(r.found.events) {
+			st.position = before(&r.found.events[past.first])
+		}
+		if last.After(st.last) {
 			st.last = last
 		}
 	}
@@ -124,35 +159,51 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 
 // missed reads every event after a position. Where one would be left out, the error
 // wraps storage.ErrGap, and last is all that counts of the start.
-func (s *Session) missed(ctx context.Context, sub *subscriber, after Position, room *pastRoom) (start, error) {
+func (s *Session) missed(ctx context.Context, sub *subscriber, req *SubscribeRequest, room *pastRoom, own []string) (start, error) {
+	after := *req.After
+	if after.IsZero() || !req.Reach.allows(sub.isMember() || s.User() != nil) {
+		return start{}, fmt.Errorf("%w: channel %q: the subscriber may not go on from %v", storage.ErrGap, req.Channel, after)
+	}
 	r := &pastQuery{ctx: ctx, after: &after, limit: room.events, bytes: room.bytes, reach: sub.at}
+	if most := req.Reach.Events; most > 0 {
+		r.limit = min(r.limit, most)
+	}
 	if err := sub.channel.readPast(r); isGap(err) {
 		return start{last: r.seen}, err
 	} else if err != nil {
 		return start{}, err // r may still be read for
 	}
-	messages, all := room.encode(s.protocol, r.found, r.from)
-	if !all {
+	events := r.events()
+	if len(events) > 0 && req.Reach.tooOld(&events[0]) {
+		return start{last: after}, fmt.Errorf("%w: channel %q: what was missed is older than %v", storage.ErrGap, req.Channel, req.Reach.Age)
+	}
+	past := room.encode(sub.protocol, r.found, r.from, own)
+	if past.first > r.from {
 		return start{last: after}, r.errTooMuch(sub.channel.id)
 	}
-	st := start{resume: Resumed, messages: messages, missed: len(messages), position: after, last: after}
-	if n := len(r.events()); n > 0 {
-		st.last = r.events()[n-1].Position
+	st := start{resume: Resumed, messages: past.messages, events: past.events, position: after, last: after}
+	if n := len(events); n > 0 {
+		st.last = events[n-1].Position
+	} else if sub.at.After(after) {
+		st.position, st.last = sub.at, sub.at // nothing lies between
 	}
 	return st, nil
 }
 
-// catchUp makes the subscription live with what it starts with, or undoes it.
-// success is what it is told if there is no more to say than that.
+// catchUp makes the subscription live with what it starts with. success is what it is
+// told if there is no more to say than that.
 func (s *Session) catchUp(ctx context.Context, rule *ChannelRule, sub *subscriber, req *SubscribeRequest, members []Member, success *transport.Message) (start, error) {
 	st, err := s.starts(ctx, rule, sub, req)
 	if err != nil {
-		s.dropAlone(ctx, sub)
 		return start{}, err
 	}
 	if success == nil || st.resume != Fresh || !st.position.IsZero() {
-		success = s.protocol.Encode(SubscribedNotice{Channel: req.Channel, Members: members,
-			Resume: st.resume, Missed: st.missed, Position: st.position})
+		missed := 0
+		if st.resume == Resumed {
+			missed = st.events
+		}
+		success = sub.protocol.Encode(SubscribedNotice{Channel: req.Channel, Members: members,
+			Resume: st.resume, Missed: missed, Position: st.position})
 	}
 	bytes := 0
 	for _, m := range st.messages {

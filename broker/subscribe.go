@@ -15,12 +15,12 @@ import (
 // message and whatever past events are due, in this order and before anything else on
 // the channel. Where events after req.After are no longer kept, that is no error: the
 // success message says so, and the subscription begins as one without After. On an
-// error nothing has changed and nothing was sent. Errors wrap ErrInvalid, ErrRefused,
+// error nothing has changed and nothing was sent, but for an error of a store with
+// req.Again, which may have ended the subscription. Errors wrap ErrInvalid, ErrRefused,
 // ErrSubscribed, ErrChannelLimit, ratelimit.ErrLimited or storage.ErrMemberLimit;
 // ErrClosed if the session has ended.
 //
-// Only Channel, Authorized, Expires, Member and After of req are taken from the
-// caller.
+// Session, Kind, Rewind and Reach of req are not taken from the caller.
 func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	b := s.broker
 	if err := CheckChannelName(req.Channel); err != nil {
@@ -28,7 +28,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	}
 	ch := b.channels.key(ChannelID{App: s.app, Name: req.Channel})
 	rule := b.rules.of(&ch)
-	req.Session, req.Kind, req.Rewind = s, KindOf(req.Channel), rule.Rewind
+	req.Session, req.Kind, req.Rewind, req.Reach = s, KindOf(req.Channel), rule.Rewind, rule.Reach
 	authorized := s.authorized.Load() || req.Kind.NeedsAuthorization()
 	if err := s.usage.maySubscribe(time.Now(), req.Kind, authorized, req.Rewind); err != nil {
 		return b.refusal(err)
@@ -36,6 +36,9 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	revoked := s.revocations(req.Channel)
 	if err := s.authorize(ctx, &req, revoked > 0); err != nil {
 		return err
+	}
+	if req.After != nil && s.usage.mayGetPast(time.Now(), authorized) != nil {
+		req.After = new(Position) // a gap, which costs nothing
 	}
 
 	s.op.Lock()
@@ -46,40 +49,49 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if s.revoked(req.Channel) != revoked {
 		return b.refusal(ErrRevoked)
 	}
-	if s.subs[req.Channel] != nil {
+	old := s.subs[req.Channel]
+	if old != nil && (!req.Again || old.isMember() && old.userID != req.Member.UserID) {
 		b.stats.refused.Add(1)
 		return ErrSubscribed
 	}
 	authorized = s.authorized.Load() || req.Kind.NeedsAuthorization() // a sign-in may have come in between
-	if err := s.usage.hasRoom(len(s.subs), authorized); err != nil {
+	if err := s.usage.hasRoom(len(s.subs), authorized); err != nil && old == nil {
 		b.stats.refused.Add(1)
 		return err
 	}
-	sub := &subscriber{session: s, conn: s.conn, protocol: s.protocol}
+	sub := s.subscriber(&req, rule)
 	var st start
 	var err error
 	if req.Kind.Base() == Presence {
-		st, err = s.subscribePresence(ctx, &ch, rule, sub, &req)
+		st, err = s.subscribePresence(ctx, &ch, rule, old, sub, &req)
 	} else {
-		st, err = s.subscribePlain(ctx, &ch, rule, sub, &req)
+		st, err = s.subscribePlain(ctx, &ch, rule, old, sub, &req)
 	}
-	if err != nil {
+	if err != nil && sub.channel == nil {
 		return err
 	}
 	if s.subs == nil {
 		s.subs = make(map[string]*subscriber, 1)
 	}
 	s.subs[req.Channel] = sub
+	if err != nil {
+		s.undo(ctx, req.Channel, old != nil)
+		return err
+	}
+	s.ungranted(req.Channel) // what the old one had
 	s.granted(req.Channel, req.Expires)
 	if req.Kind.NeedsAuthorization() {
 		s.authorized.Store(true)
+	}
+	if old != nil {
+		return nil
 	}
 	if s.counts {
 		sub.channel.countChanged()
 	}
 	if b.hooks.any() {
 		inform(s.ctx, &b.hooks, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
-			Member: req.Member, Resume: st.resume, Past: st.pastEvents(), Time: time.Now()})
+			Member: req.Member, Resume: st.resume, Past: st.events, Time: time.Now()})
 	}
 	return nil
 }
@@ -91,6 +103,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	if err := b.rateLimits.limited(ctx, s.subscribeLimit(req)); err != nil {
 		return err
 	}
+	asked := *req
 	channel, kind := req.Channel, req.Kind
 	needed := kind.NeedsAuthorization()
 	if !needed {
@@ -122,6 +135,10 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	}
 	// What was authorized is what is subscribed to, whatever a hook has written.
 	req.Session, req.Channel, req.Kind = s, channel, kind
+	req.Protocol, req.Sockets, req.Again = asked.Protocol, asked.Sockets, asked.Again
+	if asked.After != nil && req.After == nil {
+		req.After = new(Position)
+	}
 	if !req.Expires.IsZero() && !time.Now().Before(req.Expires) {
 		return b.refusal(ErrExpired)
 	}
@@ -140,37 +157,56 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	return nil
 }
 
-func (s *Session) subscribePlain(ctx context.Context, ch *channelKey, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
-	channels := &s.broker.channels
-	open := channels.opening(ctx, ch, rule)
-	if !req.asksForPast() {
-		return start{}, channels.attach(ctx, ch, open, sub)
+// subscriber is what a request makes of the session on a channel.
+func (s *Session) subscriber(req *SubscribeRequest, rule *ChannelRule) *subscriber {
+	sub := &subscriber{session: s, conn: s.conn, protocol: s.protocol}
+	positions := req.Protocol != nil
+	if positions {
+		sub.protocol = req.Protocol
 	}
-	sub.extras = new(extras)
-	if err := channels.attach(ctx, ch, open, sub); err != nil {
+	if positions || req.Again || req.asksForPast() || req.Kind.Base() == Presence || req.Reach != rule.Reach {
+		sub.extras = &extras{positions: positions, reach: req.Reach}
+	}
+	return sub
+}
+
+// attach puts the subscription on the channel, in the place of the old one if there is
+// one.
+func (s *Session) attach(ctx context.Context, key *channelKey, open opening, old, sub *subscriber) error {
+	if old == nil {
+		return s.broker.channels.attach(ctx, key, open, sub)
+	}
+	old.channel.replace(old, sub)
+	return nil
+}
+
+func (s *Session) subscribePlain(ctx context.Context, ch *channelKey, rule *ChannelRule, old, sub *subscriber, req *SubscribeRequest) (start, error) {
+	open := s.broker.channels.opening(ctx, ch, rule)
+	if err := s.attach(ctx, ch, open, old, sub); err != nil || sub.extras == nil {
 		return start{}, err
 	}
 	return s.catchUp(ctx, rule, sub, req, nil, nil)
 }
 
-func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *ChannelRule, sub *subscriber, req *SubscribeRequest) (start, error) {
+func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *ChannelRule, old, sub *subscriber, req *SubscribeRequest) (start, error) {
 	b, ch := s.broker, key.id
 	limit := s.maxMembers
 	if rule.MaxMembers > 0 {
 		limit = rule.MaxMembers
 	}
-	sub.extras = &extras{userID: req.Member.UserID}
+	sub.userID = req.Member.UserID
 	open := b.channels.opening(ctx, key, rule)
 	var all []Member
 	var success *transport.Message
 	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) error {
 		all = members
-		success = s.protocol.Encode(SubscribedNotice{Channel: ch.Name, Members: members})
-		if q := s.conn.Queue(); q.Size(success) > q.ByteLimit {
+		success = sub.protocol.Encode(SubscribedNotice{Channel: ch.Name, Members: members})
+		// Who is there already is not refused, but cut off by a list that has grown too long.
+		if q := s.conn.Queue(); old == nil && q.Size(success) > q.ByteLimit {
 			return fmt.Errorf("%w: channel %q: its list of %d members has %d bytes, the connection takes %d",
 				storage.ErrMemberLimit, ch.Name, len(members), q.Size(success), q.ByteLimit)
 		}
-		if err := b.channels.attach(ctx, key, open, sub); err != nil {
+		if err := s.attach(ctx, key, open, old, sub); err != nil {
 			return err
 		}
 		if first {

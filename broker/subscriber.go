@@ -30,6 +30,10 @@ type extras struct {
 
 	// userID is the member the session is on a presence channel.
 	userID string
+	// positions says that the subscriber keeps positions: see SubscribeRequest.Protocol.
+	positions bool
+	// reach is what the subscriber may read of what is kept.
+	reach Reach
 
 	// live is set once the subscriber has been told of its success and of the
 	// past events: what goes out meanwhile waits in waiting.

@@ -32,6 +32,18 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 	return true
 }
 
+// undo ends a subscription that could not be made live. known says that others know of
+// it. The caller holds s.op.
+func (s *Session) undo(ctx context.Context, channel string, known bool) {
+	if known {
+		s.unsubscribe(ctx, channel)
+		return
+	}
+	sub := s.subs[channel]
+	delete(s.subs, channel)
+	s.dropAlone(ctx, sub)
+}
+
 func (s *Session) informUnsubscribed(channel string, sub *subscriber) {
 	if !s.broker.hooks.any() {
 		return

@@ -50,6 +50,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 		return
 	}
 	req := broker.SubscribeRequest{Channel: sub.channel}
+	resumes := askForPositions(&req, sub.resume)
 	kind := broker.KindOf(sub.channel)
 	if kind.NeedsAuthorization() {
 		signed := verifyChannelAuth(c.app, c.session.ID(), sub.channel, sub.channelData, sub.auth)
@@ -82,6 +83,10 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	case errors.Is(err, broker.ErrSubscribed):
 		c.refuse(0, "Existing subscription to channel "+sub.channel)
 	case errors.Is(err, broker.ErrClosed):
+	case resumes && isFailure(err):
+		// A page whose subscription is refused does not ask again until it reconnects.
+		e := closing(err)
+		c.fail(e.code, e.message)
 	default:
 		a := answerTo(err)
 		c.refuseSubscription(sub.channel, a.kind, a.text, a.status)

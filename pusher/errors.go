@@ -96,6 +96,10 @@ func answerTo(err error) answer {
 	return a
 }
 
+// isFailure reports whether an error is nobody's decision, but that of a server which
+// cannot do now what it may be able to do later.
+func isFailure(err error) bool { return answerTo(err).kind == failed.kind }
+
 // ofHook makes the answer that of a hook. Only a decision keeps a client away for
 // good: what may pass lets it come back.
 func (a *answer) ofHook(r *broker.RefusedError) {

@@ -55,13 +55,14 @@ func (f *frame) parseData(fields ...field) error {
 
 type subscribeData struct {
 	channel, auth, channelData string
+	resume                     json.RawMessage // as it came: what is wrong with it is no error
 }
 
 // subscribe parses the data of a subscription. With an error comes the channel,
 // if there is one, so that the client can be told on it.
 func (f *frame) subscribe() (d subscribeData, err error) {
 	err = f.parseData(field{name: "channel", text: &d.channel}, field{name: "auth", text: &d.auth},
-		field{name: "channel_data", text: &d.channelData})
+		field{name: "channel_data", text: &d.channelData}, field{name: "resume", raw: &d.resume})
 	if err != nil {
 		d = subscribeData{}
 		_ = f.parseData(field{name: "channel", text: &d.channel})

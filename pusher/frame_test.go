@@ -28,7 +28,7 @@ func TestParseFrame(t *testing.T) {
 	assert.Equal(t, "pusher:subscribe", f.event)
 	sub, err := f.subscribe()
 	require.NoError(t, err)
-	assert.Equal(t, subscribeData{"presence-a", "k:s", `{"user_id":1}`}, sub)
+	assert.Equal(t, subscribeData{channel: "presence-a", auth: "k:s", channelData: `{"user_id":1}`}, sub)
 
 	f = mustParse(t, `{"event":"pusher:subscribe","data":"{\"channel\":\"a\"}"}`)
 	sub, err = f.subscribe()

@@ -55,11 +55,19 @@ func begin(size int, event, channel string) []byte {
 
 // message is a message whose data is a string, as all but errors have it.
 func message(event, channel string, data []byte) *transport.Message {
-	dst := appendString(begin(len(data)+len(data)/4, event, channel), data)
-	return transport.NewMessage(append(dst, '}'))
+	return end(unended(event, channel, data))
 }
 
-func eventMessage(ev *broker.Event) *transport.Message {
+// unended is a message to which fields may be added before its end.
+func unended(event, channel string, data []byte) []byte {
+	return appendString(begin(len(data)+len(data)/4, event, channel), data)
+}
+
+func end(unended []byte) *transport.Message { return transport.NewMessage(append(unended, '}')) }
+
+func eventMessage(ev *broker.Event) *transport.Message { return end(unendedEvent(ev)) }
+
+func unendedEvent(ev *broker.Event) []byte {
 	dst := begin(len(ev.Data)+len(ev.Data)/4+len(ev.UserID), ev.Name, ev.Channel)
 	if ev.JSON {
 		dst = append(dst, ev.Data...)
@@ -70,13 +78,17 @@ func eventMessage(ev *broker.Event) *transport.Message {
 		dst = append(dst, `,"user_id":`...)
 		dst = appendString(dst, ev.UserID)
 	}
-	return transport.NewMessage(append(dst, '}'))
+	return dst
 }
 
 func subscribedMessage(channel string, members []broker.Member) *transport.Message {
+	return end(unendedSubscribed(channel, members))
+}
+
+func unendedSubscribed(channel string, members []broker.Member) []byte {
 	const event = "pusher_internal:subscription_succeeded"
 	if broker.KindOf(channel).Base() != broker.Presence {
-		return message(event, channel, []byte("{}"))
+		return unended(event, channel, []byte("{}"))
 	}
 	data := append(make([]byte, 0, 64+64*len(members)), `{"presence":{"count":`...)
 	data = strconv.AppendInt(data, int64(len(members)), 10)
@@ -99,7 +111,7 @@ func subscribedMessage(channel string, members []broker.Member) *transport.Messa
 			data = append(data, m.Info...)
 		}
 	}
-	return message(event, channel, append(data, "}}}"...))
+	return unended(event, channel, append(data, "}}}"...))
 }
 
 func cacheMissMessage(channel string) *transport.Message {

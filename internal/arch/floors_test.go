@@ -110,7 +110,7 @@ var floors = [][]string{
 	{"read_past", "arrive", "count", "handout", "inbox", "attach", "registry", "channel",
 		"subscriber"},
 	{"node", "inform", "hook_set", "hooks", "session", "limits", "channel_key", "past", "order",
-		"store_presence", "store", "faults", "work", "protocol", "stats", "rule", "event",
+		"store_presence", "store", "faults", "work", "protocol", "stats", "rule", "reach", "event",
 		"channel_name", "errors"},
 }
 
