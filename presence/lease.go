@@ -128,7 +128,7 @@ func (s *shared) rejoin() {
 			return
 		}
 		lapses = s.lapses
-		missing := maps.Clone(s.local)
+		missing := maps.Clone(s.own)
 		s.mu.Unlock()
 		for len(missing) > 0 {
 			var failed error
@@ -152,7 +152,7 @@ func (s *shared) rejoin() {
 	}
 }
 
-func (s *shared) rejoin1(key localConn, m Member) error {
+func (s *shared) rejoin1(key ownConn, m Member) error {
 	ch := key.channel
 	order, err := s.t.lock(s.ctx, ch, m.UserID)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *shared) rejoin1(key localConn, m Member) error {
 	}
 	defer order.Unlock()
 	s.mu.Lock()
-	_, there := s.local[key]
+	_, there := s.own[key]
 	s.mu.Unlock()
 	if !there {
 		return nil // it has left meanwhile

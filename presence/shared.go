@@ -43,7 +43,7 @@ type shared struct {
 
 	mu       sync.Mutex
 	views    map[storage.ChannelID]*view        // guarded by mu: of channels with a name
-	local    map[localConn]Member               // guarded by mu: the connections of this node that are to stay
+	own      map[ownConn]Member                 // guarded by mu: the connections of this node that are to stay
 	observed map[string]map[string]presenceTold // guarded by mu: by app, what watchers were last told of each user
 	online   map[string]storage.Position        // guarded by mu: the revision of the users online in an app, as far as it was looked at
 	heard    heardChanges                       // guarded by mu
@@ -60,7 +60,7 @@ type shared struct {
 	running sync.WaitGroup
 }
 
-type localConn struct {
+type ownConn struct {
 	channel storage.ChannelID
 	conn    string
 }
@@ -81,7 +81,7 @@ func (t *Tracker) Share(s Sharing) {
 	ctx, end := context.WithCancel(context.Background())
 	t.shared = &shared{Sharing: s, t: t, ctx: ctx, end: end,
 		views:    make(map[storage.ChannelID]*view),
-		local:    make(map[localConn]Member),
+		own:      make(map[ownConn]Member),
 		observed: make(map[string]map[string]presenceTold),
 		online:   make(map[string]storage.Position),
 		occupied: make(map[storage.ChannelID]*occupancy),
@@ -134,7 +134,7 @@ func (s *shared) joining(v *view, m Member, out storage.Joined) []Member {
 func (s *shared) joined(v *view, c storage.Connection, ch storage.ChannelID, m Member, out storage.Joined) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.local[localConn{ch, c.ID}] = m
+	s.own[ownConn{ch, c.ID}] = m
 	if v == nil {
 		if out.First {
 			s.ownChange(ch.App, m.UserID, true)
@@ -153,7 +153,7 @@ func (s *shared) joined(v *view, c storage.Connection, ch storage.ChannelID, m M
 func (s *shared) leaving(ch storage.ChannelID, conn string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.local, localConn{ch, conn})
+	delete(s.own, ownConn{ch, conn})
 }
 
 // left notes a leave of this node, and has tell tell of it in its turn. The caller

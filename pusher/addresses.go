@@ -124,7 +124,7 @@ func (a *addresses) crowded(ip string) bool {
 // client that has been longest without naming its app gives way.
 func (h *Handler) place(ip string) (*place, *closeError) {
 	p, ok := h.addresses.take(ip, 0)
-	if !ok && h.callers.giveWay(ip) {
+	if !ok && h.pendingDials.giveWay(ip) {
 		p, ok = h.addresses.take(ip, h.addresses.tell()) // that one may take a moment to go
 	}
 	if !ok {

@@ -49,7 +49,7 @@ type App struct {
 	// empty, only their pages may, instead of pages of whatever host the client names.
 	// Set it where AllowedOrigins is set and there are clients that give the server's
 	// own address for their origin, as React Native does on Android, or that use
-	// SockJS, which works out of a frame of the server's own.
+	// SockJS, which works out of an iframe of the server's own.
 	Hosts []string
 	// AuthorizationTimeout closes connections that have neither signed in nor
 	// subscribed to a channel that needs authorization by then (4009); 0 never

@@ -32,7 +32,7 @@ type Dial struct {
 	// where there is none.
 	Header http.Header
 
-	frame    string // origin of the SockJS frame through which the page connects
+	iframe   string // origin of the SockJS iframe through which the page connects
 	admitted bool   // the limits of new connections let it pass before its app was known
 }
 

@@ -16,7 +16,7 @@ func (c *connection) Receive(data []byte) {
 }
 
 func (c *connection) handle(data []byte, limits Limits) {
-	f, err := parseFrame(data, limits)
+	f, err := parseClientMessage(data, limits)
 	if err != nil {
 		c.refuse(0, err.Error())
 		return
@@ -38,7 +38,7 @@ func (c *connection) handle(data []byte, limits Limits) {
 	}
 }
 
-func (c *connection) subscribe(f frame, limits Limits) {
+func (c *connection) subscribe(f clientMessage, limits Limits) {
 	sub, err := f.subscribe()
 	switch {
 	case err == nil:
@@ -96,7 +96,7 @@ func (c *connection) subscribe(f frame, limits Limits) {
 	}
 }
 
-func (c *connection) unsubscribe(f frame) {
+func (c *connection) unsubscribe(f clientMessage) {
 	channel, err := f.unsubscribe()
 	if err != nil {
 		c.refuse(0, err.Error())
@@ -107,7 +107,7 @@ func (c *connection) unsubscribe(f frame) {
 	}
 }
 
-func (c *connection) signIn(f frame, limits Limits) {
+func (c *connection) signIn(f clientMessage, limits Limits) {
 	c.intake.weight = answerWeight
 	in, err := f.signIn()
 	if err != nil {
@@ -154,7 +154,7 @@ func firstUsers(ids []string, max int) (first []string, all int) {
 	return first, len(seen)
 }
 
-func (c *connection) clientEvent(f frame, limits Limits) {
+func (c *connection) clientEvent(f clientMessage, limits Limits) {
 	if c.app.DisableClientEvents {
 		c.refuse(0, "client events are not enabled for this app")
 		return

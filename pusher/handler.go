@@ -30,16 +30,16 @@ import (
 // by Unwrap: behind middleware that hides this, http.TimeoutHandler for one,
 // clients get a 501, and an error is logged.
 type Handler struct {
-	broker    *broker.Broker
-	apps      Apps
-	log       *slog.Logger
-	sockets   *websocket.Server
-	xhr       *xhr.Server
-	callers   callers
-	addresses addresses
-	feeds     *sse.Server
-	bodies    bodies
-	sizes     *sizes
+	broker       *broker.Broker
+	apps         Apps
+	log          *slog.Logger
+	sockets      *websocket.Server
+	xhr          *xhr.Server
+	pendingDials pendingDials
+	addresses    addresses
+	feeds        *sse.Server
+	bodies       bodies
+	sizes        *sizes
 	// limited and unread are what Stats counts.
 	limited, unread atomic.Int64
 	wheel           *wheel.Wheel
@@ -205,7 +205,7 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 // valid is a *broker.FieldError.
 func (h *Handler) makeTransports() error {
 	budget, o := h.broker.QueueBudget(), &h.options
-	makeRoom := xhr.WithMakeRoom(func() bool { return h.callers.giveWay("") })
+	makeRoom := xhr.WithMakeRoom(func() bool { return h.pendingDials.giveWay("") })
 	var errs [3]error
 	h.sockets, errs[0] = websocket.NewServer(append([]websocket.Option{websocket.WithBudget(budget)}, o.webSocket...)...)
 	h.xhr, errs[1] = xhr.NewServer(append(append([]xhr.Option{xhr.WithBudget(budget)}, o.xhr...), makeRoom)...)

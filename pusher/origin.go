@@ -71,15 +71,15 @@ func cutPort(hostport string) (host, port string, ok bool) {
 		(!strings.Contains(host, ":") || strings.HasSuffix(host, "]"))
 }
 
-// checkOrigins says why the client may not connect for where it comes from. A
-// frame has to be of an origin that is allowed itself: otherwise any page could
+// checkOrigins says why the client may not connect for where it comes from. An
+// iframe has to be of an origin that is allowed itself: otherwise any page could
 // claim to be one, and name a page that is allowed.
 func (d *Dial) checkOrigins(app *App) error {
 	if !originAllowed(d.Origin, d.Host, app) {
 		return fmt.Errorf("origin %q is not allowed", d.Origin)
 	}
-	if d.frame != "" && !originAllowed(d.frame, d.Host, app) {
-		return fmt.Errorf("origin %q of the SockJS frame is not allowed: name the server in App.Hosts", d.frame)
+	if d.iframe != "" && !originAllowed(d.iframe, d.Host, app) {
+		return fmt.Errorf("origin %q of the SockJS iframe is not allowed: name the server in App.Hosts", d.iframe)
 	}
 	return nil
 }

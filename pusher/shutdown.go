@@ -43,7 +43,7 @@ func (h *Handler) Shutdown(ctx context.Context, servers ...*http.Server) error {
 // drain stops all transports at once. Connections that are left are cut off when ctx
 // ends.
 func (h *Handler) drain(ctx context.Context) error {
-	h.callers.close()
+	h.pendingDials.close()
 	var errs [3]error
 	var stopping sync.WaitGroup
 	for i, shutdown := range [...]func(context.Context) error{h.sockets.Shutdown, h.xhr.Shutdown, h.feeds.Shutdown} {

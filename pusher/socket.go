@@ -30,19 +30,19 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request, key string
 // dial is what the client of r says when it connects to the app with the key,
 // which is as it stands in the path.
 func (h *Handler) dial(r *http.Request, key string) Dial {
-	d := h.caller(r)
-	d.call(key, r.URL.Query())
+	d := h.dialFrom(r)
+	d.to(key, r.URL.Query())
 	return d
 }
 
-// caller is what r says of its client, but for what it connects to.
-func (h *Handler) caller(r *http.Request) Dial {
+// dialFrom is what r says of its client, but for what it connects to.
+func (h *Handler) dialFrom(r *http.Request) Dial {
 	c := h.options.client(r)
 	return Dial{Origin: r.Header.Get("Origin"), Host: c.host, IP: c.ip, Secure: c.secure, Header: r.Header}
 }
 
-// call sets what d connects to, and how.
-func (d *Dial) call(key string, q url.Values) {
+// to sets what d connects to, and how.
+func (d *Dial) to(key string, q url.Values) {
 	if plain, err := url.PathUnescape(key); err == nil {
 		key = plain
 	}

@@ -17,13 +17,13 @@ import (
 	"github.com/carillon-rt/carillon/transport/xhr"
 )
 
-// callTimeout is how long a SockJS client may take to say what it connects to.
-const callTimeout = 10 * time.Second
+// pendingTimeout is how long a SockJS client may take to say what it connects to.
+const pendingTimeout = 10 * time.Second
 
 // sockJSRoute is a path of pusher-js's sockjs transport: "{prefix}/info",
 // "{prefix}/iframe.html" or "{prefix}/{number}/{session}/{action}". These are all:
 // newer SockJS clients need no more than XHR, and the one that pusher-js loads has
-// a frame around everything; the rest of SockJS is for browsers of the past.
+// an iframe around everything; the rest of SockJS is for browsers of the past.
 type sockJSRoute struct {
 	session, action string // no session with info and iframe.html
 }
@@ -63,9 +63,9 @@ func (h *Handler) serveSockJS(w http.ResponseWriter, r *http.Request, route sock
 	case "info":
 		h.xhr.ServeSockJSInfo(w, r)
 	case "iframe.html":
-		h.xhr.ServeSockJSFrame(w, r)
+		h.xhr.ServeSockJSIframe(w, r)
 	default:
-		d := h.caller(r)
+		d := h.dialFrom(r)
 		h.xhr.ServeSockJS(w, r, route.session, route.action, h.placed(d.IP, func(conn transport.Conn) transport.Receiver {
 			// Who takes up room here may never say what for: the limits of new
 			// connections are asked now, and again for the app when that is named.
@@ -74,36 +74,36 @@ func (h *Handler) serveSockJS(w http.ResponseWriter, r *http.Request, route sock
 				return rejected{}
 			}
 			d.admitted = true
-			if page := r.URL.Query().Get(xhr.FrameOrigin); page != "" {
-				d.Origin, d.frame = page, d.Origin
+			if page := r.URL.Query().Get(xhr.IframeOrigin); page != "" {
+				d.Origin, d.iframe = page, d.Origin
 			}
 			// What it calls comes with another request, maybe after the end of this one.
-			c := &caller{handler: h, ctx: context.WithoutCancel(r.Context()), conn: conn, dial: d}
-			h.callers.add(c)
+			c := &pendingDial{handler: h, ctx: context.WithoutCancel(r.Context()), conn: conn, dial: d}
+			h.pendingDials.add(c)
 			return c
 		}))
 	}
 }
 
-// caller is a SockJS client that has yet to say what it connects to, with a first
+// pendingDial is a SockJS client that has yet to say what it connects to, with a first
 // message {"path":"/app/{key}?protocol=…"}. Then next receives in its place.
-type caller struct {
+type pendingDial struct {
 	handler *Handler
 	ctx     context.Context
 	conn    transport.Conn
 	dial    Dial
 	next    atomic.Pointer[transport.Receiver]
 	late    wheel.Timer
-	place   *list.Element // among those who wait; guarded by callers.mu
+	place   *list.Element // among those who wait; guarded by pendingDials.mu
 }
 
 // Receive implements transport.Receiver.
-func (c *caller) Receive(data []byte) {
+func (c *pendingDial) Receive(data []byte) {
 	if next := c.next.Load(); next != nil {
 		(*next).Receive(data)
 		return
 	}
-	if !c.handler.callers.remove(c) {
+	if !c.handler.pendingDials.remove(c) {
 		return // its time to name an app is over: it is being closed
 	}
 	c.handler.wheel.Cancel(&c.late)
@@ -112,20 +112,20 @@ func (c *caller) Receive(data []byte) {
 		reject(c.conn, err)
 		return
 	}
-	c.dial.call(key, query)
+	c.dial.to(key, query)
 	next := c.handler.open(c.ctx, c.dial)(c.conn)
 	c.next.Store(&next)
 }
 
 // Gone implements transport.Watcher.
-func (c *caller) Gone() {
+func (c *pendingDial) Gone() {
 	if next := c.next.Load(); next != nil {
 		transport.DeliverGone(*next)
 	}
 }
 
 // Closed implements transport.Receiver.
-func (c *caller) Closed(code int, err error) {
+func (c *pendingDial) Closed(code int, err error) {
 	if next := c.next.Load(); next != nil {
 		(*next).Closed(code, err)
 		return
@@ -134,7 +134,7 @@ func (c *caller) Closed(code int, err error) {
 	if errors.As(err, &panicked) {
 		c.handler.log.Error("connecting panicked", "key", c.dial.Key, "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
-	c.handler.callers.remove(c)
+	c.handler.pendingDials.remove(c)
 	c.handler.wheel.Cancel(&c.late)
 }
 
@@ -153,27 +153,27 @@ func parseCall(data []byte) (key string, query url.Values, _ *closeError) {
 	return key, query, nil
 }
 
-// callers are those who have not called yet. Who removes one deals with it.
-type callers struct {
+// pendingDials are those who have not called yet. Who removes one deals with it.
+type pendingDials struct {
 	late, gaveWay atomic.Int64 // how many were late, and had to go before that
 
 	mu      sync.Mutex
-	waiting list.List // of *caller, the longest first; guarded by mu
+	waiting list.List // of *pendingDial, the longest first; guarded by mu
 	closed  bool      // guarded by mu
 }
 
-func (cs *callers) add(c *caller) {
+func (cs *pendingDials) add(c *pendingDial) {
 	c.late.Init(func() {
 		if cs.remove(c) {
 			cs.late.Add(1)
-			reject(c.conn, &closeError{4202, fmt.Sprintf("path did not come within %v", callTimeout)})
+			reject(c.conn, &closeError{4202, fmt.Sprintf("path did not come within %v", pendingTimeout)})
 		}
 	})
 	cs.mu.Lock()
 	closed := cs.closed
 	if !closed {
 		c.place = cs.waiting.PushBack(c)
-		c.handler.wheel.Schedule(&c.late, callTimeout)
+		c.handler.wheel.Schedule(&c.late, pendingTimeout)
 	}
 	cs.mu.Unlock()
 	if closed {
@@ -182,14 +182,14 @@ func (cs *callers) add(c *caller) {
 }
 
 // remove reports whether c was waiting.
-func (cs *callers) remove(c *caller) bool {
+func (cs *pendingDials) remove(c *pendingDial) bool {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	return cs.take(c)
 }
 
 // take is remove for a caller that holds mu.
-func (cs *callers) take(c *caller) bool {
+func (cs *pendingDials) take(c *pendingDial) bool {
 	if c.place == nil {
 		return false
 	}
@@ -201,10 +201,10 @@ func (cs *callers) take(c *caller) bool {
 // giveWay cuts off the one that has waited longest, of those with this address, or of
 // all where that is empty: the one that connects now is as likely to be worth the room.
 // It reports whether there was one.
-func (cs *callers) giveWay(ip string) bool {
+func (cs *pendingDials) giveWay(ip string) bool {
 	cs.mu.Lock()
 	for e := cs.waiting.Front(); e != nil; e = e.Next() {
-		c := e.Value.(*caller)
+		c := e.Value.(*pendingDial)
 		if ip != "" && !sameAddress(c.dial.IP, ip) {
 			continue
 		}
@@ -223,11 +223,11 @@ func (cs *callers) giveWay(ip string) bool {
 }
 
 // close sends away all who wait, and who comes from now on.
-func (cs *callers) close() {
+func (cs *pendingDials) close() {
 	cs.mu.Lock()
-	var left []*caller
+	var left []*pendingDial
 	for e := cs.waiting.Front(); e != nil; e = cs.waiting.Front() {
-		c := e.Value.(*caller)
+		c := e.Value.(*pendingDial)
 		cs.take(c)
 		left = append(left, c)
 	}

@@ -186,7 +186,7 @@ func TestSockJSOrigins(t *testing.T) {
 				s := newSockJSSite(t, pusher.App{AllowedOrigins: c.allowed, Hosts: c.hosts})
 				path := "/pusher/000/one/xhr"
 				if c.frame != "" {
-					path += "?" + xhr.FrameOrigin + "=" + c.frame
+					path += "?" + xhr.IframeOrigin + "=" + c.frame
 				}
 				s.request("POST", path, "", c.origin)
 				s.send("one", call)

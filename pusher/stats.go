@@ -38,8 +38,8 @@ type Stats struct {
 // Stats returns the handler's counts. They are read one after another, so that
 // those of a busy handler may not add up exactly. It is safe for concurrent use.
 func (h *Handler) Stats() Stats {
-	s := Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.callers.late.Load(),
-		SockJSGaveWay: h.callers.gaveWay.Load(), OverAddress: h.addresses.refused.Load(),
+	s := Stats{WebSocket: h.sockets.Stats(), XHR: h.xhr.Stats(), SockJSTimeouts: h.pendingDials.late.Load(),
+		SockJSGaveWay: h.pendingDials.gaveWay.Load(), OverAddress: h.addresses.refused.Load(),
 		MessagesLimited: h.limited.Load(), AnswersDropped: h.unread.Load(),
 		Feeds: h.feeds.Stats(), LateBodies: h.bodies.late.Load(), Webhooks: h.webhooks.stats()}
 	if l, ok := h.apps.(*lookups); ok {

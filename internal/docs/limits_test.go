@@ -49,7 +49,7 @@ var limits = map[string][]string{
 	"connections of an app":                        {"none"},
 	"subscribers of a channel":                     {"none"},
 	"queue of a connection":                        {"transport.DefaultQueueMessages messages", "transport.DefaultQueueBytes bytes"},
-	"time of a SockJS client to name its app":      {"pusher.callTimeout time"},
+	"time of a SockJS client to name its app":      {"pusher.pendingTimeout time"},
 	"connections: WebSocket, HTTP fallback, feeds": {"transport/websocket.DefaultMaxConnections each",
 		"transport/xhr.DefaultMaxSessions each", "transport/sse.DefaultMaxConnections each"},
 	"connections of an address (an IPv6 one is its first half)": {"pusher.DefaultMaxPerAddress _", "none"},

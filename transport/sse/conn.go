@@ -36,7 +36,7 @@ type conn struct {
 	cause   error         // guarded by mu until ended is set: why it was cut
 	writing int           // guarded by mu: how many messages are being written; -1 for none
 	control *http.ResponseController
-	held    func() int
+	unsent  func() int
 
 	// ids are the latest of each channel, in the order they came; only the
 	// writer uses them.
@@ -48,7 +48,7 @@ type latest struct{ channel, position []byte }
 
 func newConn(s *Server, w http.ResponseWriter, r *http.Request) *conn {
 	c := &conn{server: s, opened: time.Now(), wake: make(chan struct{}, 1), writing: -1,
-		control: http.NewResponseController(w), held: s.held(r),
+		control: http.NewResponseController(w), unsent: s.unsent(r),
 		info: transport.Info{Transport: Name, RemoteAddr: r.RemoteAddr, Secure: r.TLS != nil}}
 	c.heartbeat.Init(c.due)
 	c.outbox.Open(s.Queue(), s.budget, c)
@@ -160,7 +160,7 @@ func (c *conn) write(w http.ResponseWriter, r *http.Request) (code int, err erro
 			return c.end(), c.cause
 		}
 		c.server.wheel.Schedule(&c.heartbeat, c.server.heartbeat)
-		watch := progress.Begin(c.server.writeTimeout, c.held, c.control.SetWriteDeadline)
+		watch := progress.Begin(c.server.writeTimeout, c.unsent, c.control.SetWriteDeadline)
 		_, err := w.Write(buf)
 		if err == nil {
 			err = c.control.Flush()

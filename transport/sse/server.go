@@ -47,7 +47,7 @@ type Server struct {
 	budget                    *transport.Budget
 	maxConnections            int
 	wheel                     *wheel.Wheel
-	held                      func(*http.Request) func() int // what the system holds for a client
+	unsent                    func(*http.Request) func() int // what the system holds for a client
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{} // guarded by mu
@@ -99,7 +99,7 @@ func NewServer(opts ...Option) (*Server, error) {
 	s := &Server{
 		heartbeat: DefaultHeartbeat, writeTimeout: DefaultWriteTimeout, maxConnections: DefaultMaxConnections,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
-		wheel: wheel.New(250*time.Millisecond, 512), held: progress.HeldFor,
+		wheel: wheel.New(250*time.Millisecond, 512), unsent: progress.UnsentFor,
 		conns: make(map[*conn]struct{}),
 	}
 	s.lifetime = stream.NewLifetime(s.wheel.Stop)

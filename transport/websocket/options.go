@@ -39,8 +39,8 @@ type options struct {
 	compressFrom               int
 	// portable keeps the server from writing to sockets itself.
 	portable bool
-	// held says what the system holds for a peer.
-	held func(net.Conn) int
+	// unsent says what the system holds for a peer.
+	unsent func(net.Conn) int
 }
 
 func defaults() options {
@@ -51,7 +51,7 @@ func defaults() options {
 		readLimit:      DefaultReadLimit,
 		writeTimeout:   DefaultWriteTimeout,
 		closeTimeout:   DefaultCloseTimeout,
-		held:           progress.Held,
+		unsent:         progress.Unsent,
 	}
 }
 

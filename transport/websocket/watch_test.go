@@ -25,10 +25,10 @@ func TestSlowButSteadyReader(t *testing.T) {
 			t.Run(map[bool]string{false: "plain", true: "TLS"}[secure]+map[bool]string{false: ", goes on", true: ", stops"}[stops], func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					const timeout = 10 * time.Second
-					var held atomic.Int64
-					held.Store(1 << 20)
+					var unsent atomic.Int64
+					unsent.Store(1 << 20)
 					s := newServer(t, WithWriteTimeout(timeout), func(o *options) error {
-						o.held = func(net.Conn) int { return int(held.Load()) }
+						o.unsent = func(net.Conn) int { return int(unsent.Load()) }
 						return nil
 					})
 					defer shutdown(t, s)
@@ -37,7 +37,7 @@ func TestSlowButSteadyReader(t *testing.T) {
 					require.NoError(t, e.conn.Send(transport.NewMessage(message)))
 					for range 50 {
 						time.Sleep(timeout - timeout/progress.LooksPerLimit)
-						held.Add(-1)
+						unsent.Add(-1)
 						require.Empty(t, e.closed)
 					}
 					last := time.Now()

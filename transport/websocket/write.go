@@ -131,7 +131,7 @@ func (c *conn) drain() {
 		write = c.writeReady()
 	}
 	o := &c.server.options
-	watch := progress.Begin(o.writeTimeout, func() int { return o.held(c.nc) }, c.nc.SetWriteDeadline)
+	watch := progress.Begin(o.writeTimeout, func() int { return o.unsent(c.nc) }, c.nc.SetWriteDeadline)
 	defer watch.Stop()
 	for {
 		n, more, err := write()

@@ -23,7 +23,7 @@ const keepSpare = 64 << 10
 // reader is a request that receives.
 type reader struct {
 	control  *http.ResponseController
-	held     func() int // bytes that the system holds for the client
+	unsent   func() int // bytes that the system holds for the client
 	mode     Mode
 	wake     chan struct{} // has room for one
 	over     bool          // guarded by session.mu: another request has taken its place, or the session ended
@@ -42,8 +42,8 @@ func (r *reader) signal() {
 
 // attach makes a request the one that receives, and sends away one that did so
 // far: its client has given it up. It returns nil if the session has ended.
-func (c *session) attach(w http.ResponseWriter, held func() int, m mark, mode Mode) *reader {
-	now := &reader{control: http.NewResponseController(w), held: held, mode: mode, wake: make(chan struct{}, 1)}
+func (c *session) attach(w http.ResponseWriter, unsent func() int, m mark, mode Mode) *reader {
+	now := &reader{control: http.NewResponseController(w), unsent: unsent, mode: mode, wake: make(chan struct{}, 1)}
 	now.signal()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func (c *session) write(w http.ResponseWriter, r *reader, buf []byte) error {
 		// A response that is cut short is one that its client can tell.
 		w.Header().Set("Content-Length", strconv.Itoa(len(buf)))
 	}
-	watch := progress.Begin(c.server.writeTimeout, r.held, r.control.SetWriteDeadline)
+	watch := progress.Begin(c.server.writeTimeout, r.unsent, r.control.SetWriteDeadline)
 	defer watch.Stop()
 	_, err := w.Write(buf)
 	if err == nil {

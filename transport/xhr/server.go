@@ -74,7 +74,7 @@ type Server struct {
 	queueBytes    int
 	budget        *transport.Budget
 	wheel         *wheel.Wheel
-	held          func(*http.Request) func() int // what the system holds for a client
+	unsent        func(*http.Request) func() int // what the system holds for a client
 
 	mu       sync.Mutex
 	sessions map[string]*session // guarded by mu
@@ -95,7 +95,7 @@ func NewServer(opts ...Option) (*Server, error) {
 		gap: DefaultGap, readTimeout: DefaultReadTimeout, writeTimeout: DefaultWriteTimeout,
 		queueMessages: transport.DefaultQueueMessages, queueBytes: transport.DefaultQueueBytes,
 		wheel:    wheel.New(250*time.Millisecond, 512),
-		held:     progress.HeldFor,
+		unsent:   progress.UnsentFor,
 		sessions: make(map[string]*session),
 		seed:     maphash.MakeSeed(),
 	}
@@ -182,7 +182,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, id string, mode
 	if made {
 		c.open(open)
 	}
-	reader := c.attach(w, s.held(r), s.mark(r, nil), mode)
+	reader := c.attach(w, s.unsent(r), s.mark(r, nil), mode)
 	if reader == nil {
 		sessionEnded(w)
 		return

@@ -2,7 +2,7 @@ package xhr
 
 import (
 	"bytes"
-	_ "embed" // the frame is a document
+	_ "embed" // the iframe is a document
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -14,18 +14,18 @@ import (
 // script nothing before 2 KB have come. Clients take it for a heartbeat.
 var prelude = append(bytes.Repeat([]byte("h"), 2048), '\n')
 
-// frame is a page of the server's own origin through which clients connect that
+// iframe is a page of the server's own origin through which clients connect that
 // trust no browser to send requests across origins, as the SockJS client of
 // pusher-js's CDN. It speaks version 0.3 of what they say to their frames. Unlike
 // SockJS's own it runs no script from elsewhere, and names the page it is for.
 //
 //go:embed sockjs_frame.html
-var frame []byte
+var iframe []byte
 
-// FrameOrigin is the query parameter that names, in requests of the frame of
-// ServeSockJSFrame, the origin of the page around it. Only a browser that was
+// IframeOrigin is the query parameter that names, in requests of the frame of
+// ServeSockJSIframe, the origin of the page around it. Only a browser that was
 // given that frame sends it along with the server's own origin.
-const FrameOrigin = "frame_origin"
+const IframeOrigin = "frame_origin"
 
 // ServeSockJS answers a request of a SockJS client for the session with this ID:
 // "xhr_streaming", "xhr" and "xhr_send" are what ServeReceive and ServeSend
@@ -66,9 +66,9 @@ func (s *Server) ServeSockJSInfo(w http.ResponseWriter, r *http.Request) {
 		rand.Uint32(), s.heartbeat.Milliseconds())
 }
 
-// ServeSockJSFrame answers with the page that carries a SockJS client's
+// ServeSockJSIframe answers with the page that carries a SockJS client's
 // connection out of a frame of this server's origin.
-func (s *Server) ServeSockJSFrame(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeSockJSIframe(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
@@ -78,7 +78,7 @@ func (s *Server) ServeSockJSFrame(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", "text/html; charset=UTF-8")
 	h.Set("Cache-Control", noCache)
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'unsafe-inline'; connect-src 'self'")
-	_, _ = w.Write(frame)
+	_, _ = w.Write(iframe)
 }
 
 // credentials lets the requests of SockJS clients pass, which all may carry

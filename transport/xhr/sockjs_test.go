@@ -114,14 +114,14 @@ func TestSockJSInfo(t *testing.T) {
 func TestSockJSFrame(t *testing.T) {
 	s := newServer(t)
 	w := httptest.NewRecorder()
-	s.ServeSockJSFrame(w, httptest.NewRequest("GET", "/iframe.html?js_path=https://evil.example/x.js", nil))
+	s.ServeSockJSIframe(w, httptest.NewRequest("GET", "/iframe.html?js_path=https://evil.example/x.js", nil))
 	page, err := io.ReadAll(w.Body)
 	require.NoError(t, err)
-	assert.Contains(t, string(page), FrameOrigin+"=")
+	assert.Contains(t, string(page), IframeOrigin+"=")
 	assert.NotContains(t, string(page), "evil")
 	assert.Contains(t, w.Header().Get("Content-Security-Policy"), "default-src 'none'")
 	w = httptest.NewRecorder()
-	s.ServeSockJSFrame(w, httptest.NewRequest("POST", "/iframe.html", nil))
+	s.ServeSockJSIframe(w, httptest.NewRequest("POST", "/iframe.html", nil))
 	assert.Equal(t, 405, w.Code)
 	require.NoError(t, s.Shutdown(t.Context()))
 }

@@ -19,12 +19,12 @@ func Conn(ctx context.Context) net.Conn {
 	return c
 }
 
-// HeldFor is what Begin asks for the client of r. It says nothing where ConnContext
+// UnsentFor is what Begin asks for the client of r. It says nothing where ConnContext
 // is not used, nor over HTTP/2, where other responses share the connection.
-func HeldFor(r *http.Request) func() int {
+func UnsentFor(r *http.Request) func() int {
 	c := Conn(r.Context())
 	if c == nil || r.ProtoMajor != 1 {
 		return func() int { return 0 }
 	}
-	return func() int { return Held(c) }
+	return func() int { return Unsent(c) }
 }

@@ -14,7 +14,7 @@ import (
 // given up, and not before.
 type Watch struct {
 	limit    time.Duration
-	held     func() int
+	unsent   func() int
 	deadline func(time.Time) error
 	timer    *time.Timer
 
@@ -31,10 +31,10 @@ type Watch struct {
 const LooksPerLimit = 4
 
 // Begin begins to watch over a writer, until Stop is called. Its peer has to take
-// something within limit, again and again: held is how many bytes the system holds
+// something within limit, again and again: unsent is how many bytes the system holds
 // for it, 0 if it cannot say, and deadline sets that of writing.
-func Begin(limit time.Duration, held func() int, deadline func(time.Time) error) *Watch {
-	p := &Watch{limit: limit, held: held, deadline: deadline, last: time.Now()}
+func Begin(limit time.Duration, unsent func() int, deadline func(time.Time) error) *Watch {
+	p := &Watch{limit: limit, unsent: unsent, deadline: deadline, last: time.Now()}
 	p.mu.Lock() // look may be called before timer is set
 	defer p.mu.Unlock()
 	p.timer = time.AfterFunc(p.limit/LooksPerLimit, p.look)
@@ -47,7 +47,7 @@ func (p *Watch) look() {
 	if p.over || p.interrupted {
 		return
 	}
-	if holds := p.held(); holds != p.holds {
+	if holds := p.unsent(); holds != p.holds {
 		p.holds, p.last = holds, time.Now()
 	}
 	left := p.limit - time.Since(p.last)

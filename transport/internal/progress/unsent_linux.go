@@ -6,10 +6,10 @@ import (
 	"unsafe"
 )
 
-// Held is how many bytes the system still holds that were written to nc and
+// Unsent is how many bytes the system still holds that were written to nc and
 // not yet taken by the peer's system, or 0 if it cannot say. It changes only when
 // something was written or taken.
-func Held(nc net.Conn) int {
+func Unsent(nc net.Conn) int {
 	raw := Socket(nc)
 	if raw == nil {
 		return 0

@@ -12,37 +12,37 @@ import (
 	"github.com/carillon-rt/carillon/internal/surrogate"
 )
 
-// frame is a message from a client, of which only the outermost level has been
+// clientMessage is a message from a client, of which only the outermost level has been
 // parsed.
-type frame struct {
+type clientMessage struct {
 	event   string
 	channel string
 	data    json.RawMessage
 }
 
-// parseFrame parses a message. Its errors, and those of the frame's methods, are
+// parseClientMessage parses a message. Its errors, and those of its methods, are
 // *broker.FieldError.
-func parseFrame(message []byte, limits Limits) (frame, error) {
+func parseClientMessage(message []byte, limits Limits) (clientMessage, error) {
 	if !utf8.Valid(message) {
-		return frame{}, &broker.FieldError{Field: "message", Problem: "is not valid UTF-8"}
+		return clientMessage{}, &broker.FieldError{Field: "message", Problem: "is not valid UTF-8"}
 	}
-	var f frame
+	var f clientMessage
 	if err := parseObject(message, "message", field{name: "event", text: &f.event},
 		field{name: "channel", text: &f.channel}, field{name: "data", raw: &f.data}); err != nil {
-		return frame{}, err
+		return clientMessage{}, err
 	}
 	switch n := utf8.RuneCountInString(f.event); {
 	case n == 0:
-		return frame{}, &broker.FieldError{Field: "event", Problem: "is missing"}
+		return clientMessage{}, &broker.FieldError{Field: "event", Problem: "is missing"}
 	case n > limits.EventNameChars:
-		return frame{}, &broker.FieldError{Field: "event", Problem: "is too long", Limit: limits.EventNameChars, Got: n}
+		return clientMessage{}, &broker.FieldError{Field: "event", Problem: "is too long", Limit: limits.EventNameChars, Got: n}
 	}
 	return f, nil
 }
 
-// parseData parses the frame's data, which may be an object or a string that
+// parseData parses the data, which may be an object or a string that
 // holds one.
-func (f *frame) parseData(fields ...field) error {
+func (f *clientMessage) parseData(fields ...field) error {
 	if len(f.data) > 0 && f.data[0] == '{' {
 		return takeFields(f.data, fields) // it is valid, as the message is
 	}
@@ -60,7 +60,7 @@ type subscribeData struct {
 
 // subscribe parses the data of a subscription. With an error comes the channel,
 // if there is one, so that the client can be told on it.
-func (f *frame) subscribe() (d subscribeData, err error) {
+func (f *clientMessage) subscribe() (d subscribeData, err error) {
 	err = f.parseData(field{name: "channel", text: &d.channel}, field{name: "auth", text: &d.auth},
 		field{name: "channel_data", text: &d.channelData}, field{name: "resume", raw: &d.resume})
 	if err != nil {
@@ -70,7 +70,7 @@ func (f *frame) subscribe() (d subscribeData, err error) {
 	return d, err
 }
 
-func (f *frame) unsubscribe() (channel string, err error) {
+func (f *clientMessage) unsubscribe() (channel string, err error) {
 	err = f.parseData(field{name: "channel", text: &channel})
 	return channel, err
 }
@@ -79,7 +79,7 @@ type signInData struct {
 	auth, userData string
 }
 
-func (f *frame) signIn() (d signInData, err error) {
+func (f *clientMessage) signIn() (d signInData, err error) {
 	err = f.parseData(field{name: "auth", text: &d.auth}, field{name: "user_data", text: &d.userData})
 	return d, err
 }
@@ -91,7 +91,7 @@ type clientEventData struct {
 	json bool
 }
 
-func (f *frame) clientEvent(limits Limits) (clientEventData, error) {
+func (f *clientMessage) clientEvent(limits Limits) (clientEventData, error) {
 	if f.event == "client-" {
 		return clientEventData{}, &broker.FieldError{Field: "event", Value: f.event, Problem: "has no name after its prefix"}
 	}

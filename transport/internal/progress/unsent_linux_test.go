@@ -28,23 +28,23 @@ func TestHeld(t *testing.T) {
 			near, err := l.Accept()
 			require.NoError(t, err)
 			defer func() { _ = near.Close() }()
-			require.Zero(t, Held(near))
+			require.Zero(t, Unsent(near))
 
 			// Far more than fits: the rest is given up once nothing moves.
 			require.NoError(t, near.SetWriteDeadline(time.Now().Add(time.Second)))
 			n, err := near.Write(make([]byte, 64<<20))
 			require.Error(t, err)
-			full := Held(near)
+			full := Unsent(near)
 			require.Positive(t, full)
-			require.Equal(t, full, Held(tls.Client(near, nil)), "the socket below TLS is asked")
+			require.Equal(t, full, Unsent(tls.Client(near, nil)), "the socket below TLS is asked")
 
 			_, err = io.CopyN(io.Discard, far, int64(n))
 			require.NoError(t, err)
-			require.Eventually(t, func() bool { return Held(near) == 0 }, 10*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return Unsent(near) == 0 }, 10*time.Second, time.Millisecond)
 		})
 	}
 	client, server := net.Pipe()
-	require.Zero(t, Held(client), "a pipe holds nothing")
+	require.Zero(t, Unsent(client), "a pipe holds nothing")
 	require.NoError(t, client.Close())
 	require.NoError(t, server.Close())
 }

@@ -16,9 +16,9 @@ import (
 
 var testLimits = Limits{}.withDefaults()
 
-func mustParse(t testing.TB, message string) frame {
+func mustParse(t testing.TB, message string) clientMessage {
 	t.Helper()
-	f, err := parseFrame([]byte(message), testLimits)
+	f, err := parseClientMessage([]byte(message), testLimits)
 	require.NoError(t, err)
 	return f
 }
@@ -36,7 +36,7 @@ func TestParseFrame(t *testing.T) {
 	assert.Equal(t, subscribeData{channel: "a"}, sub)
 
 	f = mustParse(t, `{"\u0065vent":"x","eve\u006et2":"y","\u0063hannel":"a"}`)
-	assert.Equal(t, frame{event: "x", channel: "a"}, f)
+	assert.Equal(t, clientMessage{event: "x", channel: "a"}, f)
 
 	f = mustParse(t, ` {"event":"pusher:unsubscribe","data":{"channel":"a"}} `)
 	channel, err := f.unsubscribe()
@@ -83,7 +83,7 @@ func TestLargestClientEvent(t *testing.T) {
 
 func TestClientEventsOutliveTheirMessage(t *testing.T) {
 	message := []byte(`{"event":"client-x","channel":"private-a","data":{"a":1}}`)
-	f, err := parseFrame(message, testLimits)
+	f, err := parseClientMessage(message, testLimits)
 	require.NoError(t, err)
 	ev, err := f.clientEvent(testLimits)
 	require.NoError(t, err)
@@ -94,13 +94,13 @@ func TestClientEventsOutliveTheirMessage(t *testing.T) {
 }
 
 func TestMalformedFrames(t *testing.T) {
-	subscribe := func(f frame) error { _, err := f.subscribe(); return err }
-	unsubscribe := func(f frame) error { _, err := f.unsubscribe(); return err }
-	signIn := func(f frame) error { _, err := f.signIn(); return err }
-	clientEvent := func(f frame) error { _, err := f.clientEvent(testLimits); return err }
+	subscribe := func(f clientMessage) error { _, err := f.subscribe(); return err }
+	unsubscribe := func(f clientMessage) error { _, err := f.unsubscribe(); return err }
+	signIn := func(f clientMessage) error { _, err := f.signIn(); return err }
+	clientEvent := func(f clientMessage) error { _, err := f.clientEvent(testLimits); return err }
 	for _, c := range []struct {
 		message string
-		then    func(frame) error
+		then    func(clientMessage) error
 		field   string
 	}{
 		{``, nil, "message"},
@@ -128,7 +128,7 @@ func TestMalformedFrames(t *testing.T) {
 		{`{"event":"client-a"}`, clientEvent, "channel"},
 		{`{"event":"client-a","channel":"private-a","data":"` + strings.Repeat("x", 10241) + `"}`, clientEvent, "data"},
 	} {
-		f, err := parseFrame([]byte(c.message), testLimits)
+		f, err := parseClientMessage([]byte(c.message), testLimits)
 		if c.then != nil {
 			require.NoError(t, err, c.message)
 			err = c.then(f)
@@ -143,18 +143,18 @@ func TestMalformedFrames(t *testing.T) {
 // TestHalvesOfSurrogatePairsAreRefused wherever text is decoded: what would come in
 // their place is another text.
 func TestHalvesOfSurrogatePairsAreRefused(t *testing.T) {
-	frameWith := func(message string, then func(frame) error) func() error {
+	messageWith := func(message string, then func(clientMessage) error) func() error {
 		return func() error {
-			f, err := parseFrame([]byte(message), testLimits)
+			f, err := parseClientMessage([]byte(message), testLimits)
 			if err == nil {
 				err = then(f)
 			}
 			return err
 		}
 	}
-	subscribe := func(f frame) error { _, err := f.subscribe(); return err }
-	signIn := func(f frame) error { _, err := f.signIn(); return err }
-	clientEvent := func(f frame) error { _, err := f.clientEvent(testLimits); return err }
+	subscribe := func(f clientMessage) error { _, err := f.subscribe(); return err }
+	signIn := func(f clientMessage) error { _, err := f.signIn(); return err }
+	clientEvent := func(f clientMessage) error { _, err := f.clientEvent(testLimits); return err }
 	member := func(text string) func() error {
 		return func() error { _, err := parseChannelData(text, testLimits); return err }
 	}
@@ -168,15 +168,15 @@ func TestHalvesOfSurrogatePairsAreRefused(t *testing.T) {
 		field string
 		parse func() error
 	}{
-		{"event", frameWith(`{"event":"client-\ud800"}`, clientEvent)},
-		{"channel", frameWith(`{"event":"client-a","channel":"private-\udc00"}`, clientEvent)},
-		{"data", frameWith(`{"event":"client-a","channel":"private-a","data":"\ud800x"}`, clientEvent)},
-		{"channel", frameWith(`{"event":"pusher:subscribe","data":{"channel":"\ud800"}}`, subscribe)},
-		{"auth", frameWith(`{"event":"pusher:subscribe","data":{"channel":"a","auth":"\ud800"}}`, subscribe)},
-		{"channel_data", frameWith(`{"event":"pusher:subscribe","data":{"channel":"a","channel_data":"{\"user_id\":\"\ud800\"}"}}`, subscribe)},
-		{"data", frameWith(`{"event":"pusher:subscribe","data":"{\"channel\":\"\ud800\"}"}`, subscribe)},
-		{"channel", frameWith(`{"event":"pusher:subscribe","data":"{\"channel\":\"\\ud800\"}"}`, subscribe)},
-		{"user_data", frameWith(`{"event":"pusher:signin","data":{"user_data":"\ud800"}}`, signIn)},
+		{"event", messageWith(`{"event":"client-\ud800"}`, clientEvent)},
+		{"channel", messageWith(`{"event":"client-a","channel":"private-\udc00"}`, clientEvent)},
+		{"data", messageWith(`{"event":"client-a","channel":"private-a","data":"\ud800x"}`, clientEvent)},
+		{"channel", messageWith(`{"event":"pusher:subscribe","data":{"channel":"\ud800"}}`, subscribe)},
+		{"auth", messageWith(`{"event":"pusher:subscribe","data":{"channel":"a","auth":"\ud800"}}`, subscribe)},
+		{"channel_data", messageWith(`{"event":"pusher:subscribe","data":{"channel":"a","channel_data":"{\"user_id\":\"\ud800\"}"}}`, subscribe)},
+		{"data", messageWith(`{"event":"pusher:subscribe","data":"{\"channel\":\"\ud800\"}"}`, subscribe)},
+		{"channel", messageWith(`{"event":"pusher:subscribe","data":"{\"channel\":\"\\ud800\"}"}`, subscribe)},
+		{"user_data", messageWith(`{"event":"pusher:signin","data":{"user_data":"\ud800"}}`, signIn)},
 		{"channel_data.user_id", member(`{"user_id":"ann\ud800"}`)},
 		{"user_data.id", user(`{"id":"ann\ud800"}`)},
 		{"user_data.watchlist", user(`{"id":"ann","watchlist":["bob","\ude00\ud83d"]}`)},
@@ -278,7 +278,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fr, err := parseFrame(data, testLimits)
+		fr, err := parseClientMessage(data, testLimits)
 		if err != nil {
 			require.ErrorIs(t, err, broker.ErrInvalid)
 			return
@@ -359,12 +359,12 @@ func requireInvalid(t *testing.T, err error) {
 func TestParsingHasAnAllocationBudget(t *testing.T) {
 	subscribe := []byte(`{"event":"pusher:subscribe","data":{"auth":"","channel":"room-1"}}`)
 	assert.LessOrEqual(t, alloctest.PerRun(100, func() {
-		f, _ := parseFrame(subscribe, testLimits)
+		f, _ := parseClientMessage(subscribe, testLimits)
 		_, _ = f.subscribe()
 	}), 2.0)
 	event := []byte(`{"event":"client-typing","channel":"private-room","data":{"on":true}}`)
 	assert.LessOrEqual(t, alloctest.PerRun(100, func() {
-		f, _ := parseFrame(event, testLimits)
+		f, _ := parseClientMessage(event, testLimits)
 		_, _ = f.clientEvent(testLimits)
 	}), 3.0)
 }
@@ -373,7 +373,7 @@ func BenchmarkParseClientEvent(b *testing.B) {
 	event := []byte(`{"event":"client-typing","channel":"private-room","data":{"on":true}}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		f, _ := parseFrame(event, testLimits)
+		f, _ := parseClientMessage(event, testLimits)
 		_, _ = f.clientEvent(testLimits)
 	}
 }
