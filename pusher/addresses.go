@@ -105,11 +105,11 @@ func (p *place) leave() {
 	}
 }
 
-// tell is how many more connections than its address may have are told so, at any
-// time: they last no longer than that takes.
+// tell is how many connections beyond its limit an address may have at a time while
+// they are told of the limit and closed.
 func (a *addresses) tell() int { return a.limit/8 + 8 }
 
-// crowded reports whether not even that is left.
+// crowded reports whether the address has used up those as well.
 func (a *addresses) crowded(ip string) bool {
 	key, ok := addressKey(ip)
 	if !ok {

@@ -66,8 +66,8 @@ func (c *connection) checkIdle() {
 		return
 	}
 	c.pinged.Store(time.Now().UnixNano())
-	// In both ways: all versions of the protocol that are served know pusher:ping,
-	// but not all of their clients do, and others hide WebSocket's own pings.
+	// A ping of the protocol and one of WebSocket: some clients do not know pusher:ping,
+	// and others do not show that they got WebSocket's.
 	if p, ok := c.conn.(transport.Pinger); ok {
 		p.Ping()
 	}

@@ -45,7 +45,7 @@ func (c *connection) subscribe(f clientMessage, limits Limits) {
 	case sub.channel == "":
 		c.refuse(0, err.Error())
 		return
-	default: // a channel is pending on the page until it hears of it
+	default: // until it is told, the page waits for the channel
 		c.refuseSubscription(sub.channel, "InvalidRequest", err.Error(), 400)
 		return
 	}
@@ -90,7 +90,7 @@ func (c *connection) subscribe(f clientMessage, limits Limits) {
 	default:
 		a := answerTo(err)
 		c.refuseSubscription(sub.channel, a.kind, a.text, a.status)
-		if errors.Is(err, ErrSignature) { // which is all that clients other than pusher-js know of
+		if errors.Is(err, ErrSignature) { // clients other than pusher-js know no other reason
 			c.refuse(0, expectedSignature(c.session.ID(), sub))
 		}
 	}
@@ -142,7 +142,7 @@ func (c *connection) signIn(f clientMessage, limits Limits) {
 }
 
 // firstUsers returns the first of the users, at most max, and how many there are.
-// Who is named twice counts once.
+// A user who is named twice counts once.
 func firstUsers(ids []string, max int) (first []string, all int) {
 	seen := make(map[string]bool, len(ids))
 	for _, id := range ids {

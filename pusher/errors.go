@@ -30,8 +30,8 @@ type answer struct {
 	// retry is how long to wait before trying again; 0 if that is no use, or not
 	// known.
 	retry time.Duration
-	// text is the error's own, but for what is nobody's decision but a failure of the
-	// server: that is told to the log only.
+	// text is the error's own, unless the server has failed: then what happened is only
+	// logged.
 	text string
 	// allow lists the methods that are allowed, where another was used.
 	allow string
@@ -96,12 +96,12 @@ func answerTo(err error) answer {
 	return a
 }
 
-// isFailure reports whether an error is nobody's decision, but that of a server which
-// cannot do now what it may be able to do later.
+// isFailure reports whether nobody decided against the client, but the server cannot do
+// now what it may be able to do later.
 func isFailure(err error) bool { return answerTo(err).kind == failed.kind }
 
 // ofHook makes the answer that of a hook. Only a decision keeps a client away for
-// good: what may pass lets it come back.
+// good; after a failure, which may pass, it comes back.
 func (a *answer) ofHook(r *broker.RefusedError) {
 	*a = answer{code: 4009, status: r.Status, kind: "AuthError", retry: r.RetryAfter, text: r.Message}
 	if a.status < 400 || a.status > 599 {
@@ -137,8 +137,8 @@ func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) 
 	_, _ = io.WriteString(w, clip(a.text))
 }
 
-// apiError is an answer over HTTP other than 200 that is the handler's own. SDKs
-// show the message to their users.
+// apiError is an answer over HTTP other than 200 that the handler itself has decided.
+// SDKs show the message to their users.
 type apiError struct {
 	status  int
 	message string

@@ -95,8 +95,8 @@ func feedRoute(path string) (key string, ok bool) {
 	return key, ok && strings.HasSuffix(strings.TrimSuffix(path, "/app/"+key), "/sse")
 }
 
-// feedProtocol puts what the broker has to say into blocks of a feed. What
-// concerns clients that talk back has no place there.
+// feedProtocol writes what the broker sends as blocks of a feed. What only matters to
+// clients that can answer is left out.
 var feedProtocol broker.Protocol = &feedWords{}
 
 type feedWords struct{ protocol }
@@ -251,7 +251,7 @@ func (r *feedRequest) parse() error {
 		return badRequest("Last-Event-ID is too long: %d bytes, the limit is %d", len(last), maxLastEventID)
 	}
 	for _, id := range sse.ParseID(last) {
-		// What is no epoch of ours is as good as one that is lost: a gap.
+		// An epoch that no store of ours has given is like one that is lost: a gap.
 		epoch, _ := storage.ParseEpoch(id.Epoch)
 		r.resume[id.Channel] = broker.Position{Epoch: epoch, Offset: id.Offset}
 	}
@@ -285,7 +285,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Nobody reads, and nobody else could tell that the client has gone meanwhile.
+	// Nothing is read from the client, so nothing else would tell that it has gone.
 	stop := context.AfterFunc(r.Context(), session.Gone)
 	defer stop()
 	r.tellPositions(conn)
@@ -333,7 +333,7 @@ func gapBlock(channel string) []byte {
 	return append(data, "}\n\n"...)
 }
 
-// unsigned says instead of a refusal why the token was no good.
+// unsigned puts in the place of a refusal why the token was not valid.
 func (r *feedRequest) unsigned(err error) error {
 	if errors.Is(err, broker.ErrUnauthorized) && r.signed != nil {
 		return r.signed

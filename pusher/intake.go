@@ -14,8 +14,7 @@ type intake struct {
 	messages ratelimit.Bucket
 	// weight is what the message at hand counts besides its size.
 	weight int
-	// unread is how many bytes of answers may still wait for the client: never
-	// less than do.
+	// unread is how many bytes of answers wait for the client, or more than that.
 	unread int
 }
 
@@ -58,17 +57,17 @@ func (c *connection) pace(size int) {
 	}
 }
 
-// paid takes a message out of the count whose effect is within a limit of its own: a
-// subscription that has come about, or its end, of which there is one for each. A
-// client that reconnects subscribes to all its channels at once.
+// paid takes a message out of the count that another limit covers: a subscription that
+// has succeeded, or its end. A client that reconnects subscribes to all its channels at
+// once.
 func (c *connection) paid() {
 	if c.limits.SubscribesPerSecond > 0 {
 		c.intake.weight = 0
 	}
 }
 
-// answer sends what the client can do without, unless it does not read its
-// answers: then it would find out how much memory there is for them.
+// answer sends an error or a pong. A client that does not read those before gets none:
+// otherwise they would fill the memory.
 func (c *connection) answer(m *transport.Message) {
 	c.intake.weight = answerWeight
 	if limit := c.limits.UnreadAnswerBytes; limit > 0 {

@@ -70,7 +70,7 @@ func (f *field) set(value []byte) error {
 	text, ok := jsonString(value)
 	switch {
 	case !ok && string(value) != "null":
-		// A clone, for else all that f refers to goes to the heap every time.
+		// A copy: otherwise all that f refers to would be allocated every time.
 		return &broker.FieldError{Field: strings.Clone(f.name), Problem: "is not a string"}
 	case surrogate.Lone(value):
 		return halfPair(strings.Clone(f.name))
@@ -79,7 +79,7 @@ func (f *field) set(value []byte) error {
 	return nil
 }
 
-// halfPair refuses text that would be decoded to another.
+// halfPair refuses text with half of a surrogate pair, which decodes to another text.
 func halfPair(field string) error {
 	return &broker.FieldError{Field: field, Problem: "holds half of a surrogate pair, which is no character"}
 }
@@ -129,7 +129,7 @@ func jsonString(data []byte) (text string, ok bool) {
 	if bytes.IndexByte(data, '\\') < 0 {
 		return string(data[1 : len(data)-1]), true
 	}
-	var decoded string // not text, which would go to the heap every time
+	var decoded string // not text itself, which would be allocated every time
 	ok = json.Unmarshal(data, &decoded) == nil
 	return decoded, ok
 }

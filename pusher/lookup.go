@@ -20,8 +20,8 @@ type lookups struct {
 	panics, timeouts atomic.Int64
 }
 
-// contained returns apps that may be asked from anywhere. Those of NewApps wait for
-// nothing, and are as they were.
+// contained returns apps whose look-ups cannot hang or panic. Those of NewApps never
+// do, and are returned as they are.
 func contained(apps Apps, timeout time.Duration, log *slog.Logger) Apps {
 	if static, ok := apps.(*StaticApps); ok {
 		return static

@@ -23,8 +23,8 @@ func (*protocol) Encode(n broker.Notice) *transport.Message {
 	case broker.SubscribedNotice:
 		return subscribedMessage(n.Channel, n.Members)
 	case broker.RevokedNotice:
-		// What a page hears of a subscription that did not come about is what it hears
-		// when one comes to its end.
+		// The protocol has no word for a subscription that is ended by the server: the
+		// page is told as of one that has failed.
 		return subscriptionError(n.Channel, "AuthError", "authorization was revoked", 403)
 	case broker.CacheMissNotice:
 		return cacheMissMessage(n.Channel)

@@ -104,7 +104,7 @@ func (c *pendingDial) Receive(data []byte) {
 		return
 	}
 	if !c.handler.pendingDials.remove(c) {
-		return // its time to name an app is over: it is being closed
+		return // it took too long to name an app, and is being closed
 	}
 	c.handler.wheel.Cancel(&c.late)
 	key, query, err := parseCall(data)
@@ -138,7 +138,7 @@ func (c *pendingDial) Closed(code int, err error) {
 	c.handler.wheel.Cancel(&c.late)
 }
 
-// parseCall takes key and query from a caller's first message.
+// parseCall takes key and query from a client's first message.
 func parseCall(data []byte) (key string, query url.Values, _ *closeError) {
 	var called string
 	if err := parseObject(data, "message", field{name: "path", text: &called}); err != nil || called == "" {
@@ -153,7 +153,8 @@ func parseCall(data []byte) (key string, query url.Values, _ *closeError) {
 	return key, query, nil
 }
 
-// pendingDials are those who have not called yet. Who removes one deals with it.
+// pendingDials are the SockJS clients that have not said yet what they connect to.
+// Whoever takes one off the list goes on to connect it, or closes it.
 type pendingDials struct {
 	late, gaveWay atomic.Int64 // how many were late, and had to go before that
 

@@ -57,8 +57,8 @@ func newWebhookApps(apps Apps, log *slog.Logger, background func(func(context.Co
 	return &webhookApps{apps: apps, log: log, background: background, known: xsync.NewMapOf[string, *knownApp]()}
 }
 
-// learn notes what a look-up has found for somebody else. Whatever happens for an
-// app does so after one of its clients has connected.
+// learn notes what a look-up for something else has found: before anything happens on
+// an app's channels, one of its clients has connected and the app was looked up.
 func (w *webhookApps) learn(app *App) *knownApp {
 	k, ok := w.known.Load(app.ID)
 	if ok && k.app == app && k.given == app.Limits && time.Since(k.at) < appsFresh/2 {
@@ -81,7 +81,7 @@ func (w *webhookApps) learn(app *App) *knownApp {
 			k.wants |= 1 << hookOf[name]
 		}
 	}
-	// What is held is undone by the opposite, whichever of the two is wanted.
+	// The opposite of an event that is held undoes it, whichever of the two is wanted.
 	for _, pair := range [...]uint32{
 		1<<broker.HookChannelOccupied | 1<<broker.HookChannelVacated, 1<<broker.HookMemberJoined | 1<<broker.HookMemberLeft,
 	} {

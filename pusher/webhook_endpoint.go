@@ -21,9 +21,9 @@ type endpoint struct {
 	app    *App // as of the last event
 	hook   *Webhook
 
-	events   int // of all below, and of the requests under way
+	events   int // how many wait below or are in requests under way
 	queue    *receiverQueue
-	released []queuedItem // were held, and go before queue
+	released []queuedItem // events that were held back; they are sent before queue
 	sending  bool         // a goroutine runs send
 	batching bool         // a timer runs for the events in queue
 

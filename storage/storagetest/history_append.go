@@ -53,7 +53,7 @@ func checkFields(t *historyTest) {
 	start := t.latest(ch)
 	for i := range events {
 		given := events[i]
-		// What a store gives is not what it is given.
+		// The store gives the position, whatever the event says.
 		given.Position, given.Prev = ahead(start, 7), ahead(start, 3)
 		out, err := t.store.Append(t.ctx, ch, &given, keep(100))
 		require.NoError(t, err)

@@ -82,7 +82,7 @@ func checkConcurrentBatches(t *historyTest) {
 		for round := range rounds {
 			batch := make([]storage.AppendRequest, size)
 			for n := range batch {
-				// In another order of the channels by every other caller.
+				// Each caller begins with another channel.
 				ch := channels[(i+n)%len(channels)]
 				batch[n] = storage.AppendRequest{Channel: ch, Event: event(ch, fmt.Sprintf("%d/%02d", i, round*size+n)), Options: all}
 			}

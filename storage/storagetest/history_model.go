@@ -114,7 +114,7 @@ func (t *historyTest) modelAppend(rt *rapid.T, m *historyModel) {
 	m.trim()
 }
 
-// place takes the position of an event in.
+// place notes the position of an event.
 func (m *historyModel) place(rt *rapid.T, pos storage.Position) {
 	latest := m.latest()
 	require.True(rt, pos.After(latest), "%v after %v", pos, latest)

@@ -216,7 +216,7 @@ func checkNoLimit(t *presenceTest) {
 }
 
 func checkPresenceIsolation(t *presenceTest) {
-	// One connection may be on all of them; the last is that of all users online.
+	// One connection may be on all of these; the last is the set of users who are online.
 	conn := t.conn("a")
 	channels := append(alike(t.app), storage.ChannelID{App: t.app}, storage.ChannelID{App: t.app + "2"})
 	for _, ch := range channels {

@@ -201,7 +201,7 @@ func (t *presenceTest) modelExpire(rt *rapid.T, m *presenceModel) {
 	}
 }
 
-// change takes a change in, which must be the next.
+// change notes a change, whose revision must be the next.
 func (m *presenceModel) change(rt *rapid.T, c storage.PresenceChange) {
 	require.True(rt, c.Revision.After(c.Prev), "the revision %v after %v", c.Revision, c.Prev)
 	if changes := m.changes[c.Channel]; len(changes) > 0 {

@@ -21,7 +21,8 @@ import (
 const headerBuffer = 16
 
 // upgrade makes the handshake. On an error the request has been answered. If
-// not, the caller is the connection's writer, and passes that on by greet.
+// not, the caller has become the only one who may write to the connection, until it
+// calls greet.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) (c *conn, answer []byte, err error) {
 	if !responsewriter.CanHijack(w) {
 		// The mistake is the program's: whoever looks at the answer is its author.
@@ -104,7 +105,8 @@ func (h *hijacker) answer() []byte {
 }
 
 // greet writes the answer to the handshake, unless that has gone out, and in the
-// same call what open has sent. The caller is c's writer, and passes that on.
+// same call what open has sent. Until then only the caller may write to c; afterwards
+// whoever has something to send.
 func (c *conn) greet(answer []byte) {
 	if len(answer) == 0 {
 		c.flusher.add(c)

@@ -34,25 +34,25 @@ type conn struct {
 	// frames included; offset is how much of its first frame has been, and size
 	// how many bytes are left in all.
 	writing bool // somebody is the writer
-	closing bool // the last frame that is ever queued is: a close frame
+	closing bool // a close frame is queued, and nothing behind it
 	gone    bool // nothing is written any more
 	slow    bool // the queue was full once
-	counted bool // account has to hear of what leaves the queue
+	counted bool // account counts what is queued, and is told when it leaves
 	queue   queue
 	offset  int
 	size    int
-	// ponging says that queue has a pong. pong is the next one, which answers the
-	// latest ping: all others have their answer in it (RFC 6455, section 5.5.3).
+	// ponging says that queue has a pong. pong is the one to send after it: it answers
+	// the latest ping, and with that all before (RFC 6455, section 5.5.3).
 	ponging bool
 	pong    []byte
 	code    int       // the one of closing
-	closeBy time.Time // when the peer is to have ended what is closing
+	closeBy time.Time // until when the peer has time to end the connection
 	err     error
 	waiter  chan struct{} // closed when the close frame is sent, or gone set
 	account transport.Account
 
 	// Not guarded.
-	receiver transport.Receiver // set with mu held; of others, cut reads it
+	receiver transport.Receiver // the reader's; set with mu held, since cut reads it
 	nc       net.Conn
 	secure   bool
 	// answered says that coder/websocket has answered a close frame.
@@ -287,7 +287,7 @@ func (c *conn) cut(err error) {
 	_ = progress.Below(c.nc).Close()
 }
 
-// wakeReader lets flushed return. The caller holds mu.
+// wakeReader ends the wait in flushed. The caller holds mu.
 func (c *conn) wakeReader() {
 	if c.waiter != nil {
 		close(c.waiter)
@@ -295,8 +295,7 @@ func (c *conn) wakeReader() {
 	}
 }
 
-// end closes what is still open. It is the last that the reader does, but for
-// Closed.
+// end closes what is still open. After it the reader only calls Closed.
 func (c *conn) end() {
 	c.mu.Lock()
 	c.gone = true

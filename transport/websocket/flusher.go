@@ -34,7 +34,7 @@ func newFlusher(s *Server) *flusher {
 	return f
 }
 
-// add puts c on the list. The caller is c's writer, and passes that on.
+// add puts c on the list. The caller is c's writer, and from now on the flusher is.
 func (f *flusher) add(c *conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,8 +111,8 @@ func (f *flusher) flush(c *conn) {
 	c.written(f.n, size, f.err, &f.sent)
 }
 
-// written ends a write of n out of size bytes, and sees to what is left. The
-// caller is c's writer, and passes that on.
+// written ends a write of n out of size bytes. The caller is c's writer; whoever
+// writes what is left, if anything is, becomes that.
 func (c *conn) written(n, size int, err error, count *sent) {
 	if err != nil && err != errWouldBlock {
 		c.cut(fmt.Errorf("write: %w", err))

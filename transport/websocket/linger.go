@@ -64,8 +64,8 @@ func (c *conn) flushed() bool {
 	return !c.gone
 }
 
-// closeWrite says on every floor that nothing will follow: a client need not wait
-// for more to end the connection.
+// closeWrite tells the peer that nothing will follow, in TLS and in TCP: it need not
+// wait for more to end the connection.
 func closeWrite(nc net.Conn) {
 	if half, ok := nc.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()

@@ -7,9 +7,9 @@ import (
 	"unsafe"
 )
 
-// shortCall is up to what size a call is over before the scheduler could make
-// use of knowing of it: to tell it costs more than it brings. Such a call holds
-// its processor, and with it a garbage collection: it must never wait.
+// shortCall is the largest write that is made without telling the scheduler: it is over
+// so soon that telling costs more than it brings. Until it is over no other goroutine
+// gets this processor, and no garbage collection begins: so it must never wait.
 const shortCall = 16 << 10
 
 // readSocket and writeSocket are the system calls. p is not empty.

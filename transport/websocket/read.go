@@ -24,7 +24,7 @@ const (
 	maxPooled = 64 << 10
 	// portableBytes is the buffer of a connection that must have one to wait.
 	portableBytes = 128
-	// inReceive stands for a time while the receiver is at work.
+	// inReceive stands in the place of a time while the receiver is called.
 	inReceive = math.MaxInt64
 	// directRead is from what size on a payload is read to where it belongs.
 	directRead = 512
@@ -53,7 +53,7 @@ func (c *conn) handle() {
 	c.mu.Lock()
 	closing := c.closing && !c.gone
 	receiver := c.receiver
-	c.receiver = nil // it hears no more
+	c.receiver = nil // it is called no more
 	c.mu.Unlock()
 	if !closing {
 		c.end()
@@ -99,7 +99,7 @@ func (c *conn) finish(err error) (code int, _ error) {
 	return c.code, err
 }
 
-// lost says why the connection ended without a close frame of the peer's.
+// lost returns the error of a connection that ended without a close frame of the peer.
 func (c *conn) lost() error {
 	c.mu.Lock()
 	closing, err := c.closing, c.err

@@ -19,7 +19,7 @@ const (
 )
 
 // frameTime is how long the parts of a frame that has not ended count as signs of
-// life: who sends a byte now and then is not heard.
+// life: a peer that sends a byte now and then is silent all the same.
 const frameTime = 30 * time.Second
 
 // scan follows the frames of what a peer sends, before they are parsed and without
@@ -107,8 +107,8 @@ func (s *scan) declared() int64 {
 	}
 }
 
-// starts looks at the first byte of a frame, and marks what is compressed. What is
-// wrong with the byte, the parser says.
+// starts looks at the first byte of a frame, and marks what is compressed. Whether the
+// byte is valid is left to the parser.
 func (s *scan) starts(first *byte) {
 	s.first = *first
 	if opcode := s.first & opcodeBits; opcode != opText && opcode != opBinary {
@@ -122,7 +122,7 @@ func (s *scan) starts(first *byte) {
 }
 
 // check refuses a binary frame, and one that makes its message longer than it may
-// be. A frame that breaks the protocol is the parser's.
+// be. A frame that breaks the protocol is left to the parser.
 func (s *scan) check() error {
 	opcode := s.first & opcodeBits
 	if opcode > opBinary || s.first&reservedBits != 0 || s.header[1]&maskBit == 0 {

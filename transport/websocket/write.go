@@ -18,7 +18,7 @@ const (
 
 // gather returns what the writer is to write next, at most cap(buf) bytes: one
 // frame where it lies, or several copied into buf. It returns nothing when there
-// is nothing, and the caller has then ceased to be the writer if release is set.
+// is nothing; if release is set, the caller then is the writer no longer.
 func (c *conn) gather(buf []byte, release bool) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -70,8 +70,8 @@ func (b *batch) bytes() []byte {
 }
 
 // wrote takes n bytes of what gather returned out of the queues, and says
-// whether there is more. If not, the caller has ceased to be the writer if
-// release is set.
+// whether there is more. If not, and release is set, the caller is the writer no
+// longer.
 func (c *conn) wrote(n int, count *sent, release bool) (more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,7 +154,8 @@ func (c *conn) drain() {
 	}
 }
 
-// rested ends drain, if there is still nothing to write.
+// rested reports whether there is nothing more to write. If so, the caller is the
+// writer no longer.
 func (c *conn) rested() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,11 +26,11 @@ type reader struct {
 	unsent   func() int // bytes that the system holds for the client
 	mode     Mode
 	wake     chan struct{} // has room for one
-	over     bool          // guarded by session.mu: another request has taken its place, or the session ended
-	again    bool          // guarded by session.mu: it is to be sent what was sent before
-	repeated bool          // guarded by session.mu: the one that has taken its place is the same, sent again
+	over     bool          // guarded by session.mu: it is to end: another receives, or the session ended
+	again    bool          // guarded by session.mu: it is sent the same as the request before
+	repeated bool          // guarded by session.mu: a browser sent it again, and that one receives now
 	writing  bool          // guarded by session.mu: its client is being written to
-	taken    int           // how many messages that is
+	taken    int           // how many messages are being written
 }
 
 func (r *reader) signal() {
@@ -60,7 +60,7 @@ func (c *session) attach(w http.ResponseWriter, unsent func() int, m mark, mode 
 		}
 	}
 	if c.failed != nil {
-		// What was sent before may not have arrived: nothing can be made good.
+		// What was sent before may not have arrived, and is not kept.
 		go c.end(transport.StatusAbnormal, nil)
 		return nil
 	}

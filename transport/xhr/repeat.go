@@ -110,7 +110,7 @@ func (c *session) repeat(buf []byte) []byte {
 	return buf
 }
 
-// rememberSends is of how many requests that send a session remembers the marks.
+// rememberSends is how many marks of requests that send a session remembers.
 // pusher-js makes one for each message and does not wait for the answer, but no
 // browser has more under way than this.
 const rememberSends = 128

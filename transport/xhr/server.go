@@ -81,7 +81,7 @@ type Server struct {
 	lifetime *stream.Lifetime    // of which sessions are the connections; entered and left under mu
 	serving  sync.WaitGroup      // requests that receive; added to under mu, unless closed is set
 
-	seed     maphash.Seed // of what requests are known by
+	seed     maphash.Seed // of the hashes in marks
 	incoming incoming.Set // bodies on their way in
 
 	counters counters
@@ -131,7 +131,7 @@ func (s *Server) session(id string, mode Mode, r *http.Request) (c *session, mad
 		room := s.makeRoom()
 		s.mu.Lock()
 		if room {
-			spare = s.maxSessions/8 + 8 // which that session has until its client has heard of it
+			spare = s.maxSessions/8 + 8 // one that gives way counts until its client was told
 		}
 	}
 	if c = s.sessions[id]; c == nil {

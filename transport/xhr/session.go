@@ -47,10 +47,10 @@ type session struct {
 	ended   bool               // guarded by mu
 	endCode int                // guarded by mu: what the receiver is to be told, unless Close was called
 	told    bool               // guarded by mu: the receiver has returned from that
-	removed bool               // guarded by mu: the server has let it go
+	removed bool               // guarded by mu: the server no longer has it
 	watcher transport.Receiver // guarded by mu: the receiver, once open has returned it
 	endErr  error              // guarded by mu
-	cause   error              // guarded by mu: why Close was called, if not by the protocol
+	cause   error              // guarded by mu: the error for which this package called Close
 	reader  *reader            // guarded by mu: the request that receives
 	answer  answer             // guarded by mu: what that, or the one before, was sent
 	failed  error              // guarded by mu: why that may not have arrived
@@ -221,7 +221,7 @@ func (c *session) end(code int, err error) {
 	}
 	watcher := c.watcher
 	if c.closing {
-		watcher = nil // it is no news
+		watcher = nil // it was told already
 	}
 	c.mu.Unlock()
 	transport.DeliverGone(watcher)
@@ -229,8 +229,9 @@ func (c *session) end(code int, err error) {
 	c.settle()
 }
 
-// settle tells the receiver that it hears no more, if so, unless it is at work: then
-// it is told as soon as it is done. A session that has ended besides is let go.
+// settle calls Closed of the receiver once the session is closing or has ended. If the
+// receiver is being called, whoever does that settles afterwards. A session that has
+// ended is removed from the server then.
 func (c *session) settle() {
 	c.mu.Lock()
 	code, err := c.endCode, c.endErr
