@@ -136,6 +136,32 @@ func BenchmarkPublishWithRules(b *testing.B) {
 	}
 }
 
+// BenchmarkClientEvent sends to one other subscriber. A channel that is open knows its
+// rule: the patterns must not be felt.
+func BenchmarkClientEvent(b *testing.B) {
+	for _, rules := range []int{0, 50} {
+		b.Run(fmt.Sprintf("%d rules", rules), func(b *testing.B) {
+			br := newBroker(b, broker.WithChannelRules(rulesOfAllKinds(rules)...))
+			var sessions [2]*broker.Session
+			for i := range sessions {
+				s, err := br.Connect(context.Background(), broker.ConnectOptions{
+					ConnectRequest: broker.ConnectRequest{App: "1"}, Conn: &sink{}, Protocol: &plain{}})
+				require.NoError(b, err)
+				defer s.End(1000)
+				require.NoError(b, s.Subscribe(context.Background(), broker.SubscribeRequest{Channel: "private-room", Authorized: true}))
+				sessions[i] = s
+			}
+			req := broker.ClientEventRequest{Channel: "private-room", Event: "client-x", Data: data}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := sessions[0].ClientEvent(context.Background(), req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkPublishParallelToDistinctChannels(b *testing.B) {
 	br := newBroker(b)
 	var next int

@@ -160,7 +160,7 @@ func BenchmarkPublishWithHistoryFrom64(b *testing.B) {
 
 // A publisher of a channel whose store is in memory.
 func BenchmarkPublishWithHistoryTo(b *testing.B) {
-	for _, n := range []int{0, 1, 1000} {
+	for _, n := range []int{0, 1, 10, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			br := newBroker(b, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
 			defer subscribeSinks(b, br, "room", n)()
