@@ -15,6 +15,7 @@ import (
 type accepted struct {
 	broker  *Broker
 	channel channelKey
+	id      string // empty if it is not chosen yet
 	name    string
 	data    []byte
 	json    bool
@@ -72,10 +73,15 @@ func (a *App) check(ctx context.Context, req *PublishRequest, p *accepted) error
 			return b.refusal(err)
 		}
 	}
+	if req.ID != "" {
+		if err := checkEventID(req.ID); err != nil {
+			return b.refusal(err)
+		}
+	}
 	if rule.Publishers == OnlyClients {
 		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
 	}
-	*p = accepted{broker: b, channel: ch, name: req.Event, data: req.Data, json: req.JSON,
+	*p = accepted{broker: b, channel: ch, id: req.ID, name: req.Event, data: req.Data, json: req.JSON,
 		userID: req.UserID, plain: kind.Base() == Encrypted && !req.Sealed,
 		exclude: req.ExcludeSocketID,
 		keep:    storage.AppendOptions{Retention: rule.retention(kind), IdempotencyKey: req.IdempotencyKey, RequestHash: hash}}
@@ -129,8 +135,15 @@ func (p *accepted) seal() error {
 }
 
 func (p *accepted) event() *Event {
-	return &Event{ID: p.broker.ids.next(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
+	return &Event{ID: p.eventID(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
 		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
+}
+
+func (p *accepted) eventID() string {
+	if p.id == "" {
+		return p.broker.ids.next()
+	}
+	return p.id
 }
 
 // limit is what rate limits are asked about.

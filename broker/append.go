@@ -37,7 +37,10 @@ func (b *Broker) stored(ctx context.Context, ch *channelKey, ev *Event, opts *st
 	if out.Position.Offset%appendsPerSample == 0 {
 		b.appendTime.took(time.Since(ev.Time))
 	}
-	done := Published{Position: out.Position, Duplicate: out.Duplicate}
+	done := Published{ID: ev.ID, Position: out.Position, Duplicate: out.Duplicate}
+	if out.Duplicate {
+		done.ID = b.firstID(ctx, ch.id, out.Position)
+	}
 	if opts.Retention.Events > 0 {
 		ev.Position, ev.Prev = out.Position, out.Prev
 		return done, b.arrive(ctx, ch, ev, out.Duplicate)
@@ -91,6 +94,16 @@ func (b *Broker) arrive(ctx context.Context, ch *channelKey, ev *Event, position
 			return fmt.Errorf("event is stored at %v, but not handed out yet: %w", ev.Position, context.Cause(ctx))
 		}
 	}
+}
+
+// firstID returns the ID of the event that used an idempotency key first, as far as it is
+// kept.
+func (b *Broker) firstID(ctx context.Context, ch ChannelID, at Position) string {
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{From: at, Backward: true, Inclusive: true, MaxEvents: 1})
+	if err != nil || len(page.Events) == 0 || page.Events[0].Position != at {
+		return "" // to whoever tries again it only matters that nothing is published twice
+	}
+	return page.Events[0].ID
 }
 
 // appendsPerSample is how many appends there are for one whose time is taken.

@@ -87,6 +87,8 @@ const (
 	MaxChannelName = 164
 	// MaxEventName is the most characters an event's name may have.
 	MaxEventName = 200
+	// MaxEventID is the most characters an event's ID may have.
+	MaxEventID = 128
 	// MaxUserID is the most characters a user ID may have.
 	MaxUserID = 128
 )
@@ -154,6 +156,16 @@ func CheckUserID(id string) error {
 		return &FieldError{Field: "user_id", Value: id, Problem: "has a control character"}
 	}
 	return nil
+}
+
+// checkEventID returns a *FieldError unless id may be that of an event: 1 to 128
+// characters, no control character among them.
+func checkEventID(id string) error {
+	err := CheckUserID(id)
+	if field, ok := err.(*FieldError); ok {
+		field.Field = "id"
+	}
+	return err
 }
 
 // hasControl reports whether s has a character that ASCII takes for no text: the

@@ -15,33 +15,13 @@ import (
 // ratelimit.ErrLimited.
 func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error {
 	b := s.broker
-	kind := KindOf(req.Channel)
-	if !kind.ClientEvents() {
-		return b.refusal(&FieldError{Field: "channel", Value: req.Channel, Problem: "does not relay client events: only private and presence channels do"})
+	sender, err := s.sender(req.Channel)
+	if err != nil {
+		return err
 	}
-	s.op.Lock()
-	sub, revoked := s.subs[req.Channel], s.revoked(req.Channel)
-	s.op.Unlock()
-	if sub == nil {
-		b.stats.refused.Add(1)
-		return fmt.Errorf("%w to channel %q", ErrNotSubscribed, req.Channel)
-	}
-	if err := s.usage.maySend(); err != nil {
-		return b.refusal(err)
-	}
-	ch := sub.channel.id
-	rule := sub.channel.rule
-	if rule.Publishers == OnlyServer {
-		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes no client events", req.Channel)))
-	}
-	req.Session, req.UserID = s, ""
-	if sub.extras != nil {
-		req.UserID = sub.userID
-	}
+	kind, rule, ch := KindOf(req.Channel), sender.sub.channel.rule, sender.sub.channel.id
 	user := s.User()
-	if req.UserID == "" && user != nil && kind.Base() == Presence {
-		req.UserID = user.ID
-	}
+	req.Session, req.UserID = s, sender.userID
 	limit := ratelimit.Request{Action: ratelimit.ClientEvent, App: s.app, IP: s.ip, Session: s.id,
 		Channel: req.Channel, Event: req.Event, Size: len(req.Data)}
 	if user != nil {
@@ -61,7 +41,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if err := b.fits(ch.Name, req.Event, req.UserID, req.Data, req.JSON); err != nil {
 		return err
 	}
-	if s.revocations(req.Channel) != revoked { // while a hook was thinking
+	if sender.revoked() { // while a hook was thinking
 		return b.refusal(ErrRevoked)
 	}
 	ev := &Event{ID: b.ids.next(), Name: req.Event, Channel: ch.Name, Data: req.Data, JSON: req.JSON,
@@ -72,7 +52,7 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		keep = Retention{}
 	}
 	if keep.Events == 0 {
-		sub.channel.handOutAtOnce(ev)
+		sender.sub.channel.handOutAtOnce(ev)
 	} else {
 		key := b.channels.key(ch)
 		if _, err := b.store(ctx, &key, ev, &storage.AppendOptions{Retention: keep}); err != nil {
@@ -81,4 +61,44 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	}
 	inform(s.ctx, &b.hooks, clientEventSent, changeOf(s.app, ev, s))
 	return nil
+}
+
+// sender is a session that may send to others on a channel.
+type sender struct {
+	sub         *subscriber
+	userID      string
+	revocations int
+}
+
+// sender says in whose name the session sends on a channel, and whether it may.
+func (s *Session) sender(channel string) (sender, error) {
+	b, kind := s.broker, KindOf(channel)
+	if !kind.ClientEvents() {
+		return sender{}, b.refusal(&FieldError{Field: "channel", Value: channel, Problem: "does not relay client events: only private and presence channels do"})
+	}
+	s.op.Lock()
+	is := sender{sub: s.subs[channel], revocations: s.revoked(channel)}
+	s.op.Unlock()
+	if is.sub == nil {
+		b.stats.refused.Add(1)
+		return sender{}, fmt.Errorf("%w to channel %q", ErrNotSubscribed, channel)
+	}
+	if err := s.usage.maySend(); err != nil {
+		return sender{}, b.refusal(err)
+	}
+	if is.sub.channel.rule.Publishers == OnlyServer {
+		return sender{}, b.refusal(Refuse(403, fmt.Sprintf("channel %q takes no client events", channel)))
+	}
+	if is.sub.extras != nil {
+		is.userID = is.sub.userID
+	}
+	if user := s.User(); is.userID == "" && user != nil && kind.Base() == Presence {
+		is.userID = user.ID
+	}
+	return is, nil
+}
+
+// revoked reports whether the channel has been taken from the session since.
+func (s *sender) revoked() bool {
+	return s.sub.session.revocations(s.sub.channel.id.Name) != s.revocations
 }

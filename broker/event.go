@@ -51,6 +51,10 @@ func newSocketID() string {
 
 // Published is the outcome of publishing to one channel.
 type Published struct {
+	// ID is the event's, by which it can be amended: see App.Edit. It is empty for a
+	// Duplicate whose event the history does not keep any more, and may be for an event
+	// that neither history nor subscribers get.
+	ID string
 	// Position is the event's, on a channel that keeps history.
 	Position Position
 	// Duplicate says that the idempotency key had been used: the event was not stored

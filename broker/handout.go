@@ -109,8 +109,13 @@ func (s *subscriber) send(d *delivery) {
 		if !x.live.Load() && s.queueUntilLive(m, d.event) {
 			return
 		}
-		if d.event != nil && covered(d.event.Position, x.last) {
-			return
+		if d.event != nil && x.had.covers(d.event) {
+			if covered(d.event.Position, x.had.last) {
+				return
+			}
+			if m = s.passed(d.event); m == nil {
+				return
+			}
 		}
 	}
 	if s.conn == nil {
@@ -120,15 +125,6 @@ func (s *subscriber) send(d *delivery) {
 		s.conn = nil
 		s.session.sendFailed(err)
 	}
-}
-
-// passed is what the subscriber is told of an event that it does not get; nil for
-// nothing.
-func (s *subscriber) passed(ev *Event) *transport.Message {
-	if s.extras == nil || !s.positions || ev == nil || ev.Position.IsZero() {
-		return nil
-	}
-	return s.protocol.Encode(PositionNotice{Channel: ev.Channel, Position: ev.Position, Prev: ev.Prev})
 }
 
 // informPublished counts an event that is handed out, and tells the hooks of it unless a

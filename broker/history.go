@@ -31,11 +31,11 @@ func (a *App) Cached(ctx context.Context, channel string) (ev Event, ttl time.Du
 // latestEvent returns the event of a cache channel that a new subscriber gets, and
 // none if there is none or it is too old.
 func (b *Broker) latestEvent(ctx context.Context, ch storage.ChannelID, rule *ChannelRule) (*Event, error) {
-	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, MaxEvents: 1, MaxBytes: 1})
+	page, err := b.history.Read(ctx, ch, storage.ReadOptions{Backward: true, MaxEvents: 1, MaxBytes: 1, Current: true})
 	if err != nil {
 		return nil, b.storeFailed("history read", ch, err)
 	}
-	if len(page.Events) == 0 || rule.stale(&page.Events[0]) {
+	if len(page.Events) == 0 || page.Events[0].Retracted || rule.stale(&page.Events[0]) {
 		return nil, nil
 	}
 	return &page.Events[0], nil
@@ -55,8 +55,12 @@ func From(p Position) HistoryOption { return func(o *storage.ReadOptions) { o.Fr
 // AtMost reads at most n events; 0, the default, reads all that are kept.
 func AtMost(n int) HistoryOption { return func(o *storage.ReadOptions) { o.MaxEvents = n } }
 
+// Log reads events as they were published, and the amendments among them that subscribers
+// were sent: see App.Edit. Without it events come as amendments have made them.
+func Log() HistoryOption { return func(o *storage.ReadOptions) { o.Current = false } }
+
 // History reads the events that are stored for a channel, oldest first unless Backward
-// says otherwise. A forward read from a position after which events are missing yields
+// says otherwise. Those that were retracted come without data: see Event.Retracted. A forward read from a position after which events are missing yields
 // an error that wraps storage.ErrGap. Events of encrypted channels come sealed.
 func (a *App) History(ctx context.Context, channel string, opts ...HistoryOption) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
@@ -64,7 +68,7 @@ func (a *App) History(ctx context.Context, channel string, opts ...HistoryOption
 			yield(Event{}, err)
 			return
 		}
-		var o storage.ReadOptions
+		o := storage.ReadOptions{Current: true}
 		for _, opt := range opts {
 			opt(&o)
 		}

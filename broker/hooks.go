@@ -13,7 +13,7 @@ import (
 // Any of them may be nil; several sets may be used side by side, see WithHooks and
 // Broker.AddHooks.
 //
-// The first five decide: they run before a request has any effect, and may change it,
+// The first six decide: they run before a request has any effect, and may change it,
 // or refuse it by returning an error. They may block until their context ends, and
 // delay only the connection or publisher that made the request. They are called
 // concurrently. Refuse tells the client why. A panic refuses, and is counted in Stats.
@@ -49,6 +49,13 @@ type Hooks struct {
 	// Publish decides about an event that the server side publishes, in process
 	// or over HTTP.
 	Publish func(context.Context, *PublishRequest) error
+	// Amend decides about a change of an event in the history, by the server side or by
+	// a client. Clients may amend only what it sets AmendRequest.Allowed for:
+	//
+	//	r.Allowed = r.Allowed || r.Own() && time.Since(r.Target.Time) < time.Hour
+	//
+	// It may be asked again about one amendment, if the event has changed meanwhile.
+	Amend func(context.Context, *AmendRequest) error
 
 	// Wants, if set, reports whether the named hook is to be called for an app. Where
 	// it says no, nothing is queued: so hooks for few apps cost the others nothing. It
@@ -208,6 +215,8 @@ type PublishRequest struct {
 	ExcludeSocketID string
 	// UserID is the user in whose name the event is published; empty for none.
 	UserID string
+	// ID is the event's, if the publisher has chosen one: see WithID.
+	ID string
 	// IdempotencyKey makes a retry within 5 minutes a no-op: see the option.
 	IdempotencyKey string
 	// Sealed says that Data is already encrypted for an encrypted channel.

@@ -24,6 +24,10 @@ func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
 		head = binary.LittleEndian.AppendUint64(head, uint64(len(text)))
 		head = append(head, text...)
 	}
+	if req.ID != "" {
+		head = binary.LittleEndian.AppendUint64(append(head, 2), uint64(len(req.ID)))
+		head = append(head, req.ID...)
+	}
 	if req.JSON {
 		head = append(head, 1)
 	} else {

@@ -26,6 +26,7 @@ func New(opts ...Option) (*Broker, error) {
 	}
 	b.log, b.stats = slog.Default(), newStats()
 	b.budget = transport.NewBudget(0)
+	b.names = DefaultAmendmentNames
 	b.sessions = xsync.NewMapOf[string, *Session]()
 	b.channels.init(&b.node)
 	b.hooks.init(&b.faults)

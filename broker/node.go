@@ -19,15 +19,17 @@ type node struct {
 	// appendTime is how long the history takes.
 	appendTime appendTime
 	cipher     atomic.Pointer[Cipher]
+	names      AmendmentNames
 	budget     *transport.Budget
 }
 
 // readHistory reads for all who are subscribed, or are about to be: no one's context
-// ends it.
+// ends it. Events that were retracted come as what announces that.
 func (n *node) readHistory(ch storage.ChannelID, o storage.ReadOptions) (storage.Page, error) {
 	page, err := n.history.Read(context.Background(), ch, o)
 	if err != nil && !isGap(err) {
 		err = n.storeFailed("history read", ch, err)
 	}
+	n.showRetracted(ch, page.Events)
 	return page, err
 }

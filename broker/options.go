@@ -167,3 +167,12 @@ func WithNode(name string) Option {
 		return nil
 	}
 }
+
+// WithAmendmentNames sets the names of the events that announce amendments. The default
+// is DefaultAmendmentNames. Three different names are needed, as an event may have them.
+func WithAmendmentNames(names AmendmentNames) Option {
+	return func(b *Broker) error {
+		b.names = names
+		return names.check()
+	}
+}

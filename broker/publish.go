@@ -24,6 +24,14 @@ func AsUser(userID string) PublishOption {
 	return func(r *PublishRequest) { r.UserID = userID }
 }
 
+// WithID gives the event an ID of the publisher's own choice, of up to MaxEventID
+// characters, such as that of a row in a database: clients that find it in the event's
+// data know what an amendment is about. Of several events with one ID on a channel only
+// the latest can be amended.
+func WithID(id string) PublishOption {
+	return func(r *PublishRequest) { r.ID = id }
+}
+
 // IdempotencyKey makes a retry of the publish to the same channel within 5 minutes a
 // no-op that returns the first position. If the first call failed although the store
 // had stored the event, the retry hands it out. A retry while the first call is under
@@ -192,18 +200,19 @@ func (p *accepted) publish(ctx context.Context) (Published, error) {
 	b := p.broker
 	if !keeps(&p.keep) {
 		c := b.channels.find(&p.channel)
+		if c == nil && !b.hooks.published.Load() {
+			b.stats.published.Add(1)
+			return Published{ID: p.id}, nil
+		}
+		ev := p.event()
 		if c == nil {
-			if b.hooks.published.Load() {
-				b.informPublished(p.channel.id.App, p.event())
-			} else {
-				b.stats.published.Add(1)
-			}
-			return Published{}, nil
+			b.informPublished(p.channel.id.App, ev)
+			return Published{ID: ev.ID}, nil
 		}
 		// Who subscribes from now on to a channel that has gone meanwhile does so
 		// after this event.
-		c.handOutAtOnce(p.event())
-		return Published{}, nil
+		c.handOutAtOnce(ev)
+		return Published{ID: ev.ID}, nil
 	}
 	return b.store(ctx, &p.channel, p.event(), &p.keep)
 }

@@ -194,7 +194,7 @@ func TestIdempotencyKeyIsOfItsRequest(t *testing.T) {
 			require.NoError(t, err)
 			again, err := publish("message", "x", broker.Exclude("1.2"))
 			require.NoError(t, err, "whom to leave out is no part of the event")
-			assert.Equal(t, broker.Published{Position: first.Position, Duplicate: true}, again)
+			assert.Equal(t, broker.Published{ID: first.ID, Position: first.Position, Duplicate: true}, again)
 
 			for _, other := range [][2]string{{"message", "y"}, {"message", ""}, {"other", "x"}, {"messag", "ex"}} {
 				done, err := publish(other[0], other[1])

@@ -78,9 +78,12 @@ func (c *channel) readLatest(queries, again []*pastQuery) []*pastQuery {
 	if len(queries) == 0 {
 		return again
 	}
-	o := storage.ReadOptions{Backward: true}
+	o := storage.ReadOptions{Backward: true, Current: true}
 	found, page, err := c.readFor(queries, o)
 	slices.Reverse(found.events)
+	// Who has not seen an event has no use for its retraction.
+	found.events = slices.DeleteFunc(found.events, func(ev Event) bool { return ev.Retracted })
+	found.current = page.Latest
 	link(Position{}, found.events)
 	for _, q := range queries {
 		if q.settle(c.id, found, q.fit(found.events), &page, err) {

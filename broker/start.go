@@ -90,7 +90,7 @@ type start struct {
 	messages []*transport.Message
 	events   int      // how many of messages are past events
 	position Position // before the first of messages, where that is known
-	last     Position // where the subscriber has been told all up to
+	had               // where the subscriber has been told all up to
 	noCache  bool     // there is no event on a cache channel
 }
 
@@ -139,6 +139,7 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 		st.messages = []*transport.Message{sub.protocol.Encode(CacheMissNotice{sub.channel.id.Name})}
 		return st, nil
 	}
+	st.current = r.found.current
 	past := room.encode(sub.protocol, r.found, r.from, own)
 	st.messages, st.events = past.messages, past.events
 	if past.first > r.from {
@@ -152,6 +153,9 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 		}
 		if last.After(st.last) {
 			st.last = last
+		}
+		if sub.positions && sub.at.After(last) { // behind it there were amendments only
+			st.messages = append(st.messages, sub.protocol.Encode(PositionNotice{Channel: req.Channel, Position: sub.at, Prev: last}))
 		}
 	}
 	return st, nil
@@ -169,19 +173,19 @@ func (s *Session) missed(ctx context.Context, sub *subscriber, req *SubscribeReq
 		r.limit = min(r.limit, most)
 	}
 	if err := sub.channel.readPast(r); isGap(err) {
-		return start{last: r.seen}, err
+		return start{had: had{last: r.seen}}, err
 	} else if err != nil {
 		return start{}, err // r may still be read for
 	}
 	events := r.events()
 	if len(events) > 0 && req.Reach.tooOld(&events[0]) {
-		return start{last: after}, fmt.Errorf("%w: channel %q: what was missed is older than %v", storage.ErrGap, req.Channel, req.Reach.Age)
+		return start{had: had{last: after}}, fmt.Errorf("%w: channel %q: what was missed is older than %v", storage.ErrGap, req.Channel, req.Reach.Age)
 	}
 	past := room.encode(sub.protocol, r.found, r.from, own)
 	if past.first > r.from {
-		return start{last: after}, r.errTooMuch(sub.channel.id)
+		return start{had: had{last: after}}, r.errTooMuch(sub.channel.id)
 	}
-	st := start{resume: Resumed, messages: past.messages, events: past.events, position: after, last: after}
+	st := start{resume: Resumed, messages: past.messages, events: past.events, position: after, had: had{last: after}}
 	if n := len(events); n > 0 {
 		st.last = events[n-1].Position
 	} else if sub.at.After(after) {
@@ -213,7 +217,7 @@ func (s *Session) catchUp(ctx context.Context, rule *ChannelRule, sub *subscribe
 		bytes += len(success.Payload())
 	}
 	s.usage.gotPast(bytes)
-	sub.finish(success, st.messages, st.last)
+	sub.finish(success, st.messages, st.had)
 	if st.noCache {
 		sub.channel.mu.Lock()
 		change := sub.channel.change()

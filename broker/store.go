@@ -93,7 +93,7 @@ func (s *storeCalls) failed(op operation, err error) error {
 		s.faults.stats.storePanics.Add(1)
 		s.faults.log.Error("store panicked", "operation", string(op), "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
-	unknown := op == opAppend && errors.Is(err, contain.ErrUnfinished)
+	unknown := (op == opAppend || op == opAmend) && errors.Is(err, contain.ErrUnfinished)
 	var late *contain.TimeoutError
 	if errors.As(err, &late) {
 		s.faults.stats.storeTimeouts.Add(1)

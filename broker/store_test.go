@@ -260,7 +260,7 @@ func TestARetryOfAnAppendThatHungGetsTheFirstPosition(t *testing.T) {
 		assert.Equal(t, "1", ann.Expect("message", "room").Data)
 		again, err := send()
 		require.NoError(t, err)
-		assert.Equal(t, broker.Published{Position: done.Position, Duplicate: true}, again)
+		assert.Equal(t, broker.Published{ID: done.ID, Position: done.Position, Duplicate: true}, again)
 		ann.ExpectNothing()
 	})
 }

@@ -40,16 +40,16 @@ type extras struct {
 	live atomic.Bool
 	// at is where the channel's cursor stood when the subscription was attached.
 	at Position
-	// last is where the past that the subscriber has ends; set before live.
-	last    Position
+	// had is the past that the subscriber has; set before live.
+	had     had
 	mu      sync.Mutex
 	waiting []waitingMessage // guarded by mu
 	size    int              // guarded by mu: bytes of waiting
 }
 
 type waitingMessage struct {
-	message  *transport.Message
-	position Position
+	message *transport.Message
+	event   *Event // nil for what is none
 }
 
 // hold keeps m for later, unless the subscriber is live. A session for which more
@@ -70,17 +70,13 @@ func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event) bool {
 		return true
 	}
 	x.size += q.Bytes - before
-	h := waitingMessage{message: m}
-	if ev != nil {
-		h.position = ev.Position
-	}
-	x.waiting = append(x.waiting, h)
+	x.waiting = append(x.waiting, waitingMessage{m, ev})
 	return true
 }
 
-// finish tells the subscriber of its success, then of past events up to a position, then
-// of what has gone out since, unless that is part of them; from now on it is live.
-func (s *subscriber) finish(success *transport.Message, past []*transport.Message, last Position) {
+// finish tells the subscriber of its success, then of past events, then of what has gone
+// out since, unless that is part of them; from now on it is live.
+func (s *subscriber) finish(success *transport.Message, past []*transport.Message, had had) {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -88,10 +84,13 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 	for _, m := range past {
 		session.Send(m)
 	}
-	x.last = last
-	for _, h := range x.waiting {
-		if !covered(h.position, x.last) {
-			session.Send(h.message)
+	x.had = had
+	for _, w := range x.waiting {
+		switch {
+		case w.event == nil || !had.covers(w.event):
+			session.Send(w.message)
+		case !covered(w.event.Position, had.last):
+			session.Send(s.passed(w.event))
 		}
 	}
 	x.waiting, x.size = nil, 0
@@ -102,3 +101,12 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 }
 
 func (s *subscriber) isMember() bool { return s.extras != nil && s.userID != "" }
+
+// passed is what the subscriber is told of an event that it does not get; nil for
+// nothing.
+func (s *subscriber) passed(ev *Event) *transport.Message {
+	if s.extras == nil || !s.positions || ev == nil || ev.Position.IsZero() {
+		return nil
+	}
+	return s.protocol.Encode(PositionNotice{Channel: ev.Channel, Position: ev.Position, Prev: ev.Prev})
+}

@@ -167,11 +167,12 @@ func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
 	var events []Event
 	if gap == nil {
 		events = r.events()
+		in.had.current = r.found.current
 	}
 	in.queue = make([]*Event, 0, len(events)+len(since)+1)
 	in.size, in.pastBytes, in.exempt = 0, 0, int32(len(events))
 	// What the consumer has had must not come again, not behind a gap either.
-	in.last = r.seen
+	in.had.last = r.seen
 	if gap != nil {
 		in.queue = append(in.queue, gapAhead)
 		in.gaps = append([]error{gap}, in.gaps...)
@@ -179,11 +180,11 @@ func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
 	}
 	for i := range events {
 		in.queue = append(in.queue, &events[i])
-		in.last = events[i].Position
+		in.had.last = events[i].Position
 		in.pastBytes += len(events[i].Data)
 	}
 	for _, ev := range since {
-		if covered(ev.Position, in.last) {
+		if in.had.covers(ev) {
 			continue
 		}
 		in.queue = append(in.queue, ev)

@@ -103,13 +103,13 @@ func exportsOf(t *testing.T, dir string) importer.Lookup {
 // file may use those that come after it.
 var floors = [][]string{
 	{"new", "options", "shared", "shared_history", "topic", "describe", "online", "history",
-		"revoke", "prepare", "publish", "client_event", "subscription", "consume", "connect",
+		"revoke", "amend", "accept_amendment", "prepare", "publish", "client_event", "subscription", "consume", "connect",
 		"shutdown", "subscribe", "start", "unsubscribe", "sign_in", "grant", "accept", "append",
 		"idempotency", "app", "broker"},
 	{"decide", "rules", "cipher"},
 	{"read_past", "arrive", "count", "handout", "inbox", "attach", "registry", "channel",
 		"subscriber"},
-	{"node", "inform", "hook_set", "hooks", "session", "limits", "channel_key", "past", "order",
+	{"node", "inform", "hook_set", "hooks", "session", "limits", "channel_key", "past", "order", "amendment", "store_amend",
 		"store_presence", "store", "faults", "work", "protocol", "stats", "rule", "reach", "event",
 		"channel_name", "errors"},
 }

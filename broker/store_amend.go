@@ -1,0 +1,61 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// UnsupportedError says that the store of events cannot do what was asked for. It wraps
+// errors.ErrUnsupported.
+type UnsupportedError struct {
+	// Operation is what was asked for, such as "history search".
+	Operation string
+	// Store is the type of the store.
+	Store string
+}
+
+// Error implements error.
+func (e *UnsupportedError) Error() string {
+	return fmt.Sprintf("%s: the store, a %s, has none", e.Operation, e.Store)
+}
+
+// Unwrap makes errors.Is(err, errors.ErrUnsupported) true.
+func (e *UnsupportedError) Unwrap() error { return errors.ErrUnsupported }
+
+const (
+	opTarget operation = "history look-up"
+	opAmend  operation = "history amendment"
+)
+
+// Target implements storage.Amend.
+func (h *historyCalls) Target(ctx context.Context, ch ChannelID, id string) (ev Event, err error) {
+	store, ok := h.store.(storage.Amend)
+	if !ok {
+		return Event{}, &UnsupportedError{string(opAmend), fmt.Sprintf("%T", h.store)}
+	}
+	if h.calls != nil {
+		return callStore(ctx, &h.storeCalls, opTarget, func(ctx context.Context) (Event, error) {
+			return store.Target(ctx, ch, id)
+		})
+	}
+	defer h.recovered(opTarget, &err)
+	return store.Target(ctx, ch, id)
+}
+
+// Amend implements storage.Amend.
+func (h *historyCalls) Amend(ctx context.Context, ch ChannelID, a storage.Amendment) (out storage.Amended, err error) {
+	store, ok := h.store.(storage.Amend)
+	if !ok {
+		return storage.Amended{}, &UnsupportedError{string(opAmend), fmt.Sprintf("%T", h.store)}
+	}
+	if h.calls != nil {
+		return callStore(ctx, &h.storeCalls, opAmend, func(ctx context.Context) (storage.Amended, error) {
+			return store.Amend(ctx, ch, a)
+		})
+	}
+	defer h.recovered(opAmend, &err)
+	return store.Amend(ctx, ch, a)
+}
