@@ -29,6 +29,8 @@ func (c *connection) handle(data []byte, limits Limits) {
 		c.subscribe(f, limits)
 	case f.event == "pusher:unsubscribe":
 		c.unsubscribe(f)
+	case f.event == "pusher:history":
+		c.history(f)
 	case f.event == "pusher:signin":
 		c.signIn(f, limits)
 	case strings.HasPrefix(f.event, "client-"):

@@ -53,7 +53,7 @@ var answers = []struct {
 	{ratelimit.ErrLimited, answer{code: 4100, event: 4301, status: 429, kind: "LimitReached"}},
 	{storage.ErrKeyReused, answer{code: 4009, status: 422, kind: "InvalidRequest"}},
 	{storage.ErrKeyInFlight, answer{code: 4100, status: 409, kind: "InvalidRequest", retry: time.Second}},
-	{storage.ErrGap, answer{code: 4100, status: 500, kind: "ServerError"}},
+	{storage.ErrGap, answer{code: 4100, status: 404, kind: "InvalidRequest"}},
 	{broker.ErrInvalid, answer{code: 4009, status: 400, kind: "InvalidRequest"}},
 	{broker.ErrUnauthorized, answer{code: 4009, status: 401, kind: "AuthError"}},
 	{broker.ErrSignedIn, answer{code: 4009, status: 403, kind: "AuthError"}},

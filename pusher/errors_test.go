@@ -40,7 +40,7 @@ func TestAnswers(t *testing.T) {
 		"over every rate":  {never, 4100, 4301, 413, "LimitReached", "", "ever"},
 		"key reused":       {storage.ErrKeyReused, 4009, 0, 422, "InvalidRequest", "", ""},
 		"key in flight":    {storage.ErrKeyInFlight, 4100, 0, 409, "InvalidRequest", "1", ""},
-		"gap":              {storage.ErrGap, 4100, 0, 500, "ServerError", "", ""},
+		"gap":              {storage.ErrGap, 4100, 0, 404, "InvalidRequest", "", ""},
 		"field":            {&broker.FieldError{Field: "name", Problem: "is empty"}, 4009, 0, 400, "InvalidRequest", "", "name is empty"},
 		"data":             {&broker.FieldError{Field: "data", Problem: "is too large", Limit: 5, Got: 6}, 4009, 0, 413, "InvalidRequest", "", "content of this event exceeds the allowed maximum (5 bytes)"},
 		"unauthorized":     {broker.ErrUnauthorized, 4009, 0, 401, "AuthError", "", "not authorized"},

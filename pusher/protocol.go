@@ -68,8 +68,12 @@ func end(unended []byte) *transport.Message { return transport.NewMessage(append
 func eventMessage(ev *broker.Event) *transport.Message { return end(unendedEvent(ev)) }
 
 func unendedEvent(ev *broker.Event) []byte {
-	dst := begin(len(ev.Data)+len(ev.Data)/4+len(ev.UserID), ev.Name, ev.Channel)
-	if ev.JSON {
+	return appendPayload(begin(len(ev.Data)+len(ev.Data)/4+len(ev.UserID), ev.Name, ev.Channel), ev)
+}
+
+// appendPayload appends the value of an event's data, and who has sent it if that is known.
+func appendPayload(dst []byte, ev *broker.Event) []byte {
+	if ev.JSON && len(ev.Data) > 0 { // an event that was retracted has no data
 		dst = append(dst, ev.Data...)
 	} else {
 		dst = appendString(dst, ev.Data)

@@ -1,0 +1,118 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+const (
+	// MaxPage is the most events that one page of a channel's history has for a client.
+	MaxPage = 100
+	// maxPageBytes is the most data that it has, unless one event has more. Encoded it may
+	// become seven times as much, which is to fit into the queue of a connection.
+	maxPageBytes = 256 << 10
+)
+
+// PageRequest says which of a channel's past events a client wants to see.
+type PageRequest struct {
+	// Channel is one that the session is subscribed to.
+	Channel string
+	// From is where to begin, going back; the zero Position is the newest event. With
+	// Inclusive the event there is part of the page: so a client that has subscribed
+	// gets what was before the position that it has been told, and misses none.
+	From      Position
+	Inclusive bool
+	// Limit is the most events, from 1 to MaxPage.
+	Limit int
+}
+
+// Page is a stretch of a channel's history, newest event first.
+type Page struct {
+	Events []Event
+	// More says that there are older events which the client may see.
+	More bool
+}
+
+// Page reads past events of a channel for the client, as amendments have made them, within
+// the Reach that its subscription was given. Those of encrypted channels come sealed.
+// Errors wrap ErrInvalid, ErrNotSubscribed, ErrRefused, ratelimit.ErrLimited or
+// storage.ErrGap, or are the store's.
+func (s *Session) Page(ctx context.Context, req PageRequest) (Page, error) {
+	b := s.broker
+	if req.Limit < 1 || req.Limit > MaxPage {
+		return Page{}, b.refusal(&FieldError{Field: "limit", Problem: fmt.Sprintf("is not between 1 and %d", MaxPage), Got: req.Limit})
+	}
+	s.op.Lock()
+	sub := s.subs[req.Channel]
+	s.op.Unlock()
+	if sub == nil {
+		b.stats.refused.Add(1)
+		return Page{}, fmt.Errorf("%w to channel %q", ErrNotSubscribed, req.Channel)
+	}
+	reach := sub.channel.rule.Reach
+	if sub.extras != nil {
+		reach = sub.reach
+	}
+	if !reach.allows(sub.isMember() || s.User() != nil) {
+		return Page{}, b.refusal(Refuse(403, fmt.Sprintf("the history of channel %q is not for you", req.Channel)))
+	}
+	if err := s.usage.mayGetPast(time.Now(), s.authorized.Load()); err != nil {
+		return Page{}, b.refusal(err)
+	}
+	if room := s.pastRoom(); room.events == 0 || room.bytes == 0 {
+		return Page{}, b.refusal(Refuse(429, "read what was sent before"))
+	}
+	page, err := b.page(ctx, sub.channel.id, &req, &reach)
+	s.usage.gotPast(dataBytes(page.Events))
+	return page, err
+}
+
+// page reads as far as the reach goes.
+func (b *Broker) page(ctx context.Context, ch ChannelID, req *PageRequest, reach *Reach) (Page, error) {
+	o := storage.ReadOptions{From: req.From, Inclusive: req.Inclusive, Backward: true, Current: true,
+		MaxEvents: req.Limit, MaxBytes: maxPageBytes}
+	if reach.Events > 0 {
+		// Where these end is known only by reading them.
+		o.From, o.Inclusive, o.MaxEvents, o.MaxBytes = Position{}, false, reach.Events, 0
+	}
+	read, err := b.history.Read(ctx, ch, o)
+	if err != nil {
+		if !isGap(err) {
+			err = b.storeFailed("history read", ch, err)
+		}
+		return Page{}, err
+	}
+	page := Page{Events: read.Events, More: read.More}
+	if reach.Events > 0 {
+		page.Events = slices.DeleteFunc(page.Events, func(ev Event) bool { return !req.begins(ev.Position) })
+		n := req.fits(page.Events)
+		page.Events, page.More = page.Events[:n], n < len(page.Events)
+	}
+	for i := range page.Events {
+		if reach.tooOld(&page.Events[i]) {
+			return Page{Events: page.Events[:i]}, nil
+		}
+	}
+	return page, nil
+}
+
+// begins reports whether a page may begin at a position.
+func (r *PageRequest) begins(p Position) bool {
+	return r.From.IsZero() || p.Before(r.From) || r.Inclusive && p == r.From
+}
+
+// fits is how many of the events a page has: one at least if there is any.
+func (r *PageRequest) fits(events []Event) int {
+	n, bytes := 0, 0
+	for n < min(len(events), r.Limit) {
+		if bytes += len(events[n].Data); bytes > maxPageBytes && n > 0 {
+			break
+		}
+		n++
+	}
+	return n
+}
