@@ -79,8 +79,7 @@ type (
 		Position Position
 	}
 
-	// PositionNotice stands for events that a subscriber with a Protocol of its own
-	// does not get.
+	// PositionNotice stands for events that a subscriber does not get.
 	PositionNotice struct {
 		Channel string
 		// Position is that of the last of them, and Prev the one before the first,
