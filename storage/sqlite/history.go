@@ -1,0 +1,99 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+// Append implements storage.History. It returns when the event is on the disk.
+func (st *Store) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	batch := [1]storage.AppendRequest{{Channel: ch, Event: ev, Options: opts}}
+	var results [1]storage.AppendResult
+	st.appendAll(ctx, batch[:], results[:])
+	return results[0].Appended, results[0].Err
+}
+
+// AppendBatch implements storage.History. The events of a batch are written in one
+// transaction, unless that fails.
+func (st *Store) AppendBatch(ctx context.Context, batch []storage.AppendRequest) []storage.AppendResult {
+	results := make([]storage.AppendResult, len(batch))
+	for start := 0; start < len(batch); start += groupEvents {
+		end := min(start+groupEvents, len(batch))
+		st.appendAll(ctx, batch[start:end], results[start:end])
+	}
+	return results
+}
+
+// appendAll has the writer append events.
+func (st *Store) appendAll(ctx context.Context, batch []storage.AppendRequest, results []storage.AppendResult) {
+	t := &task{events: len(batch)}
+	for i := range batch {
+		t.bytes += len(batch[i].Event.Data) + eventOverhead
+	}
+	// The writer may still be at work when the caller has gone.
+	own := make([]storage.AppendResult, len(batch))
+	t.do = func(w *writer) error {
+		now := time.Now()
+		for i := range batch {
+			if err := w.append(t, &batch[i], &own[i], now); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := st.write(ctx, t); err != nil {
+		for i := range results {
+			results[i] = storage.AppendResult{Err: err}
+		}
+		return
+	}
+	copy(results, own)
+}
+
+// eventOverhead is about what an event takes in the queue besides its data.
+const eventOverhead = 256
+
+// append appends one event of a task.
+func (w *writer) append(t *task, r *storage.AppendRequest, result *storage.AppendResult, now time.Time) error {
+	c, err := w.channel(r.Channel)
+	if err != nil {
+		return err
+	}
+	*result, err = w.session.append(c, r.Event, &r.Options, now)
+	w.current = c.current
+	if err != nil || result.Err != nil || result.Duplicate || !w.store.watchers.wanted() {
+		return err
+	}
+	told := *r.Event
+	told.Channel, told.Position, told.Prev = r.Channel.Name, result.Position, result.Prev
+	t.commits = append(t.commits, storage.Commit{Channel: r.Channel, Latest: result.Position, Event: &told})
+	return nil
+}
+
+// Delete implements storage.History. The events leave the file in the background.
+func (st *Store) Delete(ctx context.Context, ch storage.ChannelID) error {
+	return st.write(ctx, &task{events: 1, do: func(w *writer) error {
+		c, err := w.channel(ch)
+		if err != nil || c.id == 0 {
+			return err
+		}
+		return w.session.clear(c, time.Now().UnixMilli())
+	}})
+}
+
+// clear forgets the channel's events and keys, but no position.
+func (s *session) clear(c *channel, now int64) error {
+	c.row, c.gone, c.deleted, c.hidden, c.first = c.last, c.last, c.last, c.last, c.last+1
+	set := s.use(`UPDATE carillon_channel SET last = ?1, gone = ?1, deleted = ?1, hidden = ?1, used = ?2 WHERE id = ?3`)
+	set.int(c.last)
+	set.int(now)
+	set.int(c.id)
+	return set.exec()
+}
+
+// Capabilities implements storage.Capable.
+func (st *Store) Capabilities() storage.Capabilities {
+	return storage.Capabilities{ContiguousOffsets: true, Durable: true, Transactions: true, Shared: true}
+}

@@ -1,0 +1,182 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+const (
+	// applicationID is how programs such as file(1) tell the format: "Cari".
+	applicationID = 0x43617269
+	// schemaVersion is that of the newest migration.
+	schemaVersion = 1
+)
+
+// migrations lead from one version of the schema to the next: the first makes version
+// 1 of nothing. A released one is never changed.
+var migrations = [schemaVersion]string{`
+CREATE TABLE carillon_store (
+	one      INTEGER PRIMARY KEY CHECK (one = 1),
+	version  INTEGER NOT NULL, -- of the schema
+	opened   INTEGER NOT NULL, -- the epoch that the last open for writing began
+	forgot   INTEGER NOT NULL, -- the first epoch since a channel was forgotten
+	revision INTEGER NOT NULL  -- the last one of presence
+) STRICT;
+
+-- The order of epochs is that of their ids, and of their numbers.
+CREATE TABLE carillon_epoch (
+	id     INTEGER PRIMARY KEY,
+	number INTEGER NOT NULL,
+	random INTEGER NOT NULL,
+	began  INTEGER NOT NULL, -- milliseconds
+	UNIQUE (number, random)
+) STRICT;
+
+-- Events of a channel are numbered over all epochs, from 1 on.
+CREATE TABLE carillon_channel (
+	id          INTEGER PRIMARY KEY,
+	app         TEXT    NOT NULL,
+	name        TEXT    NOT NULL,
+	last        INTEGER NOT NULL, -- number of the last event; of those kept, the highest may be higher
+	gone        INTEGER NOT NULL, -- events up to this are not kept, not even for fills
+	deleted     INTEGER NOT NULL, -- keys of events up to this were deleted
+	hidden      INTEGER NOT NULL, -- events up to this are no history, whatever the retention
+	keep_events INTEGER NOT NULL, -- the retention of the last append
+	keep_age    INTEGER NOT NULL, -- milliseconds; 0 is no bound
+	epoch       INTEGER NOT NULL, -- of the last event
+	start       INTEGER NOT NULL, -- number of the event before the first of that epoch
+	since       INTEGER NOT NULL, -- the first epoch of which it is known what the channel had
+	used        INTEGER NOT NULL, -- when it last lost something, milliseconds
+	UNIQUE (app, name)
+) STRICT;
+
+-- The epochs of a channel's events before the one that carillon_channel names.
+CREATE TABLE carillon_era (
+	channel INTEGER NOT NULL,
+	epoch   INTEGER NOT NULL,
+	start   INTEGER NOT NULL, -- number of the event before its first
+	PRIMARY KEY (channel, epoch)
+) STRICT, WITHOUT ROWID;
+
+-- The id is the channel's, shifted by 38 bits, plus the event's number.
+CREATE TABLE carillon_event (
+	id       INTEGER PRIMARY KEY,
+	appended INTEGER NOT NULL, -- milliseconds; never falls within a channel
+	event    TEXT    NOT NULL, -- Event.ID
+	name     TEXT    NOT NULL,
+	data     BLOB,
+	flags    INTEGER NOT NULL, -- 1: Data is JSON; 2: retracted; from 4 on: AmendKind
+	time     INTEGER NOT NULL, -- Event.Time, microseconds after appended
+	user     TEXT,
+	socket   TEXT,
+	exclude  TEXT,
+	target   TEXT,
+	version  INTEGER
+) STRICT;
+
+CREATE TABLE carillon_key (
+	id      INTEGER PRIMARY KEY,
+	channel INTEGER NOT NULL,
+	key     TEXT    NOT NULL,
+	number  INTEGER NOT NULL, -- of the event that used it first
+	epoch   INTEGER NOT NULL, -- of that event, and its offset
+	offset  INTEGER NOT NULL,
+	hash    BLOB,             -- of its request; NULL is all zeros
+	until   INTEGER NOT NULL, -- milliseconds
+	UNIQUE (channel, key)
+) STRICT;
+CREATE INDEX carillon_key_until ON carillon_key (until);
+`}
+
+// prepareFile makes sure that the file has the newest schema, and starts an epoch, in
+// one transaction. What the file lacks it gets; one of another program is refused.
+func prepareFile(conn *sqlite3.Conn, otherTables bool) (err error) {
+	if err := conn.Exec(`BEGIN IMMEDIATE`); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && !conn.GetAutocommit() {
+			err = errors.Join(err, conn.Exec(`ROLLBACK`))
+		}
+	}()
+	version, err := schemaOf(conn, otherTables)
+	if err != nil {
+		return err
+	}
+	if version > schemaVersion {
+		return &VersionError{Version: version, Known: schemaVersion}
+	}
+	for v := version; v < schemaVersion; v++ {
+		if err := conn.Exec(migrations[v]); err != nil {
+			return fmt.Errorf("migration to version %d: %w", v+1, err)
+		}
+	}
+	if version == 0 {
+		if err := conn.Exec(`INSERT INTO carillon_store VALUES (1, 0, 0, 1, 0)`); err != nil {
+			return err
+		}
+	}
+	s := newSession(conn)
+	defer func() { err = errors.Join(err, s.finalize()) }()
+	id, _, err := s.newEpoch(storage.Epoch{}, time.Now())
+	if err != nil {
+		return err
+	}
+	set := s.use(`UPDATE carillon_store SET version = ?, opened = ?`)
+	set.int(schemaVersion)
+	set.int(id)
+	if err := set.exec(); err != nil {
+		return err
+	}
+	return conn.Exec(`COMMIT`)
+}
+
+// schemaOf returns the version of the schema of a file, and 0 of one that has none yet.
+func schemaOf(conn *sqlite3.Conn, otherTables bool) (version int, err error) {
+	ours, err := number(conn, `SELECT count(*) FROM sqlite_schema WHERE name = 'carillon_store'`)
+	if err != nil {
+		return 0, err
+	}
+	if ours == 1 {
+		version, err := number(conn, `SELECT version FROM carillon_store`)
+		if err == nil && version < 1 {
+			err = fmt.Errorf("%w: its schema has version %d", ErrCorrupt, version)
+		}
+		return version, err
+	}
+	others, err := number(conn, `SELECT count(*) FROM sqlite_schema`)
+	if err != nil {
+		return 0, err
+	}
+	id, err := number(conn, `PRAGMA application_id`)
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case others > 0 && !otherTables:
+		return 0, fmt.Errorf("%w: it has tables of another program", ErrForeign)
+	case id == 0 && others == 0:
+		return 0, conn.Exec(fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
+	case id != 0 && id != applicationID && !otherTables:
+		return 0, fmt.Errorf("%w: its application ID is %#x", ErrForeign, id)
+	}
+	return 0, nil
+}
+
+// number returns what a query answers.
+func number(conn *sqlite3.Conn, query string) (n int, err error) {
+	st, _, err := conn.Prepare(query)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	if st.Step() {
+		n = st.ColumnInt(0)
+	}
+	return n, st.Err()
+}

@@ -1,0 +1,250 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+var (
+	_ storage.History = (*Store)(nil)
+	_ storage.Watch   = (*Store)(nil)
+	_ storage.Capable = (*Store)(nil)
+)
+
+// Store keeps history and presence in a file. Make one with Open; all methods are safe
+// for concurrent use.
+type Store struct {
+	path     string // absolute
+	dsn      string
+	config   config
+	queue    *queue
+	readers  *readers
+	watchers watchers
+	db       *sql.DB
+
+	closing sync.Once
+	ended   chan struct{} // closed when the writer has ended
+	closed  error         // what closing the file said; to be read when ended is closed
+}
+
+// Open opens the file at a path, or makes one that only its owner may read and write.
+// It begins an epoch: see the package's documentation.
+//
+// If the file cannot be used, the error wraps one of ErrCorrupt, ErrForeign, ErrNewer,
+// ErrReadOnly, ErrLocked and ErrFull, and is a *FileError. If an option makes no sense,
+// it is an *OptionError.
+func Open(path string, opts ...Option) (*Store, error) {
+	st := &Store{config: defaults(), ended: make(chan struct{})}
+	for _, opt := range opts {
+		if err := opt(&st.config); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if path == "" {
+		return nil, &OptionError{Option: "Open", Reason: "the path is empty"}
+	}
+	if st.path, err = filepath.Abs(path); err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path), RawQuery: url.Values{"vfs": {st.config.vfs}}.Encode()}).String()
+	if st.config.vfs == "" {
+		st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path)}).String()
+	}
+	st.queue = newQueue(st.config.queueEvents, st.config.queueBytes)
+	st.readers = newReaders(st, st.config.readers)
+	if st.db, err = st.openDB(); err != nil {
+		return nil, fmt.Errorf("sqlite: %w", err)
+	}
+	w := &writer{store: st, channels: make(map[storage.ChannelID]*channel)}
+	if err := st.prepare(w); err != nil {
+		return nil, errors.Join(st.fileError(err), st.db.Close())
+	}
+	go func() {
+		defer close(st.ended)
+		w.run()
+	}()
+	return st, nil
+}
+
+// prepare makes the file, and opens it for the writer.
+func (st *Store) prepare(w *writer) error {
+	if err := st.createFiles(); err != nil {
+		return err
+	}
+	if err := w.open(); err != nil {
+		return err
+	}
+	err := w.session.conn.Exec(`PRAGMA journal_mode = WAL`)
+	if err == nil {
+		err = prepareFile(w.session.conn, st.config.otherTables)
+	}
+	if err == nil {
+		err = w.refresh() // so that it sees what changes from now on
+	}
+	if err != nil {
+		return errors.Join(err, w.session.close())
+	}
+	return nil
+}
+
+// createFiles makes the file and its companions, if there are none, for its owner only:
+// SQLite would let others read them.
+func (st *Store) createFiles() error {
+	if st.config.vfs != "" {
+		return nil
+	}
+	mode := fs.FileMode(0o600)
+	if info, err := os.Stat(st.path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		f, err := os.OpenFile(st.path+suffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// connectionPragmas have to be set for each connection.
+const connectionPragmas = `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY`
+
+// connect opens a connection to the file.
+func (st *Store) connect() (*sqlite3.Conn, error) {
+	conn, err := sqlite3.Open(st.dsn)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.BusyTimeout(st.config.busy)
+	if err == nil {
+		err = conn.Exec(connectionPragmas)
+	}
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
+}
+
+func (st *Store) fileError(err error) error { return fileError(st.path, err) }
+
+// Close writes what waits, and closes the file. Calls that come later fail with
+// ErrClosed.
+func (st *Store) Close() error {
+	st.closing.Do(func() {
+		st.queue.close()
+		<-st.ended
+		st.closed = errors.Join(st.closed, st.readers.close(), st.db.Close())
+	})
+	return st.closed
+}
+
+// readers are the connections that read. They are opened when they are needed.
+type readers struct {
+	store *Store
+	slots chan struct{} // an element for each connection in use
+
+	mu     sync.Mutex
+	idle   []*session // guarded by mu
+	closed bool       // guarded by mu
+}
+
+func newReaders(st *Store, n int) *readers { return &readers{store: st, slots: make(chan struct{}, n)} }
+
+// with calls f with a connection, and ends what it does when ctx is done.
+func (r *readers) with(ctx context.Context, f func(*session) error) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.slots }()
+	s, err := r.get()
+	if err != nil {
+		return r.store.fileError(err)
+	}
+	healthy := false
+	defer func() { err = errors.Join(err, r.put(s, healthy)) }()
+	s.conn.SetInterrupt(ctx)
+	err = f(s)
+	s.conn.SetInterrupt(context.Background())
+	var gap *storage.GapError
+	if healthy = err == nil || errors.As(err, &gap); healthy {
+		return err
+	}
+	if ctx.Err() != nil && errors.Is(err, sqlite3.INTERRUPT) {
+		return ctx.Err()
+	}
+	return r.store.fileError(err)
+}
+
+func (r *readers) get() (*session, error) {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return nil, ErrClosed
+	}
+	if n := len(r.idle); n > 0 {
+		s := r.idle[n-1]
+		r.idle = r.idle[:n-1]
+		r.mu.Unlock()
+		return s, nil
+	}
+	r.mu.Unlock()
+	conn, err := r.store.connect()
+	if err != nil {
+		return nil, err
+	}
+	return newSession(conn), conn.Exec(`PRAGMA query_only = ON`)
+}
+
+// put takes a connection back. One that has failed is closed.
+func (r *readers) put(s *session, healthy bool) error {
+	if healthy {
+		r.mu.Lock()
+		if !r.closed {
+			r.idle = append(r.idle, s)
+			r.mu.Unlock()
+			return nil
+		}
+		r.mu.Unlock()
+	}
+	return s.close()
+}
+
+// close closes the connections, once those in use are idle.
+func (r *readers) close() error {
+	r.mu.Lock()
+	r.closed = true
+	idle := r.idle
+	r.idle = nil
+	r.mu.Unlock()
+	var errs []error
+	for _, s := range idle {
+		errs = append(errs, s.close())
+	}
+	for range cap(r.slots) {
+		r.slots <- struct{}{}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,253 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/carillon-rt/carillon/storage"
+)
+
+const (
+	// groupEvents is how many events the writer commits at once at most.
+	groupEvents = 512
+	// pollEvery is how often an idle writer looks for what other processes have done,
+	// and for what has expired.
+	pollEvery = 200 * time.Millisecond
+	// cachedChannels is how many channels the writer knows without asking the file.
+	cachedChannels = 1 << 14
+)
+
+// writer is the one goroutine that writes to the file. It commits what waits in one
+// transaction, so that many publishers share one sync of the disk.
+type writer struct {
+	store   *Store
+	session *session
+	// version is the file's, as PRAGMA data_version says: it changes with every commit
+	// of another connection.
+	version int64
+	// channels are what the file knows of them; empty after a commit of another.
+	channels map[storage.ChannelID]*channel
+	current  int64 // the newest epoch
+}
+
+// run writes until the queue is closed and empty.
+func (w *writer) run() {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	var group []*task
+	for more := true; more; {
+		select {
+		case <-w.store.queue.ready:
+		case <-w.store.queue.look:
+			w.poll()
+		case <-tick.C:
+			w.poll()
+		}
+		group, more = w.store.queue.take(group[:0], groupEvents)
+		if len(group) > 0 {
+			w.commit(group)
+			w.gather(len(group))
+		}
+		clear(group)
+	}
+	w.close()
+}
+
+// gather lets those who were just answered come again before the next transaction
+// begins: they are likely to, and it is cheaper to commit together.
+func (w *writer) gather(answered int) {
+	for range min(answered, 16) - 1 {
+		if w.store.queue.waits() >= answered {
+			return
+		}
+		runtime.Gosched()
+	}
+}
+
+// commit does tasks in one transaction and answers them. If that fails, each has one of
+// its own, so that none fails because of another.
+func (w *writer) commit(group []*task) {
+	began, err := w.transact(group)
+	if err != nil && began && len(group) > 1 && !errors.Is(err, storage.ErrOutcomeUnknown) {
+		for _, t := range group {
+			_, err := w.transact([]*task{t})
+			w.answer(t, err)
+		}
+		return
+	}
+	w.store.watchers.tell(group, err)
+	for _, t := range group {
+		t.done <- err
+	}
+}
+
+func (w *writer) answer(t *task, err error) {
+	w.store.watchers.tell([]*task{t}, err)
+	t.done <- err
+}
+
+// transact does tasks in one transaction. After an error nothing was done, unless it
+// wraps ErrOutcomeUnknown; began says whether any task was.
+func (w *writer) transact(group []*task) (began bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.drop()
+			err = fmt.Errorf("sqlite: panic in a transaction: %v\n%s", p, debug.Stack())
+			if !began {
+				return
+			}
+			err = fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, err)
+		}
+	}()
+	if err := w.begin(); err != nil {
+		w.abort()
+		return false, w.store.fileError(err)
+	}
+	for _, t := range group {
+		t.commits, t.changes = t.commits[:0], t.changes[:0]
+		if err := t.do(w); err != nil {
+			w.abort()
+			return true, w.store.fileError(err)
+		}
+	}
+	if err := w.session.use(`COMMIT`).exec(); err != nil {
+		// The transaction may be in the file, and come to life with the next opening.
+		w.abort()
+		return true, fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, w.store.fileError(err))
+	}
+	return true, nil
+}
+
+// begin begins a transaction, and forgets what another connection may have changed.
+func (w *writer) begin() error {
+	if w.session == nil {
+		if err := w.open(); err != nil {
+			return err
+		}
+	}
+	started := time.Now()
+	if err := w.session.use(`BEGIN IMMEDIATE`).exec(); err != nil {
+		if errors.Is(err, sqlite3.BUSY) {
+			return &FileError{Path: w.store.path, Reason: &BusyError{Waited: time.Since(started)}, Err: err}
+		}
+		return err
+	}
+	return w.refresh()
+}
+
+// refresh forgets what the writer knows of the file if another connection has changed
+// that.
+func (w *writer) refresh() error {
+	st := w.session.use(`PRAGMA data_version`)
+	if !st.next() {
+		return errors.Join(errors.New("no data_version"), st.done())
+	}
+	version := st.ColumnInt64(0)
+	if err := st.done(); err != nil || version == w.version {
+		return err
+	}
+	w.forget()
+	current, _, err := w.session.currentEpoch()
+	if err != nil {
+		return err
+	}
+	w.store.watchers.tellAnything()
+	w.version, w.current = version, current
+	return nil
+}
+
+// forget drops what the writer knows of the file.
+func (w *writer) forget() {
+	clear(w.channels)
+	clear(w.session.epochs)
+}
+
+// abort rolls back, after which nothing that was done counts.
+func (w *writer) abort() {
+	if w.session == nil {
+		return
+	}
+	w.forget()
+	w.version = 0
+	if !w.session.conn.GetAutocommit() && w.session.conn.Exec(`ROLLBACK`) != nil {
+		w.drop()
+	}
+}
+
+// drop gives up the connection, whatever its state. The next transaction opens one.
+func (w *writer) drop() {
+	if w.session == nil {
+		return
+	}
+	s := w.session
+	w.session = nil
+	clear(w.channels)
+	defer func() { _ = recover() }()
+	_ = s.close()
+}
+
+func (w *writer) open() error {
+	conn, err := w.store.connect()
+	if err != nil {
+		return err
+	}
+	w.session, w.version = newSession(conn), 0
+	return nil
+}
+
+// channel returns what the file knows of a channel, within a transaction.
+func (w *writer) channel(ch storage.ChannelID) (*channel, error) {
+	if c := w.channels[ch]; c != nil {
+		c.current = w.current
+		return c, nil
+	}
+	c, release, err := w.session.look(ch)
+	if err != nil {
+		return nil, err
+	}
+	if err := release(); err != nil {
+		return nil, err
+	}
+	if c.first <= c.last {
+		if c.appended, err = w.session.appendedAt(&c, c.last); err != nil {
+			return nil, err
+		}
+	}
+	if len(w.channels) >= cachedChannels {
+		for other := range w.channels {
+			delete(w.channels, other)
+			break
+		}
+	}
+	w.channels[ch] = &c
+	return &c, nil
+}
+
+// poll looks for what other processes have done.
+func (w *writer) poll() {
+	defer func() {
+		if recover() != nil {
+			w.drop()
+		}
+	}()
+	if w.session == nil {
+		return
+	}
+	if err := w.refresh(); err != nil {
+		w.abort()
+	}
+}
+
+func (w *writer) close() {
+	if w.session == nil {
+		return
+	}
+	s := w.session
+	w.session = nil
+	w.store.closed = s.close()
+}
