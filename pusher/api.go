@@ -114,7 +114,10 @@ func (r *apiRequest) readBody(w http.ResponseWriter) error {
 // route returns what answers the request.
 func (r *apiRequest) route(rest string) (func() (any, error), error) {
 	method, answer := http.MethodGet, (func() (any, error))(nil)
+	amended, eventID, kind, amends := amendPath(rest)
 	switch {
+	case amends:
+		method, answer = http.MethodPost, func() (any, error) { return r.amend(amended, eventID, kind) }
 	case rest == "/events":
 		method, answer = http.MethodPost, r.publish
 	case rest == "/batch_events":

@@ -15,6 +15,8 @@ type channelInfo struct {
 	UserCount         *int        `json:"user_count,omitempty"`
 	SubscriptionCount *int        `json:"subscription_count,omitempty"`
 	Cache             *cachedInfo `json:"cache,omitempty"`
+	ID                string      `json:"id,omitempty"`
+	Position          string      `json:"position,omitempty"`
 }
 
 type cachedInfo struct {

@@ -22,6 +22,7 @@ type eventBody struct {
 	channels []string
 	socketID string
 	info     string
+	id       string // chosen by the backend; empty for none
 }
 
 // parseEvent parses an event, which is the body of a request or part of one.
@@ -29,7 +30,7 @@ func parseEvent(body []byte, what string) (e eventBody, err error) {
 	var data, channels json.RawMessage
 	if err := parseObject(body, what, field{name: "name", text: &e.name}, field{name: "data", raw: &data},
 		field{name: "channel", text: &e.channel}, field{name: "channels", raw: &channels},
-		field{name: "socket_id", text: &e.socketID}, field{name: "info", text: &e.info}); err != nil {
+		field{name: "socket_id", text: &e.socketID}, field{name: "info", text: &e.info}, field{name: "id", text: &e.id}); err != nil {
 		return eventBody{}, err
 	}
 	if text, ok := jsonString(data); ok {
@@ -93,7 +94,7 @@ func (e *eventBody) requests(limits Limits, key string) ([]broker.PublishRequest
 		if slices.Contains(channels[:i], channel) {
 			continue // one event reaches a channel once
 		}
-		reqs = append(reqs, broker.PublishRequest{Channel: channel, Event: e.name, Data: data,
+		reqs = append(reqs, broker.PublishRequest{Channel: channel, Event: e.name, Data: data, ID: e.id,
 			ExcludeSocketID: e.socketID, IdempotencyKey: key, Sealed: true})
 	}
 	return reqs, nil
@@ -120,7 +121,7 @@ func (r *apiRequest) publish() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := parseInfo(ev.info, "user_count", "subscription_count")
+	info, err := parseInfo(ev.info, publishInfo...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,8 @@ func (r *apiRequest) publish() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.app.PublishBatch(r.Context(), reqs); err != nil {
+	published, err := r.app.PublishBatch(r.Context(), reqs)
+	if err != nil {
 		var in *broker.BatchError
 		if errors.As(err, &in) {
 			err = in.Err // the events differ in nothing but the channel
@@ -138,7 +140,7 @@ func (r *apiRequest) publish() (any, error) {
 	if len(info) == 0 {
 		return empty{}, nil
 	}
-	infos, err := r.describe(channelsOf(reqs), func(int) []string { return info })
+	infos, err := r.describePublished(reqs, published, func(int) []string { return info })
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +169,8 @@ func (r *apiRequest) publishBatch() (any, error) {
 		}
 		asked = asked || len(infos[i]) > 0
 	}
-	if _, err := r.app.PublishBatch(r.Context(), reqs); err != nil {
+	published, err := r.app.PublishBatch(r.Context(), reqs)
+	if err != nil {
 		var in *broker.BatchError
 		if errors.As(err, &in) {
 			err = inBatch(in.Index, in.Err)
@@ -177,13 +180,32 @@ func (r *apiRequest) publishBatch() (any, error) {
 	if !asked {
 		return empty{}, nil
 	}
-	described, err := r.describe(channelsOf(reqs), func(i int) []string { return infos[i] })
+	described, err := r.describePublished(reqs, published, func(i int) []string { return infos[i] })
 	if err != nil {
 		return nil, err
 	}
 	return struct {
 		Batch []channelInfo `json:"batch"`
 	}{described}, nil
+}
+
+// publishInfo are the attributes that a backend may ask for when it publishes: of the
+// channel, and of the event, which may be amended by its id.
+var publishInfo = []string{"user_count", "subscription_count", "id", "position"}
+
+// describePublished is describe with what is told of the events.
+func (r *apiRequest) describePublished(reqs []broker.PublishRequest, published []broker.Published, attributes func(i int) []string) ([]channelInfo, error) {
+	infos, err := r.describe(channelsOf(reqs), attributes)
+	for i := range infos {
+		asked := attributes(i)
+		if slices.Contains(asked, "id") {
+			infos[i].ID = published[i].ID
+		}
+		if slices.Contains(asked, "position") {
+			infos[i].Position = published[i].Position.String()
+		}
+	}
+	return infos, err
 }
 
 func channelsOf(reqs []broker.PublishRequest) []string {
@@ -229,7 +251,7 @@ func (r *apiRequest) batchEvent(reqs []broker.PublishRequest, i int, raw json.Ra
 	if len(ev.channels) > 0 {
 		return nil, nil, badRequest("channels is not allowed in a batch: use channel")
 	}
-	info, err := parseInfo(ev.info, "user_count", "subscription_count")
+	info, err := parseInfo(ev.info, publishInfo...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -33,6 +33,8 @@ func (c *connection) handle(data []byte, limits Limits) {
 		c.history(f)
 	case f.event == "pusher:signin":
 		c.signIn(f, limits)
+	case amendEvents[f.event] != 0:
+		c.amend(f, amendEvents[f.event], limits)
 	case strings.HasPrefix(f.event, "client-"):
 		c.clientEvent(f, limits)
 	default:
