@@ -13,40 +13,37 @@ import (
 // accepted is an event that was accepted: hooks, limits and checks have let it pass,
 // and only its store can still fail.
 type accepted struct {
+	req     PublishRequest // set by the publisher; hooks may have changed it
 	broker  *Broker
 	channel channelKey
-	id      string // empty if it is not chosen yet
-	name    string
-	data    []byte
-	json    bool
-	userID  string
-	plain   bool // data has to be sealed
-	exclude string
-	keep    storage.AppendOptions
+	keep    Retention
+	hash    *[32]byte // what the request's idempotency key stands for; nil without one
+	plain   bool      // data has to be sealed
+	data    []byte    // the request's, sealed where it has to be
 }
 
-func (a *App) accept(ctx context.Context, req *PublishRequest, p *accepted) error {
-	if err := a.check(ctx, req, p); err != nil {
+// accept checks the event of p.req, asks the rate limits, and seals the event where it has to be.
+func (a *App) accept(ctx context.Context, p *accepted) error {
+	if err := a.check(ctx, p); err != nil {
 		return err
 	}
-	if a.broker.rateLimits.rules != nil {
-		if err := a.broker.rateLimits.limited(ctx, p.limit()); err != nil {
+	if l := &a.broker.rateLimits; l.rules != nil {
+		if err := l.limited(ctx, p.limit()); err != nil {
 			return err
 		}
 	}
 	return p.seal()
 }
 
-// accept asks the hooks and checks the event.
-func (a *App) check(ctx context.Context, req *PublishRequest, p *accepted) error {
-	b := a.broker
+// check asks the hooks and checks the event.
+func (a *App) check(ctx context.Context, p *accepted) error {
+	b, req := a.broker, &p.req
 	if b.stopped.Load() {
 		return ErrShutdown
 	}
 	req.App = a.id
-	var hash [32]byte
 	if req.IdempotencyKey != "" {
-		hash = b.requestHash(a.id, req)
+		p.hash = b.requestHash(a.id, req)
 	}
 	publishHook := func(h *Hooks) func(context.Context, *PublishRequest) error { return h.Publish }
 	if decides(&b.hooks, publishHook) {
@@ -56,12 +53,12 @@ func (a *App) check(ctx context.Context, req *PublishRequest, p *accepted) error
 			return err
 		}
 		if req.IdempotencyKey == "" && asked.IdempotencyKey != "" {
-			hash = b.requestHash(a.id, req)
+			p.hash = b.requestHash(a.id, req)
 		}
 		*req = asked
 	}
-	ch := b.channels.key(storage.ChannelID{App: a.id, Name: req.Channel})
-	kind, rule, err := b.rules.nature(&ch)
+	p.channel = b.channels.keyIn(a.hash, ChannelID{App: a.id, Name: req.Channel})
+	kind, rule, err := b.rules.nature(&p.channel)
 	if err != nil {
 		return b.refusal(err)
 	}
@@ -81,10 +78,9 @@ func (a *App) check(ctx context.Context, req *PublishRequest, p *accepted) error
 	if rule.Publishers == OnlyClients {
 		return b.refusal(Refuse(403, fmt.Sprintf("channel %q takes events from its subscribers only", req.Channel)))
 	}
-	*p = accepted{broker: b, channel: ch, id: req.ID, name: req.Event, data: req.Data, json: req.JSON,
-		userID: req.UserID, plain: kind.Base() == Encrypted && !req.Sealed,
-		exclude: req.ExcludeSocketID,
-		keep:    storage.AppendOptions{Retention: rule.retention(kind), IdempotencyKey: req.IdempotencyKey, RequestHash: hash}}
+	p.broker, p.data = b, req.Data
+	p.keep = rule.retention(kind)
+	p.plain = kind.Base() == Encrypted && !req.Sealed
 	if p.plain {
 		return nil // it is looked at when it is sealed
 	}
@@ -131,24 +127,37 @@ func (p *accepted) seal() error {
 		return fmt.Errorf("seal event for channel %q: %w", p.channel.id.Name, err)
 	}
 	p.data = sealed
-	return p.broker.fits(p.channel.id.Name, p.name, p.userID, p.data, p.json)
+	return p.broker.fits(p.channel.id.Name, p.req.Event, p.req.UserID, p.data, p.req.JSON)
 }
 
+// event makes the event, and says that it is of now.
 func (p *accepted) event() *Event {
-	return &Event{ID: p.eventID(), Name: p.name, Channel: p.channel.id.Name, Data: p.data, JSON: p.json,
-		UserID: p.userID, Exclude: p.exclude, Time: time.Now()}
+	return &Event{ID: p.eventID(), Name: p.req.Event, Channel: p.channel.id.Name, Data: p.data, JSON: p.req.JSON,
+		UserID: p.req.UserID, Exclude: p.req.ExcludeSocketID, Time: time.Now()}
+}
+
+// stored reports whether the event has to go to the store.
+func (p *accepted) stored() bool { return p.keep.Events > 0 || p.hash != nil }
+
+// options are those of its append.
+func (p *accepted) options() storage.AppendOptions {
+	opts := storage.AppendOptions{Retention: p.keep, Floor: p.broker.floor(&p.channel)}
+	if p.hash != nil {
+		opts.IdempotencyKey, opts.RequestHash = p.req.IdempotencyKey, *p.hash
+	}
+	return opts
 }
 
 func (p *accepted) eventID() string {
-	if p.id == "" {
+	if p.req.ID == "" {
 		return p.broker.ids.next()
 	}
-	return p.id
+	return p.req.ID
 }
 
 // limit is what rate limits are asked about.
 func (p *accepted) limit() ratelimit.Request {
-	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.name, Size: len(p.data)}
+	return ratelimit.Request{Action: ratelimit.Publish, App: p.channel.id.App, Channel: p.channel.id.Name, Event: p.req.Event, Size: len(p.data)}
 }
 
 // allLimited asks the rate limits about several events at once.

@@ -5,6 +5,7 @@ package broker
 type App struct {
 	broker *Broker
 	id     string
+	hash   uint64 // of id: see registry.keyIn
 }
 
 // ID returns the app's ID.
@@ -12,7 +13,7 @@ func (a *App) ID() string { return a.id }
 
 // App returns a handle on the app with the given ID: its channels are apart from
 // those of every other app. An app comes into being by being used.
-func (b *Broker) App(id string) *App { return &App{broker: b, id: id} }
+func (b *Broker) App(id string) *App { return &App{broker: b, id: id, hash: b.channels.hashApp(id)} }
 
 func (a *App) presenceChannel(name string) (ChannelID, error) {
 	if err := CheckChannelName(name); err != nil {

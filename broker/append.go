@@ -10,25 +10,19 @@ import (
 	"github.com/carillon-rt/carillon/storage"
 )
 
-// keeps reports whether an event has to go to the store.
-func keeps(opts *storage.AppendOptions) bool {
-	return opts.Retention.Events > 0 || opts.IdempotencyKey != ""
-}
-
 // store appends an event, and returns when it is in the queue of every subscriber.
 func (b *Broker) store(ctx context.Context, ch *channelKey, ev *Event, opts *storage.AppendOptions) (Published, error) {
-	opts.Floor = b.floor(ch)
 	out, err := b.history.Append(ctx, ch.id, ev, *opts)
 	return b.stored(ctx, ch, ev, opts, out, err)
 }
 
 // stored handles the outcome of an append.
 func (b *Broker) stored(ctx context.Context, ch *channelKey, ev *Event, opts *storage.AppendOptions, out storage.Appended, err error) (Published, error) {
-	switch {
-	case isKeyRefused(err):
-		b.stats.refused.Add(1)
-		return Published{}, err
-	case err != nil:
+	if err != nil {
+		if isKeyRefused(err) {
+			b.stats.refused.Add(1)
+			return Published{}, err
+		}
 		if c := b.channels.find(ch); c != nil {
 			c.appendFailed(opts)
 		}

@@ -18,14 +18,13 @@ func (c *channel) arrive(ev *Event, wait bool) (waiter *cursor.Waiter, there boo
 	if c.kept.closed {
 		return nil, false
 	}
-	c.take(ev)
-	if wait {
+	if c.take(ev) == cursor.Parked && wait {
 		waiter = c.kept.Wait(ev.Position)
 	}
 	return waiter, true
 }
 
-// hear is arrive for a position whose event has yet to be read.
+// arrivePosition is arrive for a position whose event has yet to be read.
 func (c *channel) arrivePosition(p Position, wait bool) (waiter *cursor.Waiter, there bool) {
 	c.order.Lock()
 	defer c.order.Unlock()
@@ -47,17 +46,21 @@ func (c *channel) arrivePosition(p Position, wait bool) (waiter *cursor.Waiter, 
 
 // take hands out an event that is next, with those that follow it, or parks it. The
 // caller holds c.order.
-func (c *channel) take(ev *Event) {
-	switch c.kept.Arrive(ev) {
+func (c *channel) take(ev *Event) cursor.Verdict {
+	verdict := c.kept.Arrive(ev)
+	switch verdict {
 	case cursor.NextAfterGap:
 		c.handOutGap(c.unknownBefore(ev.Position), Position{})
 		fallthrough
 	case cursor.Next:
 		c.handOutEvent(ev)
-		c.follow()
+		if !c.kept.Settled() {
+			c.follow()
+		}
 	case cursor.Parked:
 		c.planRead()
 	}
+	return verdict
 }
 
 // follow hands out the parked events that are next, and releases who waits. The

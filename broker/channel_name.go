@@ -134,12 +134,8 @@ func CheckEventName(name string) error {
 		return &FieldError{Field: "name", Problem: "is too long", Limit: MaxEventName, Got: utf8.RuneCountInString(name)}
 	case strings.HasPrefix(name, "pusher:") || strings.HasPrefix(name, "pusher_internal:"):
 		return &FieldError{Field: "name", Value: name, Problem: "starts with a prefix that the protocol reserves"}
-	case !utf8.ValidString(name):
-		return &FieldError{Field: "name", Problem: "is not valid UTF-8"}
-	case hasControl(name):
-		return &FieldError{Field: "name", Value: name, Problem: "has a control character"}
 	}
-	return nil
+	return checkText("name", name)
 }
 
 // CheckUserID returns a *FieldError unless id may name a user: 1 to 128
@@ -150,10 +146,24 @@ func CheckUserID(id string) error {
 		return &FieldError{Field: "user_id", Problem: "is empty"}
 	case len(id) > MaxUserID && utf8.RuneCountInString(id) > MaxUserID:
 		return &FieldError{Field: "user_id", Problem: "is too long", Limit: MaxUserID, Got: utf8.RuneCountInString(id)}
-	case !utf8.ValidString(id):
-		return &FieldError{Field: "user_id", Problem: "is not valid UTF-8"}
-	case hasControl(id):
-		return &FieldError{Field: "user_id", Value: id, Problem: "has a control character"}
+	}
+	return checkText("user_id", id)
+}
+
+// checkText returns a *FieldError unless a field is valid UTF-8 without control
+// characters of ASCII: the protocol says nothing of them, but databases, headers and
+// logs trip over them.
+func checkText(field, s string) error {
+	ascii, control := true, false
+	for i := range len(s) {
+		control = control || s[i] < ' ' || s[i] == 0x7f
+		ascii = ascii && s[i] < utf8.RuneSelf
+	}
+	switch {
+	case !ascii && !utf8.ValidString(s):
+		return &FieldError{Field: field, Problem: "is not valid UTF-8"}
+	case control:
+		return &FieldError{Field: field, Value: s, Problem: "has a control character"}
 	}
 	return nil
 }
@@ -166,15 +176,4 @@ func checkEventID(id string) error {
 		field.Field = "id"
 	}
 	return err
-}
-
-// hasControl reports whether s has a character that ASCII takes for no text: the
-// protocol says nothing of them, but databases, headers and logs trip over them.
-func hasControl(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return true
-		}
-	}
-	return false
 }

@@ -54,8 +54,8 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 	if keep.Events == 0 {
 		sender.sub.channel.handOutAtOnce(ev)
 	} else {
-		key := b.channels.key(ch)
-		if _, err := b.store(ctx, &key, ev, &storage.AppendOptions{Retention: keep}); err != nil {
+		key := sender.sub.channel.key()
+		if _, err := b.store(ctx, &key, ev, &storage.AppendOptions{Retention: keep, Floor: b.floor(&key)}); err != nil {
 			return err
 		}
 	}

@@ -65,7 +65,7 @@ func (c *channel) handOut(d *delivery) {
 	}
 }
 
-// handOut hands an event to every subscriber. The caller holds c.order.
+// handOutEvent hands an event to every subscriber. The caller holds c.order.
 func (c *channel) handOutEvent(ev *Event) {
 	d := delivery{event: ev, notice: EventNotice{ev}}
 	if ev.Exclude != "" {
@@ -75,14 +75,14 @@ func (c *channel) handOutEvent(ev *Event) {
 	c.node.informPublished(c.id.App, ev)
 }
 
-// announce sends every subscribed session what is not an event.
+// handOutNotice sends every subscribed session what is not an event.
 func (c *channel) handOutNotice(exclude *Session, notice Notice) {
 	c.order.Lock()
 	defer c.order.Unlock()
 	c.handOut(&delivery{notice: notice, exclude: exclude})
 }
 
-// deliver hands d to the subscriber. It only queues.
+// send hands d to the subscriber. It only queues.
 func (s *subscriber) send(d *delivery) {
 	x := s.extras
 	if x != nil && x.inbox != nil {
@@ -136,7 +136,7 @@ func (n *node) informPublished(app string, ev *Event) {
 	}
 }
 
-// publish hands out an event that has no position.
+// handOutAtOnce hands out an event that has no position.
 func (c *channel) handOutAtOnce(ev *Event) {
 	c.order.Lock()
 	defer c.order.Unlock()

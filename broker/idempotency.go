@@ -11,7 +11,7 @@ import (
 //
 // It is of the request before hooks see it, who may stamp it, and before it is
 // sealed: both may come out differently with each try.
-func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
+func (b *Broker) requestHash(app string, req *PublishRequest) *[32]byte {
 	data := req.Data
 	if c := b.cipher.Load(); c != nil && req.Sealed && KindOf(req.Channel).Base() == Encrypted {
 		if plain, err := (*c).Open(app, req.Channel, data); err == nil {
@@ -35,6 +35,7 @@ func (b *Broker) requestHash(app string, req *PublishRequest) (hash [32]byte) {
 	}
 	h.Write(head)
 	h.Write(data)
+	hash := new([32]byte)
 	h.Sum(hash[:0])
 	return hash
 }

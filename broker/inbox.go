@@ -65,7 +65,7 @@ func (in *inbox) endWith(ctx context.Context) {
 	}
 }
 
-// push queues an event; an inbox that is full ends the subscription.
+// add queues an event; an inbox that is full ends the subscription.
 func (in *inbox) add(ev *Event) {
 	in.mu.Lock()
 	if in.ended || in.full || in.had.covers(ev) {

@@ -148,7 +148,7 @@ func (h *hookSets) memberLeft(ctx context.Context, ch ChannelID, d presence.Depa
 	inform(ctx, h, memberLeft, MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
 }
 
-// informUser tells the hooks.
+// userChanged tells the hooks.
 func (h *hookSets) userChanged(ctx context.Context, change UserChange, online bool) {
 	if online {
 		inform(ctx, h, userOnline, change)

@@ -43,13 +43,12 @@ var ErrNotKept = errors.New("channel keeps no history")
 // Errors are those of Publish, or wrap ErrNotKept where the channel's rule keeps no
 // events: there is nothing that a transaction could carry.
 func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (storage.Prepared, error) {
-	req := PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)
-	var p accepted
-	if err := a.check(ctx, &req, &p); err != nil {
+	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)}
+	if err := a.check(ctx, &p); err != nil {
 		return storage.Prepared{}, err
 	}
 	// Hooks may have sent it to another channel.
-	if p.keep.Retention.Events == 0 {
+	if p.keep.Events == 0 {
 		return storage.Prepared{}, notKept(p.channel.id.Name)
 	}
 	if err := a.broker.rateLimits.limited(ctx, p.limit()); err != nil {
@@ -58,8 +57,7 @@ func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, o
 	if err := p.seal(); err != nil {
 		return storage.Prepared{}, err
 	}
-	p.keep.Floor = a.broker.floor(&p.channel)
-	return storage.Prepared{Channel: p.channel.id, Event: p.event(), Options: p.keep}, nil
+	return storage.Prepared{Channel: p.channel.id, Event: p.event(), Options: p.options()}, nil
 }
 
 func notKept(channel string) error { return fmt.Errorf("%w: %q", ErrNotKept, channel) }

@@ -52,12 +52,11 @@ func IdempotencyKey(key string) PublishOption {
 // the store the event may be in the history all the same: then subscribers get it in
 // its place as soon as the broker has found it there.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
-	req := PublishRequest{Channel: channel, Event: event, Data: data}
+	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}}
 	if len(opts) > 0 {
-		req = req.with(opts)
+		p.req = p.req.with(opts)
 	}
-	var p accepted
-	if err := a.accept(ctx, &req, &p); err != nil {
+	if err := a.accept(ctx, &p); err != nil {
 		return Published{}, err
 	}
 	return p.publish(ctx)
@@ -112,7 +111,8 @@ func (a *App) PublishMany(ctx context.Context, channels []string, event string, 
 func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Published, error) {
 	ready := make([]accepted, len(reqs))
 	for i := range reqs {
-		if err := a.check(ctx, &reqs[i], &ready[i]); err != nil {
+		ready[i].req = reqs[i]
+		if err := a.check(ctx, &ready[i]); err != nil {
 			return nil, &BatchError{Index: i, Err: err}
 		}
 	}
@@ -144,14 +144,13 @@ func publishEach(ctx context.Context, events []accepted) ([]Published, error) {
 // publishAll publishes events that have been accepted, with one call of the store for
 // all that are kept.
 func (b *Broker) publishAll(ctx context.Context, events []accepted) ([]Published, error) {
-	if len(events) == 1 || slices.ContainsFunc(events, func(p accepted) bool { return p.keep.IdempotencyKey != "" }) {
+	if len(events) == 1 || slices.ContainsFunc(events, func(p accepted) bool { return p.hash != nil }) {
 		return publishEach(ctx, events)
 	}
 	var batch []storage.AppendRequest
 	for i := range events {
-		if p := &events[i]; keeps(&p.keep) {
-			p.keep.Floor = b.floor(&p.channel)
-			batch = append(batch, storage.AppendRequest{Channel: p.channel.id, Event: p.event(), Options: p.keep})
+		if p := &events[i]; p.stored() {
+			batch = append(batch, storage.AppendRequest{Channel: p.channel.id, Event: p.event(), Options: p.options()})
 		}
 	}
 	var results []storage.AppendResult
@@ -163,7 +162,7 @@ func (b *Broker) publishAll(ctx context.Context, events []accepted) ([]Published
 	for i := range events {
 		var published Published
 		var err error
-		if p := &events[i]; keeps(&p.keep) {
+		if p := &events[i]; p.stored() {
 			r := &batch[0]
 			published, err = b.stored(ctx, &p.channel, r.Event, &r.Options, results[0].Appended, results[0].Err)
 			batch, results = batch[1:], results[1:]
@@ -198,11 +197,11 @@ func (e *BatchError) Unwrap() error { return e.Err }
 // publish publishes an event that has been accepted.
 func (p *accepted) publish(ctx context.Context) (Published, error) {
 	b := p.broker
-	if !keeps(&p.keep) {
+	if !p.stored() {
 		c := b.channels.find(&p.channel)
 		if c == nil && !b.hooks.published.Load() {
 			b.stats.published.Add(1)
-			return Published{ID: p.id}, nil
+			return Published{ID: p.req.ID}, nil
 		}
 		ev := p.event()
 		if c == nil {
@@ -214,7 +213,8 @@ func (p *accepted) publish(ctx context.Context) (Published, error) {
 		c.handOutAtOnce(ev)
 		return Published{ID: ev.ID}, nil
 	}
-	return b.store(ctx, &p.channel, p.event(), &p.keep)
+	opts := p.options()
+	return b.store(ctx, &p.channel, p.event(), &opts)
 }
 
 // PublishToUser publishes an event to every connection that is signed in as the

@@ -38,8 +38,13 @@ func (r *registry) init(n *node) {
 	}
 }
 
-func (r *registry) key(ch storage.ChannelID) channelKey {
-	return channelKey{ch, maphash.String(r.names, ch.Name) ^ maphash.String(r.apps, ch.App)}
+func (r *registry) key(ch ChannelID) channelKey { return r.keyIn(r.hashApp(ch.App), ch) }
+
+func (r *registry) hashApp(app string) uint64 { return maphash.String(r.apps, app) }
+
+// keyIn is key for one who knows the hash of the channel's app.
+func (r *registry) keyIn(app uint64, ch ChannelID) channelKey {
+	return channelKey{ch, maphash.String(r.names, ch.Name) ^ app}
 }
 
 // shard is told by the hash's high bits: a map uses the others.

@@ -148,7 +148,7 @@ func (s *Session) watch(ctx context.Context, userIDs []string) {
 	}
 }
 
-// hear tells the session of a user it watches, or keeps that for what watch tells.
+// sendOnline tells the session of a user it watches, or keeps that for what watch tells.
 func (s *Session) sendOnline(userID string, online bool) {
 	s.news.Lock()
 	defer s.news.Unlock()

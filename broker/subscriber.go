@@ -52,7 +52,7 @@ type waitingMessage struct {
 	event   *Event // nil for what is none
 }
 
-// hold keeps m for later, unless the subscriber is live. A session for which more
+// queueUntilLive keeps m for later, unless the subscriber is live. A session for which more
 // waits than its connection has room for is cut off: its store hangs.
 func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event) bool {
 	x := s.extras

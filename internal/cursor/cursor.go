@@ -158,5 +158,11 @@ func (c *Cursor) Next() *storage.Event {
 	return nil
 }
 
+// Settled reports whether nothing is parked, nobody waits, and no event is known of that
+// has not been handed out: then there is no more to do.
+func (c *Cursor) Settled() bool {
+	return len(c.parked) == 0 && len(c.waiters) == 0 && c.heard == c.last
+}
+
 // Behind reports whether events are known to exist that have not been handed out.
 func (c *Cursor) Behind() bool { return !c.lost && c.heard.After(c.last) }
