@@ -3,6 +3,8 @@ package sqlite
 import (
 	"fmt"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 )
 
 const (
@@ -34,6 +36,7 @@ type config struct {
 	forgetAfter             time.Duration
 	lastSeen                int
 	otherTables             bool
+	connected               []func(*sqlite3.Conn) error
 	vfs                     string // for tests: the name of a VFS
 }
 
@@ -113,6 +116,19 @@ func WithLastSeenLimit(n int) Option {
 func WithOtherTables() Option {
 	return func(c *config) error {
 		c.otherTables = true
+		return nil
+	}
+}
+
+// WithConnected calls f with each connection that DB opens, before it is used: to
+// register what the caller's own tables need, such as FTS5 by ext/fts5.Register. An
+// error of f is that of whoever needed the connection. f is called concurrently.
+func WithConnected(f func(*sqlite3.Conn) error) Option {
+	return func(c *config) error {
+		if f == nil {
+			return &OptionError{Option: "WithConnected", Reason: "the function is nil"}
+		}
+		c.connected = append(c.connected, f)
 		return nil
 	}
 }

@@ -36,6 +36,11 @@ func (st *Store) openDB() (*sql.DB, error) {
 			}
 			return err
 		})
+		for _, f := range st.config.connected {
+			if err == nil {
+				err = f(conn)
+			}
+		}
 		return err
 	})
 }
