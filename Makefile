@@ -23,7 +23,7 @@ examples/chat/web/dist: $(shell find examples/chat/web -type f -not -path '*/nod
 
 ## test: every check and every test; installs what it needs
 .PHONY: test
-test: lint test-go conformance e2e
+test: lint test-go addon conformance e2e
 
 ## lint: gofmt, go vet and staticcheck in every module
 .PHONY: lint
@@ -40,6 +40,11 @@ test-go: debian
 	@failed=(); for m in $(MODULES); do echo "go test $$m"; \
 	(cd $$m && go run $(GOTESTSUM) --format pkgname --format-hide-empty-pkg -- -race ./...) || failed+=("$$m"); done; \
 	if [ "$${#failed[@]}" -gt 0 ]; then echo "failed: $${failed[*]}"; exit 1; fi
+
+## addon: clients/pusher-resume, built, tested and packed
+.PHONY: addon
+addon: node
+	cd clients/pusher-resume && npm ci --no-audit --no-fund && npm test
 
 ## conformance: the official clients against examples/standalone
 .PHONY: conformance

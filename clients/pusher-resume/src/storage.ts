@@ -1,0 +1,29 @@
+// Positions over reloads.
+
+import type { State } from './index.js';
+import type { Options } from './types.js';
+
+/** keep takes what the page before has left, and leaves it when the page goes. */
+export const keep = (
+  storage: NonNullable<Options['storage']>,
+  app: string,
+  states: Map<string, State>,
+  sockets: string[],
+) => {
+  const key = `pusher-resume:${app}`;
+  const take = () => storage.removeItem(key);
+  try {
+    const [ids, positions] = JSON.parse(storage.getItem(key)!);
+    sockets.push(...ids);
+    for (const [name, last] of positions) states.set(name, { name, last, known: true });
+  } catch {
+    // Nothing was left, or not by this.
+  }
+  take();
+  globalThis.addEventListener?.('pagehide', () => {
+    const positions = [...states.values()].filter((s) => s.known).map((s) => [s.name, s.last]);
+    storage.setItem(key, JSON.stringify([sockets, positions]));
+  });
+  // The page has come back with all that it knew.
+  globalThis.addEventListener?.('pageshow', take);
+};
