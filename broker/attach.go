@@ -11,45 +11,37 @@ import (
 // store. It is read before anything else: all that is published later is then either
 // handed out or known to be missing.
 type opening struct {
-	rule   *ChannelRule
-	latest Position // zero if the store could not say: then the first event comes behind a gap
-	asked  bool
+	channel *channel // that is open already
+	rule    *ChannelRule
+	latest  Position // zero if the store could not say: then the first event comes behind a gap
 }
 
 // opening asks for the channel's latest position, unless it is open already or keeps
 // nothing.
 func (r *registry) opening(ctx context.Context, key *channelKey, rule *ChannelRule) opening {
-	if r.find(key) != nil {
-		return opening{rule: rule}
+	open := opening{channel: r.find(key), rule: rule}
+	if open.channel != nil || rule.retention(KindOf(key.id.Name)).Events == 0 {
+		return open
 	}
-	return r.ask(ctx, key, rule)
-}
-
-func (r *registry) ask(ctx context.Context, key *channelKey, rule *ChannelRule) opening {
-	if rule.retention(KindOf(key.id.Name)).Events == 0 {
-		return opening{rule: rule, asked: true}
-	}
-	latest, err := storage.LatestOf(ctx, r.node.history, key.id)
-	if err != nil {
+	var err error
+	if open.latest, err = storage.LatestOf(ctx, r.node.history, key.id); err != nil {
 		_ = r.node.storeFailed("history position", key.id, err)
 	}
-	return opening{rule, latest, true}
+	return open
 }
 
 // attach adds a subscription to the channel, opening it if need be.
 func (r *registry) attach(ctx context.Context, key *channelKey, open opening, s *subscriber) error {
 	for {
-		c := r.find(key)
+		c := open.channel
 		if c == nil {
-			if !open.asked {
-				open = r.ask(ctx, key, open.rule)
-			}
 			c = r.findOrOpen(key, open.rule, open.latest)
 		}
 		attached, err := c.attach(s)
 		if attached || err != nil {
 			return err
 		}
+		open = r.opening(ctx, key, open.rule) // it has gone meanwhile
 	}
 }
 

@@ -76,6 +76,9 @@ func (s *Session) ungranted(channel string) {
 
 // revocations is how often the channel was taken from the session.
 func (s *Session) revocations(channel string) int {
+	if !s.anyRevoked.Load() {
+		return 0
+	}
 	s.op.Lock()
 	defer s.op.Unlock()
 	return s.revoked(channel)

@@ -57,27 +57,27 @@ func (l *SessionLimits) channels(authorized bool) int {
 
 // maySubscribe asks the session's own rates. authorized says that it has shown who it
 // is, or is about to.
-func (u *usage) maySubscribe(now time.Time, kind Kind, authorized bool, rewind int) error {
+func (u *usage) maySubscribe(kind Kind, authorized bool, rewind int) error {
 	if rate := u.limits.SubscribesPerSecond; rate > 0 {
 		limit := ratelimit.Limit{Rate: float64(rate), Burst: max(u.mayHave(authorized), rate)}
-		if err := take(&u.subscribes, now, ratelimit.Subscribe, "subscriptions per second", limit); err != nil {
+		if err := take(&u.subscribes, ratelimit.Subscribe, "subscriptions per second", limit); err != nil {
 			return err
 		}
 	}
 	if rewind > 0 || kind.Cache() || kind.Base() == Presence {
-		return u.mayGetPast(now, authorized)
+		return u.mayGetPast(authorized)
 	}
 	return nil
 }
 
 // mayGetPast asks whether the session may get any more of the past.
-func (u *usage) mayGetPast(now time.Time, authorized bool) error {
+func (u *usage) mayGetPast(authorized bool) error {
 	rate := u.limits.PastBytesPerSecond
 	if rate <= 0 {
 		return nil
 	}
 	limit := ratelimit.Limit{Rate: float64(rate), Burst: min(max(u.mayHave(authorized)*PastBytesPerChannel, rate), maxPast(rate))}
-	return take(&u.past, now, ratelimit.Subscribe, "bytes of past events per second", limit)
+	return take(&u.past, ratelimit.Subscribe, "bytes of past events per second", limit)
 }
 
 // mayHave is how many channels the session may have, or what stands for any number.
@@ -112,7 +112,7 @@ func (u *usage) maySend() error {
 	if rate <= 0 {
 		return nil
 	}
-	return take(&u.clientEvents, time.Now(), ratelimit.ClientEvent, "client events per second", ratelimit.Limit{Rate: float64(rate), Burst: rate})
+	return take(&u.clientEvents, ratelimit.ClientEvent, "client events per second", ratelimit.Limit{Rate: float64(rate), Burst: rate})
 }
 
 // maxPast is how many bytes a bucket of this rate can count.
@@ -120,8 +120,8 @@ func maxPast(rate int) int {
 	return min(int(ratelimit.MaxFill.Seconds())/2*rate, 1<<40)
 }
 
-func take(b *ratelimit.Bucket, now time.Time, action ratelimit.Action, rule string, limit ratelimit.Limit) error {
-	d := b.Take(now, limit, 1)
+func take(b *ratelimit.Bucket, action ratelimit.Action, rule string, limit ratelimit.Limit) error {
+	d := b.Take(time.Now(), limit, 1)
 	if d.OK {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/carillon-rt/carillon/storage"
 )
@@ -60,7 +59,7 @@ func (s *Session) Page(ctx context.Context, req PageRequest) (Page, error) {
 	if !reach.allows(sub.isMember() || s.User() != nil) {
 		return Page{}, b.refusal(Refuse(403, fmt.Sprintf("the history of channel %q is not for you", req.Channel)))
 	}
-	if err := s.usage.mayGetPast(time.Now(), s.authorized.Load()); err != nil {
+	if err := s.usage.mayGetPast(s.authorized.Load()); err != nil {
 		return Page{}, b.refusal(err)
 	}
 	if room := s.pastRoom(); room.events == 0 || room.bytes == 0 {

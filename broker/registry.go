@@ -92,7 +92,10 @@ func (r *registry) all(f func(*channel) bool) {
 // occupied lists, by app, those channels of a shard that clients are subscribed to.
 type occupied struct {
 	mu   sync.Mutex
-	apps map[string][]*channel // guarded by mu
+	apps map[string]*[]*channel // guarded by mu
+	// empty is the app that had its last channel vacated most recently. Its list stays,
+	// so that a channel which comes and goes costs little; no other list is empty.
+	empty string // guarded by mu
 }
 
 // occupy lists a channel that has got its first client. The caller holds c.mu.
@@ -100,12 +103,16 @@ func (r *registry) occupy(c *channel) {
 	l := r.list(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.apps == nil {
-		l.apps = make(map[string][]*channel)
-	}
 	list := l.apps[c.id.App]
-	c.listed = int32(len(list))
-	l.apps[c.id.App] = append(list, c)
+	if list == nil {
+		if l.apps == nil {
+			l.apps = make(map[string]*[]*channel)
+		}
+		list = new([]*channel)
+		l.apps[c.id.App] = list
+	}
+	c.listed = int32(len(*list))
+	*list = append(*list, c)
 }
 
 // vacate undoes occupy. The caller holds c.mu.
@@ -113,20 +120,24 @@ func (r *registry) vacate(c *channel) {
 	l := r.list(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list := l.apps[c.id.App]
+	app := l.apps[c.id.App]
+	list := *app
 	last := len(list) - 1
 	list[c.listed] = list[last]
 	list[c.listed].listed = c.listed
 	list[last] = nil
 	list = list[:last]
-	switch {
-	case last == 0:
-		delete(l.apps, c.id.App)
-		return
-	case cap(list) > 64 && last < cap(list)/4:
+	if cap(list) > 64 && last < cap(list)/4 {
 		list = append(make([]*channel, 0, cap(list)/2), list...)
 	}
-	l.apps[c.id.App] = list
+	*app = list
+	if last > 0 || l.empty == c.id.App {
+		return
+	}
+	if old := l.apps[l.empty]; old != nil && len(*old) == 0 {
+		delete(l.apps, l.empty)
+	}
+	l.empty = c.id.App
 }
 
 func (r *registry) list(c *channel) *occupied {
@@ -140,7 +151,10 @@ func (r *registry) allOf(app string) iter.Seq[*channel] {
 		for i := range r.occupied {
 			l := &r.occupied[i]
 			l.mu.Lock()
-			some = append(some[:0], l.apps[app]...)
+			some = some[:0]
+			if list := l.apps[app]; list != nil {
+				some = append(some, *list...)
+			}
 			l.mu.Unlock()
 			for _, c := range some {
 				if !yield(c) {

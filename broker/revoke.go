@@ -59,6 +59,7 @@ func (s *Session) revoke(ctx context.Context, channel string) (subscribed bool) 
 		return false
 	}
 	s.bound().revoked[channel]++
+	s.anyRevoked.Store(true)
 	if !s.unsubscribe(ctx, channel) {
 		return false
 	}

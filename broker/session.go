@@ -31,6 +31,7 @@ type Session struct {
 	// authorized is set once the session has signed in or subscribed to a channel
 	// that needs authorization.
 	authorized atomic.Bool
+	anyRevoked atomic.Bool // a channel was taken from the session: see grants.revoked
 
 	user atomic.Pointer[User]
 	slow atomic.Bool

@@ -30,14 +30,14 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	rule := b.rules.of(&ch)
 	req.Session, req.Kind, req.Rewind, req.Reach = s, KindOf(req.Channel), rule.Rewind, rule.Reach
 	authorized := s.authorized.Load() || req.Kind.NeedsAuthorization()
-	if err := s.usage.maySubscribe(time.Now(), req.Kind, authorized, req.Rewind); err != nil {
+	if err := s.usage.maySubscribe(req.Kind, authorized, req.Rewind); err != nil {
 		return b.refusal(err)
 	}
 	revoked := s.revocations(req.Channel)
 	if err := s.authorize(ctx, &req, revoked > 0); err != nil {
 		return err
 	}
-	if req.After != nil && s.usage.mayGetPast(time.Now(), authorized) != nil {
+	if req.After != nil && s.usage.mayGetPast(authorized) != nil {
 		req.After = new(Position) // a gap, which costs nothing
 	}
 
@@ -100,11 +100,12 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 // from it, no signature counts.
 func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked bool) error {
 	b := s.broker
-	if err := b.rateLimits.limited(ctx, s.subscribeLimit(req)); err != nil {
-		return err
+	if b.rateLimits.rules != nil {
+		if err := b.rateLimits.limited(ctx, s.subscribeLimit(req)); err != nil {
+			return err
+		}
 	}
-	asked := *req
-	channel, kind := req.Channel, req.Kind
+	kind := req.Kind
 	needed := kind.NeedsAuthorization()
 	if !needed {
 		req.Authorized = true
@@ -120,7 +121,7 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	}
 	if needed {
 		req.Authorized = req.Authorized && !revoked
-		if err := decide(ctx, &b.hooks, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }, req); err != nil {
+		if err := s.ask(ctx, req, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Authorize }); err != nil {
 			return err
 		}
 	}
@@ -130,14 +131,8 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	if !req.Authorized {
 		return b.refusal(ErrUnauthorized)
 	}
-	if err := decide(ctx, &b.hooks, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }, req); err != nil {
+	if err := s.ask(ctx, req, func(h *Hooks) func(context.Context, *SubscribeRequest) error { return h.Subscribe }); err != nil {
 		return err
-	}
-	// What was authorized is what is subscribed to, whatever a hook has written.
-	req.Session, req.Channel, req.Kind = s, channel, kind
-	req.Protocol, req.Sockets, req.Again = asked.Protocol, asked.Sockets, asked.Again
-	if asked.After != nil && req.After == nil {
-		req.After = new(Position)
 	}
 	if !req.Expires.IsZero() && !time.Now().Before(req.Expires) {
 		return b.refusal(ErrExpired)
@@ -154,6 +149,25 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	if err := s.checkUser(req.Member.UserID, req.Member.Info); err != nil {
 		return b.refusal(err)
 	}
+	return nil
+}
+
+// ask has a hook decide about a request. What it may not change stays as it was.
+func (s *Session) ask(ctx context.Context, req *SubscribeRequest, hook func(*Hooks) func(context.Context, *SubscribeRequest) error) error {
+	hooks := &s.broker.hooks
+	if !decides(hooks, hook) {
+		return nil
+	}
+	asked := *req // a copy, since what hooks are given is allocated
+	if err := decide(ctx, hooks, hook, &asked); err != nil {
+		return err
+	}
+	asked.Session, asked.Channel, asked.Kind = req.Session, req.Channel, req.Kind
+	asked.Protocol, asked.Sockets, asked.Again = req.Protocol, req.Sockets, req.Again
+	if req.After != nil && asked.After == nil {
+		asked.After = new(Position)
+	}
+	*req = asked
 	return nil
 }
 
@@ -194,11 +208,12 @@ func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *
 	if rule.MaxMembers > 0 {
 		limit = rule.MaxMembers
 	}
-	sub.userID = req.Member.UserID
+	member := *req.Member
+	sub.userID = member.UserID
 	open := b.channels.opening(ctx, key, rule)
 	var all []Member
 	var success *transport.Message
-	err := b.tracker.Join(ctx, ch, s.id, *req.Member, limit, func(first bool, members []Member) error {
+	err := b.tracker.Join(ctx, ch, s.id, member, limit, func(first bool, members []Member) error {
 		all = members
 		success = sub.protocol.Encode(SubscribedNotice{Channel: ch.Name, Members: members})
 		// Who is there already is not refused, but cut off by a list that has grown too long.
@@ -210,8 +225,8 @@ func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *
 			return err
 		}
 		if first {
-			b.hooks.memberJoined(s.ctx, ch, *req.Member)
-			sub.channel.handOutNotice(s, MemberAddedNotice{ch.Name, *req.Member})
+			b.hooks.memberJoined(s.ctx, ch, member)
+			sub.channel.handOutNotice(s, MemberAddedNotice{ch.Name, member})
 		}
 		return nil
 	})
