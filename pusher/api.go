@@ -129,6 +129,8 @@ func (r *apiRequest) route(rest string) (func() (any, error), error) {
 		answer = func() (any, error) { return r.channel(name) }
 		if of, ok := strings.CutSuffix(name, "/users"); ok {
 			answer = func() (any, error) { return r.users(of) }
+		} else if of, ok := strings.CutSuffix(name, "/history"); ok {
+			answer = func() (any, error) { return r.history(of) }
 		}
 	case strings.HasPrefix(rest, "/users/"):
 		if id, ok := strings.CutSuffix(strings.TrimPrefix(rest, "/users/"), "/terminate_connections"); ok {
