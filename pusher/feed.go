@@ -99,12 +99,22 @@ func feedRoute(path string) (key string, ok bool) {
 // clients that can answer is left out.
 var feedProtocol broker.Protocol = &feedWords{}
 
-type feedWords struct{ protocol }
+// namedFeedProtocol does so in blocks that have the event's name, and its data as it is,
+// for those who listen by name.
+var namedFeedProtocol broker.Protocol = &feedWords{named: true}
+
+type feedWords struct {
+	protocol
+	named bool
+}
 
 // Encode implements broker.Protocol.
 func (w *feedWords) Encode(n broker.Notice) *transport.Message {
 	switch n := n.(type) {
 	case broker.EventNotice:
+		if w.named {
+			return transport.NewMessage(sse.Named(feedID(n.Channel, n.Position), n.Name, n.Data))
+		}
 		// The same text as over a WebSocket, and the event's position as the id.
 		return transport.NewMessage(sse.Block(feedID(n.Channel, n.Position), eventMessage(n.Event).Payload()))
 	case broker.SubscribedNotice:
@@ -115,7 +125,7 @@ func (w *feedWords) Encode(n broker.Notice) *transport.Message {
 			block = bytes.TrimSuffix(sse.Block(positionID(n.Channel, n.Position), nil), []byte("\n"))
 		}
 		if n.Resume == broker.ResumeGap {
-			block = append(block, gapBlock(n.Channel)...)
+			block = append(block, w.gap(n.Channel)...)
 		}
 		return transport.NewMessage(append(block, sse.Comment("subscribed to "+n.Channel)...))
 	case broker.PositionNotice:
@@ -125,9 +135,18 @@ func (w *feedWords) Encode(n broker.Notice) *transport.Message {
 	case broker.CacheMissNotice:
 		return transport.NewMessage(sse.Comment("no event yet on " + n.Channel))
 	case broker.GapNotice:
-		return transport.NewMessage(gapBlock(n.Channel))
+		return transport.NewMessage(w.gap(n.Channel))
 	}
 	return nil
+}
+
+// gap is a block of its own name. Where events have theirs, it is one that none can have.
+func (w *feedWords) gap(channel string) []byte {
+	name := "gap"
+	if w.named {
+		name = "pusher:gap"
+	}
+	return sse.Named(sse.ID{}, name, append(appendString([]byte(`{"channel":`), channel), '}'))
 }
 
 // feedID is the id of a position; events that are not kept have none.
@@ -148,6 +167,7 @@ type feedRequest struct {
 	handler  *Handler
 	app      *App
 	channels []string
+	protocol broker.Protocol
 	resume   map[string]broker.Position
 	signed   error     // why private channels may not be read
 	expires  time.Time // when they may not be any more
@@ -222,7 +242,7 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 	if d.Origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", d.Origin)
 	}
-	req := &feedRequest{Request: r, handler: h, app: app, resume: map[string]broker.Position{}}
+	req := &feedRequest{Request: r, handler: h, app: app, protocol: feedProtocol, resume: map[string]broker.Position{}}
 	return req, req.parse()
 }
 
@@ -244,6 +264,13 @@ func (r *feedRequest) parse() error {
 	}
 	if len(r.channels) == 0 {
 		return badRequest("channels is missing: give 1 to %d, separated by commas", MaxFeedChannels)
+	}
+	switch named := query.Get("named"); named {
+	case "", "0":
+	case "1":
+		r.protocol = namedFeedProtocol
+	default:
+		return badRequest("named %q is unknown: it is 1 for blocks with the names of events", named)
 	}
 	last := r.Header.Get("Last-Event-ID")
 	if last == "" {
@@ -282,7 +309,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	session, err := h.broker.Connect(r.Context(), broker.ConnectOptions{
 		ConnectRequest: broker.ConnectRequest{App: r.app.ID, IP: d.IP, Origin: d.Origin, Client: d.Client,
 			Version: d.Version, Transport: conn.Info().Transport, Secure: d.Secure, Header: textproto.MIMEHeader(d.Header)},
-		Conn: conn, Protocol: feedProtocol, MaxConnections: r.app.MaxConnections,
+		Conn: conn, Protocol: r.protocol, MaxConnections: r.app.MaxConnections,
 	})
 	if err != nil {
 		return nil, err
@@ -292,7 +319,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 	defer stop()
 	r.tellPositions(conn)
 	for _, channel := range r.channels {
-		if err := r.subscribe(conn, session, channel); err != nil {
+		if err := r.subscribe(session, channel); err != nil {
 			session.End(transport.StatusAbnormal)
 			return nil, err
 		}
@@ -317,22 +344,15 @@ func (r *feedRequest) tellPositions(conn transport.Conn) {
 // subscribe starts one channel of the feed where the client left off. Where that
 // cannot be done without a gap, the client is told so and gets what comes from
 // now on.
-func (r *feedRequest) subscribe(conn transport.Conn, session *broker.Session, channel string) error {
+func (r *feedRequest) subscribe(session *broker.Session, channel string) error {
 	req := broker.SubscribeRequest{Channel: channel, Authorized: r.signed == nil}
 	if broker.KindOf(channel).NeedsAuthorization() {
 		req.Expires = r.expires
 	}
-	if from, ok := r.resume[channel]; ok && !from.IsZero() {
+	if from, ok := r.resume[channel]; ok {
 		req.After = &from
-	} else if ok {
-		_ = conn.Send(transport.NewMessage(gapBlock(channel)))
 	}
 	return r.unsigned(session.Subscribe(session.Context(), req))
-}
-
-func gapBlock(channel string) []byte {
-	data := appendString([]byte("event: gap\ndata: {\"channel\":"), channel)
-	return append(data, "}\n\n"...)
 }
 
 // unsigned puts in the place of a refusal why the token was not valid.

@@ -193,7 +193,7 @@ func NewHandler(b *broker.Broker, apps Apps, opts ...Option) (*Handler, error) {
 		return nil, fmt.Errorf("pusher: %w", err)
 	}
 	h.wheel = wheel.New(wheelTick, 512)
-	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()})
+	h.sizes = newSizes(wire{protocol7, h.sockets.Queue()}, wire{protocol7, h.xhr.Queue()}, wire{feedProtocol, h.feeds.Queue()}, wire{namedFeedProtocol, h.feeds.Queue()})
 	b.BoundEvents(h.sizes.free, h.sizes.check)
 	h.webhooks = newWebhooks(h, o.httpClient)
 	b.OnDrained(h.drain)

@@ -22,10 +22,29 @@ type ID struct {
 // ParseID. Without data the block has only the position. Data of several lines arrives
 // with "\n" between them, however they were ended.
 func Block(id ID, data []byte) []byte {
-	block := make([]byte, 0, len(data)+len(id.Channel)+len(id.Epoch)+40)
+	return append(appendData(beginBlock(id, len(data)), data), '\n')
+}
+
+// Named returns a block as Block does, which clients hand to those who listen for events of
+// this name, and which arrives also without data. A line end in the name becomes a space.
+func Named(id ID, name string, data []byte) []byte {
+	block := beginBlock(id, len(name)+len(data))
+	block = append(append(append(block, "event: "...), oneLine.Replace(name)...), '\n')
+	if len(data) == 0 {
+		return append(block, "data:\n\n"...)
+	}
+	return append(appendData(block, data), '\n')
+}
+
+func beginBlock(id ID, size int) []byte {
+	block := make([]byte, 0, size+len(id.Channel)+len(id.Epoch)+60)
 	if id.Channel != "" {
 		block = append(appendID(append(block, idField...), id), '\n')
 	}
+	return block
+}
+
+func appendData(block, data []byte) []byte {
 	for len(data) > 0 {
 		i := bytes.IndexAny(data, "\r\n")
 		if i < 0 {
@@ -38,8 +57,11 @@ func Block(id ID, data []byte) []byte {
 		}
 		data = data[min(i+1, len(data)):]
 	}
-	return append(block, '\n')
+	return block
 }
+
+// oneLine takes the ends of lines out of a text.
+var oneLine = strings.NewReplacer("\r", " ", "\n", " ")
 
 // Positions returns a block that gives the client positions in several channels at
 // once, as blocks with each of them would have.
@@ -62,7 +84,7 @@ func appendID(dst []byte, id ID) []byte {
 
 // Comment returns a block that clients ignore and people can read.
 func Comment(text string) []byte {
-	return []byte(": " + strings.NewReplacer("\r", " ", "\n", " ").Replace(text) + "\n\n")
+	return []byte(": " + oneLine.Replace(text) + "\n\n")
 }
 
 // cutID takes the id from a block.
