@@ -79,6 +79,15 @@ type (
 		Position Position
 	}
 
+	// ResumeNotice says again what SubscribedNotice has said of positions, right behind it,
+	// to a subscriber with a Protocol of its own: for clients that cannot look into that.
+	ResumeNotice struct {
+		Channel  string
+		Resume   Resume
+		Missed   int
+		Position Position
+	}
+
 	// PositionNotice stands for events that a subscriber does not get.
 	PositionNotice struct {
 		Channel string
@@ -97,6 +106,7 @@ func (MemberRemovedNotice) notice()     {}
 func (SubscriptionCountNotice) notice() {}
 func (WatchlistNotice) notice()         {}
 func (GapNotice) notice()               {}
+func (ResumeNotice) notice()            {}
 func (PositionNotice) notice()          {}
 
 // Resume says how a subscription begins.

@@ -206,13 +206,18 @@ func (s *Session) catchUp(ctx context.Context, rule *ChannelRule, sub *subscribe
 	if err != nil {
 		return start{}, err
 	}
+	missed := 0
+	if st.resume == Resumed {
+		missed = st.events
+	}
 	if success == nil || st.resume != Fresh || !st.position.IsZero() {
-		missed := 0
-		if st.resume == Resumed {
-			missed = st.events
-		}
 		success = sub.protocol.Encode(SubscribedNotice{Channel: req.Channel, Members: members,
 			Resume: st.resume, Missed: missed, Position: st.position})
+	}
+	if sub.positions {
+		if m := sub.protocol.Encode(ResumeNotice{Channel: req.Channel, Resume: st.resume, Missed: missed, Position: st.position}); m != nil {
+			st.messages = slices.Insert(st.messages, 0, m)
+		}
 	}
 	bytes := 0
 	for _, m := range st.messages {

@@ -23,6 +23,10 @@ type authFields struct {
 	// several says that channels is a list, be it one of a single channel.
 	several bool
 
+	// resume is what the client wants to say of positions within its channel_data; nil
+	// for nothing.
+	resume *resumeData
+
 	body []byte // as it came, unless a middleware has read it
 }
 
@@ -72,6 +76,9 @@ func (h *AuthHandler) read(w http.ResponseWriter, r *http.Request) (*authFields,
 		}
 	}
 	asked.fromForm(r.URL.Query())
+	if r := asked.resume; r != nil && (len(r.After) > maxPosition || len(r.Sockets) > maxSockets) {
+		return nil, &broker.FieldError{Field: "resume", Problem: "is no position, or has too many sockets"}
+	}
 	if len(asked.channels) > MaxAuthChannels {
 		return nil, &broker.FieldError{Field: "channel_name", Problem: "has too many channels", Limit: MaxAuthChannels, Got: len(asked.channels)}
 	}
@@ -79,10 +86,14 @@ func (h *AuthHandler) read(w http.ResponseWriter, r *http.Request) (*authFields,
 }
 
 func (f *authFields) fromJSON() error {
-	var names json.RawMessage
-	if err := parseObject(f.body, "body", field{name: "socket_id", text: &f.socketID},
-		field{name: "channel_name", raw: &names}); err != nil {
+	var names, resume json.RawMessage
+	var sockets string
+	if err := parseObject(f.body, "body", field{name: "socket_id", text: &f.socketID}, field{name: "channel_name", raw: &names},
+		field{name: "resume", raw: &resume}, field{name: "resume_sockets", text: &sockets}); err != nil {
 		return err
+	}
+	if after, ok := jsonString(resume); ok {
+		f.resumes(after, sockets)
 	}
 	if len(names) == 0 || names[0] != '[' {
 		name := ""
@@ -96,6 +107,15 @@ func (f *authFields) fromJSON() error {
 	var err error
 	f.channels, err = stringList("channel_name", names)
 	return err
+}
+
+// resumes notes the position after which the client wants to go on, or none, and its
+// earlier socket IDs, separated by commas.
+func (f *authFields) resumes(after, sockets string) {
+	f.resume = &resumeData{Version: 1, After: after}
+	if sockets != "" {
+		f.resume.Sockets = strings.Split(sockets, ",")
+	}
 }
 
 func orNull(raw json.RawMessage) []byte {
@@ -119,6 +139,9 @@ func (f *authFields) fromMultipart(boundary string) error {
 func (f *authFields) fromForm(form url.Values) {
 	if f.socketID == "" {
 		f.socketID = form.Get("socket_id")
+	}
+	if f.resume == nil && form.Has("resume") {
+		f.resumes(form.Get("resume"), form.Get("resume_sockets"))
 	}
 	if len(f.channels) > 0 {
 		return

@@ -38,11 +38,15 @@ type AuthRequest struct {
 // {"channel":{"status":200,"data":{…}},…}. It answers no JSONP, with which any page
 // could read what is signed for its visitors, and pages of other origins only with
 // WithCORS. It panics if authorize is nil.
+//
+// Clients that can be made to send no more than their authorizer gives them go on from a
+// position with the fields resume, which is the position or empty, and resume_sockets,
+// their earlier socket IDs separated by commas: they become part of channel_data.
 func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broker.Member, error), options ...AuthOption) *AuthHandler {
 	if authorize == nil {
 		panic("pusher: NewAuthHandler without a function")
 	}
-	one := func(r *http.Request, socketID, channel string) (any, error) {
+	one := func(r *http.Request, socketID, channel string, resume *resumeData) (any, error) {
 		req := AuthRequest{SocketID: socketID, Channel: channel, Kind: broker.KindOf(channel)}
 		if err := checkAuthorizable(channel); err != nil {
 			return nil, badRequest("channel_name: %v", err)
@@ -51,11 +55,11 @@ func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broke
 		if err != nil {
 			return nil, err
 		}
-		return signSubscription(app, req, member)
+		return signSubscription(app, req, member, resume)
 	}
 	return newAuthHandler(app, options, func(r *http.Request, asked *authFields) (any, error) {
 		if !asked.several {
-			return one(r, asked.socketID, asked.channel())
+			return one(r, asked.socketID, asked.channel(), asked.resume)
 		}
 		type verdict struct {
 			Status int    `json:"status"`
@@ -68,7 +72,7 @@ func NewAuthHandler(app *App, authorize func(*http.Request, AuthRequest) (*broke
 				continue
 			}
 			asked.rewind(r)
-			data, err := one(r, asked.socketID, channel)
+			data, err := one(r, asked.socketID, channel, nil)
 			if err != nil {
 				a := authFailure(err)
 				verdicts[channel] = verdict{Status: a.status, Error: clip(a.text)}
@@ -96,6 +100,14 @@ type channelData struct {
 	UserID   string          `json:"user_id,omitempty"`
 	UserInfo json.RawMessage `json:"user_info,omitempty"`
 	Expires  int64           `json:"auth_expires,omitempty"`
+	Resume   *resumeData     `json:"resume,omitempty"`
+}
+
+// resumeData is "resume" within channel_data.
+type resumeData struct {
+	Version int      `json:"v"`
+	After   string   `json:"after,omitempty"`
+	Sockets []string `json:"sockets,omitempty"`
 }
 
 // expires is when an authorization that is made now ends; 0 for never. Clients come
@@ -109,9 +121,9 @@ func (a *App) expires() int64 {
 	return time.Now().Add(a.AuthorizationLifetime - early).Unix()
 }
 
-func signSubscription(app *App, req AuthRequest, member *broker.Member) (any, error) {
+func signSubscription(app *App, req AuthRequest, member *broker.Member, resume *resumeData) (any, error) {
 	var answer subscriptionAuth
-	extra := channelData{Expires: app.expires()}
+	extra := channelData{Expires: app.expires(), Resume: resume}
 	if member != nil {
 		if err := broker.CheckUserID(member.UserID); err != nil {
 			return nil, misused("member of channel %q: %v", req.Channel, err)
@@ -127,7 +139,7 @@ func signSubscription(app *App, req AuthRequest, member *broker.Member) (any, er
 		secret := sharedSecret(app, req.Channel)
 		answer.SharedSecret = base64.StdEncoding.EncodeToString(secret[:])
 	}
-	if member != nil || extra.Expires != 0 {
+	if member != nil || extra.Expires != 0 || resume != nil {
 		data, err := json.Marshal(extra)
 		if err != nil {
 			return nil, misused("member of channel %q: user_info is not JSON: %v", req.Channel, err)

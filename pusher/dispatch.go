@@ -59,6 +59,7 @@ func (c *connection) subscribe(f clientMessage, limits Limits) {
 	if kind.NeedsAuthorization() {
 		signed := verifyChannelAuth(c.app, c.session.ID(), sub.channel, sub.channelData, sub.auth)
 		if req.Authorized = signed == nil; req.Authorized {
+			resumes = resumes || askBySignature(&req, sub.channelData)
 			if req.Expires, err = authorizationEnd(sub.channelData); err != nil {
 				c.refuseSubscription(sub.channel, "AuthError", err.Error(), 400)
 				return

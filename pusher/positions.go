@@ -40,6 +40,17 @@ func askForPositions(req *broker.SubscribeRequest, resume json.RawMessage) bool 
 	return true
 }
 
+// askBySignature does so with what an authorizer has put into channel_data, for clients
+// that pass that on but cannot be made to say more. It is part of what is signed.
+func askBySignature(req *broker.SubscribeRequest, channelData string) bool {
+	var resume json.RawMessage
+	if parseObject([]byte(channelData), "channel_data", field{name: "resume", raw: &resume}) != nil || !askForPositions(req, resume) {
+		return false
+	}
+	req.Protocol = spokenPositions7
+	return true
+}
+
 // parsePosition returns the position that a JSON string holds, and none for anything
 // else.
 func parsePosition(quoted []byte) broker.Position {
@@ -56,10 +67,21 @@ func parsePosition(quoted []byte) broker.Position {
 // for all.
 var positions7 broker.Protocol = &positionWords{}
 
-type positionWords struct{ protocol }
+// spokenPositions7 does so with clients that nothing can be added to: it says as events,
+// which their pages can bind to, what positions7 says between the lines.
+var spokenPositions7 broker.Protocol = &positionWords{spoken: true}
+
+type positionWords struct {
+	protocol
+	spoken bool
+}
 
 // Encode implements broker.Protocol.
 func (w *positionWords) Encode(n broker.Notice) *transport.Message {
+	position, gap, lost := "pusher_internal:position", "pusher_internal:gap", "{}"
+	if w.spoken {
+		position, gap, lost = "pusher:position", "pusher:gap", `{"missed":0}`
+	}
 	switch n := n.(type) {
 	case broker.EventNotice:
 		return end(appendPosition(unendedEvent(n.Event), n.Position, n.Prev))
@@ -68,10 +90,20 @@ func (w *positionWords) Encode(n broker.Notice) *transport.Message {
 		dst = append(append(dst, resumeStatus(n.Resume)...), `","missed":`...)
 		dst = append(strconv.AppendInt(dst, int64(n.Missed), 10), '}')
 		return end(appendPosition(dst, n.Position, broker.Position{}))
+	case broker.ResumeNotice:
+		if !w.spoken {
+			return nil
+		}
+		event, data := position, []byte("{}")
+		if n.Resume != broker.Fresh {
+			event = "pusher:" + resumeStatus(n.Resume)
+			data = append(strconv.AppendInt([]byte(`{"missed":`), int64(n.Missed), 10), '}')
+		}
+		return end(appendPosition(unended(event, n.Channel, data), n.Position, broker.Position{}))
 	case broker.PositionNotice:
-		return end(appendPosition(unended("pusher_internal:position", n.Channel, []byte("{}")), n.Position, n.Prev))
+		return end(appendPosition(unended(position, n.Channel, []byte("{}")), n.Position, n.Prev))
 	case broker.GapNotice:
-		return end(appendPosition(unended("pusher_internal:gap", n.Channel, []byte("{}")), n.Position, broker.Position{}))
+		return end(appendPosition(unended(gap, n.Channel, []byte(lost)), n.Position, broker.Position{}))
 	}
 	return w.protocol.Encode(n)
 }
