@@ -122,7 +122,8 @@ func WithOtherTables() Option {
 
 // WithConnected calls f with each connection that DB opens, before it is used: to
 // register what the caller's own tables need, such as FTS5 by ext/fts5.Register. An
-// error of f is that of whoever needed the connection. f is called concurrently.
+// error of f is that of whoever needed the connection. f is called concurrently. The
+// hooks of commits, rollbacks and the WAL, and the trace, are the store's.
 func WithConnected(f func(*sqlite3.Conn) error) Option {
 	return func(c *config) error {
 		if f == nil {

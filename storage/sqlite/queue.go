@@ -37,21 +37,12 @@ type queue struct {
 	tasks         []*task // guarded by mu
 	events, bytes int     // guarded by mu: of tasks
 	closed        bool    // guarded by mu
-	// ready has an element if there is something to take, or the queue was closed, and
-	// look if another connection of the process has committed.
-	ready, look chan struct{}
+	// ready has an element if there is something to take, or the queue was closed.
+	ready chan struct{}
 }
 
 func newQueue(events, bytes int) *queue {
-	return &queue{maxEvents: events, maxBytes: bytes, ready: make(chan struct{}, 1), look: make(chan struct{}, 1)}
-}
-
-// wakeUp has the writer look for commits of other connections.
-func (q *queue) wakeUp() {
-	select {
-	case q.look <- struct{}{}:
-	default:
-	}
+	return &queue{maxEvents: events, maxBytes: bytes, ready: make(chan struct{}, 1)}
 }
 
 // put adds a task, unless there is no room.
@@ -121,6 +112,9 @@ func (q *queue) close() {
 func (st *Store) write(ctx context.Context, t *task) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if within(ctx, st) {
+		return fmt.Errorf("sqlite: %s: %w", st.path, ErrInTransaction)
 	}
 	t.done = make(chan error, 1)
 	if err := st.queue.put(t); err != nil {

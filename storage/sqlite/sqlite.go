@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -32,6 +33,8 @@ type Store struct {
 	readers  *readers
 	watchers watchers
 	db       *sql.DB
+	// dbCommits counts commits of db.
+	dbCommits atomic.Int64
 
 	closing sync.Once
 	ended   chan struct{} // closed when the writer has ended

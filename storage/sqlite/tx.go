@@ -1,46 +1,197 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
-	"github.com/ncruces/go-sqlite3/driver"
+
+	"github.com/carillon-rt/carillon/storage"
 )
 
-// checkpointPages is how many pages of the WAL a commit leaves to a checkpoint, as is
-// SQLite's default.
-const checkpointPages = 1000
+// Errors of transactions of the caller.
+var (
+	// ErrTransaction says that a transaction cannot take events: it is not one of the
+	// store's DB, or it may not write. Nothing was appended.
+	ErrTransaction = errors.New("transaction is not one of Store.DB that may write")
+	// ErrInTransaction says that a method that writes was called within InTx, whose
+	// transaction it would wait for. Nothing was written: AppendTx takes what belongs to
+	// the transaction, and what does not has to wait until it has ended.
+	ErrInTransaction = errors.New("called within a transaction of the same store")
+)
 
-// DB returns the file as a database of database/sql, for tables of the caller's own
-// beside the store's. What is committed through it is noticed at once. A transaction
-// that writes holds up the store's own writes until it ends, and they fail with
-// ErrLocked if that takes longer than WithBusyTimeout allows. Close closes it.
+// AppendTx appends what was prepared within a transaction of DB, all of it or nothing:
+// it goes out if and only if the transaction commits. Others on the file read it from
+// then on; brokers that watch this Store are told at once, and those of other processes
+// notice within a second. What is rolled back leaves no hole.
 //
-// Tables whose names begin with "carillon_" are the store's, and must not be written to.
-func (st *Store) DB() *sql.DB { return st.db }
-
-// openDB makes the database of DB. It opens no connection yet.
-func (st *Store) openDB() (*sql.DB, error) {
-	return driver.Open(st.dsn, func(conn *sqlite3.Conn) error {
-		err := errors.Join(conn.BusyTimeout(st.config.busy), conn.Exec(connectionPragmas))
-		// The hook takes the place of the one that checkpoints.
-		conn.WALHook(func(conn *sqlite3.Conn, schema string, pages int) error {
-			st.queue.wakeUp()
-			if pages < checkpointPages {
-				return nil
-			}
-			_, _, err := conn.WALCheckpoint(schema, sqlite3.CHECKPOINT_PASSIVE)
-			if errors.Is(err, sqlite3.BUSY) {
-				return nil // another one is at it
-			}
-			return err
-		})
-		for _, f := range st.config.connected {
-			if err == nil {
-				err = f(conn)
-			}
+// The result has the outcome of each at its index. An idempotency key that was used
+// before for the same request is no error: nothing is appended for it, which
+// Appended.Duplicate says.
+//
+// Errors are those of Append, or wrap ErrTransaction. After an error nothing was
+// appended, and the transaction is as it was before the call; what else is to become of
+// it is up to the caller. There is no outcome that is unknown but that of the commit.
+//
+// Until the transaction ends nobody else can write to the file: see DB.
+func (st *Store) AppendTx(ctx context.Context, tx *sql.Tx, prepared ...storage.Prepared) ([]storage.Appended, error) {
+	for i := range prepared {
+		if p := &prepared[i]; p.Event == nil || p.Options.Retention.Events <= 0 {
+			return nil, fmt.Errorf("sqlite: nothing was prepared that channel %v keeps", p.Channel)
 		}
+	}
+	call := &txCall{store: st, prepared: prepared}
+	_, err := tx.ExecContext(ctx, `SELECT `+appendFunction+`(?)`, sqlite3.Pointer(call))
+	switch {
+	case call.err != nil && ctx.Err() != nil && errors.Is(call.err, sqlite3.INTERRUPT):
+		return nil, ctx.Err()
+	case call.err != nil:
+		return nil, st.fileError(call.err)
+	case err == nil && call.done:
+		return call.results, nil
+	case err == nil || ctx.Err() == nil && !errors.Is(err, sql.ErrTxDone):
+		// Other connections lack the function, and other drivers cannot pass the call.
+		return nil, errors.Join(fmt.Errorf("sqlite: %s: %w", st.path, ErrTransaction), err)
+	}
+	return nil, err
+}
+
+// InTx calls f with a transaction of DB that may write, and commits it if f returns nil;
+// after an error, or a panic, it is rolled back. The context that f gets tells the
+// methods of the Store that they are called within it: those that write fail with
+// ErrInTransaction then, at once. In a transaction that was begun otherwise they wait
+// for it until they fail with ErrLocked.
+func (st *Store) InTx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
+	if within(ctx, st) {
+		return fmt.Errorf("sqlite: %s: %w", st.path, ErrInTransaction)
+	}
+	started := time.Now()
+	tx, err := st.db.BeginTx(ctx, nil)
+	if err != nil {
+		return st.beginError(started, err)
+	}
+	defer func() { _ = tx.Rollback() }() // unless it has ended
+	if err := f(context.WithValue(ctx, txKey{st}, true), tx); err != nil {
 		return err
-	})
+	}
+	return st.fileError(tx.Commit())
+}
+
+// txKey is that of a context within a transaction of a store.
+type txKey struct{ store *Store }
+
+func within(ctx context.Context, st *Store) bool { return ctx.Value(txKey{st}) != nil }
+
+// appendFunction is what AppendTx calls in SQL, since that leads to the connection of a
+// transaction.
+const appendFunction = "carillon_append"
+
+// txCall is one call of AppendTx.
+type txCall struct {
+	store    *Store
+	prepared []storage.Prepared
+	results  []storage.Appended
+	err      error
+	done     bool
+}
+
+// txConn is a connection of DB.
+type txConn struct {
+	store   *Store
+	session *session
+	pending []pendingCommit // appended since the transaction began
+}
+
+// pendingCommit is an event of a transaction that has not ended.
+type pendingCommit struct {
+	row    int64 // its id in carillon_event
+	commit storage.Commit
+}
+
+// do is appendFunction.
+func (t *txConn) do(ctx sqlite3.Context, arg ...sqlite3.Value) {
+	call, ok := arg[0].Pointer().(*txCall)
+	if !ok || call.store != t.store || t.session.conn.TxnState("main") != sqlite3.TXN_WRITE {
+		return // which leaves the call as it is
+	}
+	before := len(t.pending)
+	if call.err = t.appendAll(call); call.err != nil {
+		t.pending = t.pending[:before]
+		ctx.ResultError(call.err)
+		return
+	}
+	call.done = true
+}
+
+// appendAll appends what a call has, or nothing.
+func (t *txConn) appendAll(call *txCall) (err error) {
+	s := t.session
+	clear(s.epochs) // what was begun may have been rolled back since
+	if err := s.use(`SAVEPOINT carillon_append`).exec(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.conn.Exec(`ROLLBACK TO carillon_append`))
+		}
+		err = errors.Join(err, s.use(`RELEASE carillon_append`).exec())
+	}()
+	now := time.Now()
+	call.results = make([]storage.Appended, len(call.prepared))
+	for i := range call.prepared {
+		if call.results[i], err = t.append(&call.prepared[i], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *txConn) append(p *storage.Prepared, now time.Time) (storage.Appended, error) {
+	c, err := t.session.channel(p.Channel)
+	if err != nil {
+		return storage.Appended{}, err
+	}
+	out, err := t.session.append(&c, p.Event, &p.Options, now)
+	if err == nil {
+		err = out.Err
+	}
+	if err != nil || out.Duplicate {
+		return out.Appended, err
+	}
+	told := *p.Event
+	told.Channel, told.Position, told.Prev = p.Channel.Name, out.Position, out.Prev
+	t.pending = append(t.pending, pendingCommit{row: c.eventID(c.last),
+		commit: storage.Commit{Channel: p.Channel, Latest: out.Position, Event: &told}})
+	return out.Appended, nil
+}
+
+// committed tells of what a transaction has appended. It looks for each event, which
+// may have been rolled back to a savepoint of the caller's.
+func (t *txConn) committed() error {
+	if len(t.pending) == 0 {
+		return nil
+	}
+	kept := &task{}
+	for _, p := range t.pending {
+		st := t.session.use(`SELECT event FROM carillon_event WHERE id = ?`)
+		st.int(p.row)
+		if st.next() && st.ColumnText(0) == p.commit.Event.ID {
+			kept.commits = append(kept.commits, p.commit)
+		}
+		if err := st.done(); err != nil {
+			t.forget()
+			return err
+		}
+	}
+	t.forget()
+	t.store.watchers.tell([]*task{kept}, nil)
+	return nil
+}
+
+func (t *txConn) forget() {
+	clear(t.pending)
+	t.pending = t.pending[:0]
 }

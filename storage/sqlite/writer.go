@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -20,6 +18,9 @@ const (
 	pollEvery = 200 * time.Millisecond
 	// cachedChannels is how many channels the writer knows without asking the file.
 	cachedChannels = 1 << 14
+	// tellEvery is how often watchers are asked to look at everything at most, while DB
+	// is in use.
+	tellEvery = 500 * time.Millisecond
 )
 
 // writer is the one goroutine that writes to the file. It commits what waits in one
@@ -33,6 +34,12 @@ type writer struct {
 	// channels are what the file knows of them; empty after a commit of another.
 	channels map[storage.ChannelID]*channel
 	current  int64 // the newest epoch
+	// dbCommits is how many commits of DB are known of. They tell watchers of their own
+	// events, so that those are asked to look at everything only now and then: there
+	// may have been commits of other processes among them, which is untold yet.
+	dbCommits int64
+	untold    bool
+	told      time.Time // when watchers were last asked to look at everything
 }
 
 // run writes until the queue is closed and empty.
@@ -43,8 +50,6 @@ func (w *writer) run() {
 	for more := true; more; {
 		select {
 		case <-w.store.queue.ready:
-		case <-w.store.queue.look:
-			w.poll()
 		case <-tick.C:
 			w.poll()
 		}
@@ -132,10 +137,7 @@ func (w *writer) begin() error {
 	}
 	started := time.Now()
 	if err := w.session.use(`BEGIN IMMEDIATE`).exec(); err != nil {
-		if errors.Is(err, sqlite3.BUSY) {
-			return &FileError{Path: w.store.path, Reason: &BusyError{Waited: time.Since(started)}, Err: err}
-		}
-		return err
+		return w.store.beginError(started, err)
 	}
 	return w.refresh()
 }
@@ -156,9 +158,19 @@ func (w *writer) refresh() error {
 	if err != nil {
 		return err
 	}
-	w.store.watchers.tellAnything()
 	w.version, w.current = version, current
+	if n := w.store.dbCommits.Load(); n != w.dbCommits {
+		w.dbCommits, w.untold = n, true
+	} else {
+		w.tellAnything()
+	}
 	return nil
+}
+
+// tellAnything tells watchers that another process may have done anything.
+func (w *writer) tellAnything() {
+	w.store.watchers.tellAnything()
+	w.told, w.untold = time.Now(), false
 }
 
 // forget drops what the writer knows of the file.
@@ -206,17 +218,9 @@ func (w *writer) channel(ch storage.ChannelID) (*channel, error) {
 		c.current = w.current
 		return c, nil
 	}
-	c, release, err := w.session.look(ch)
+	c, err := w.session.channel(ch)
 	if err != nil {
 		return nil, err
-	}
-	if err := release(); err != nil {
-		return nil, err
-	}
-	if c.first <= c.last {
-		if c.appended, err = w.session.appendedAt(&c, c.last); err != nil {
-			return nil, err
-		}
 	}
 	if len(w.channels) >= cachedChannels {
 		for other := range w.channels {
@@ -226,6 +230,22 @@ func (w *writer) channel(ch storage.ChannelID) (*channel, error) {
 	}
 	w.channels[ch] = &c
 	return &c, nil
+}
+
+// channel returns what the file knows of a channel, within a transaction that may
+// append to it.
+func (s *session) channel(ch storage.ChannelID) (channel, error) {
+	c, release, err := s.look(ch)
+	if err != nil {
+		return channel{}, err
+	}
+	if err := release(); err != nil {
+		return channel{}, err
+	}
+	if c.first <= c.last {
+		c.appended, err = s.appendedAt(&c, c.last)
+	}
+	return c, err
 }
 
 // poll looks for what other processes have done.
@@ -240,6 +260,10 @@ func (w *writer) poll() {
 	}
 	if err := w.refresh(); err != nil {
 		w.abort()
+		return
+	}
+	if w.untold && time.Since(w.told) >= tellEvery {
+		w.tellAnything()
 	}
 }
 
