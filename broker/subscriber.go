@@ -27,7 +27,13 @@ type subscriber struct {
 // is attached.
 type extras struct {
 	inbox *inbox // set for Go code
+	// at is where the channel's cursor stood when the subscription was attached.
+	at             Position
+	*sessionExtras // set for sessions
+}
 
+// sessionExtras are those of a session.
+type sessionExtras struct {
 	// userID is the member the session is on a presence channel.
 	userID string
 	// positions says that the subscriber keeps positions: see SubscribeRequest.Protocol.
@@ -38,13 +44,21 @@ type extras struct {
 	// live is set once the subscriber has been told of its success and of the
 	// past events: what goes out meanwhile waits in waiting.
 	live atomic.Bool
-	// at is where the channel's cursor stood when the subscription was attached.
-	at Position
 	// had is the past that the subscriber has; set before live.
 	had     had
 	mu      sync.Mutex
 	waiting []waitingMessage // guarded by mu
 	size    int              // guarded by mu: bytes of waiting
+}
+
+func newSessionExtras(positions bool, reach Reach) *extras {
+	both := new(struct {
+		extras  extras
+		session sessionExtras
+	})
+	both.extras.sessionExtras = &both.session
+	both.session.positions, both.session.reach = positions, reach
+	return &both.extras
 }
 
 type waitingMessage struct {
@@ -100,7 +114,7 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 	x.live.Store(true)
 }
 
-func (s *subscriber) isMember() bool { return s.extras != nil && s.userID != "" }
+func (s *subscriber) isMember() bool { return s.session != nil && s.extras != nil && s.userID != "" }
 
 // passed is what the subscriber is told of an event that it does not get; nil for
 // nothing.
