@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/carillon-rt/carillon/presence"
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // Hooks let a program decide what its clients may do, and tell it what has happened.
@@ -301,3 +302,44 @@ const (
 	HookUnsubscribed
 	HookPublished
 )
+
+// AmendRequest is an amendment of an event. Hooks cannot change App, Channel, Session,
+// Amends, EventID and Target.
+type AmendRequest struct {
+	// App is set by the broker.
+	App     string
+	Channel string
+	// Session is the client's that wants to amend; nil for the server side.
+	Session *Session
+	// Amends is what to do: storage.Edit, storage.Retract, or storage.Extend to append.
+	Amends storage.AmendKind
+	// EventID is the target's ID.
+	EventID string
+	// Target is the event as it is now, set by the broker; its data is sealed on an
+	// encrypted channel, and must not be changed.
+	Target Event
+	// Data replaces the target's data, or is added to it, and is taken over. With JSON
+	// it is a JSON value: a string stands for its text unless the target carries JSON.
+	Data []byte
+	JSON bool
+	// UserID is the member of a presence channel, or the user in whose name the server
+	// amends; empty for none.
+	UserID string
+	// Version refuses the amendment if the target has another version; nil for any. See
+	// Event.Version.
+	Version *uint64
+	// OperationID makes a retry a no-op: see the option.
+	OperationID string
+	// Allowed says that the amendment is allowed. It is set for the server side, and
+	// not for clients: those may amend what a hook lets them.
+	Allowed bool
+}
+
+// Own reports whether who wants to amend has sent the target: the same user, or the same
+// connection.
+func (r *AmendRequest) Own() bool {
+	if r.UserID != "" && r.UserID == r.Target.UserID {
+		return true
+	}
+	return r.Session != nil && r.Session.id == r.Target.SocketID
+}

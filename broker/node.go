@@ -33,3 +33,26 @@ func (n *node) readHistory(ch storage.ChannelID, o storage.ReadOptions) (storage
 	n.showRetracted(ch, page.Events)
 	return page, err
 }
+
+// showRetracted makes of events whose data is gone, for those who are sent the past, what
+// announces that. Nothing else is sent in their place: no page expects an event of its
+// own without data.
+func (n *node) showRetracted(ch ChannelID, events []Event) {
+	for i := range events {
+		ev := &events[i]
+		if !ev.Retracted {
+			continue
+		}
+		if ev.Amends == 0 {
+			ev.Target = ev.ID
+		}
+		ev.Amends, ev.Name, ev.JSON = storage.Retract, n.names.Retracted, false
+		data := AmendmentData{ID: ev.Target, Version: ev.Version}
+		ev.Data = data.encode()
+		if c := n.cipher.Load(); c != nil && KindOf(ch.Name).Base() == Encrypted {
+			if sealed, err := (*c).Seal(ch.App, ch.Name, ev.Data); err == nil {
+				ev.Data = sealed
+			}
+		}
+	}
+}

@@ -179,3 +179,8 @@ func (h *historyCalls) Delete(ctx context.Context, ch ChannelID) (err error) {
 	defer h.recovered(opDelete, &err)
 	return h.store.Delete(ctx, ch)
 }
+
+const (
+	opTarget operation = "history look-up"
+	opAmend  operation = "history amendment"
+)

@@ -25,11 +25,6 @@ func (e *UnsupportedError) Error() string {
 // Unwrap makes errors.Is(err, errors.ErrUnsupported) true.
 func (e *UnsupportedError) Unwrap() error { return errors.ErrUnsupported }
 
-const (
-	opTarget operation = "history look-up"
-	opAmend  operation = "history amendment"
-)
-
 // Target implements storage.Amend.
 func (h *historyCalls) Target(ctx context.Context, ch ChannelID, id string) (ev Event, err error) {
 	store, ok := h.store.(storage.Amend)

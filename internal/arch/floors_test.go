@@ -117,7 +117,7 @@ var floors = [][]string{
 // maxUp is how many pairs of files may be tied against that order. What there is are
 // types that name each other: a session and its subscriptions, a channel and the
 // registry, a session and the broker whose methods it calls.
-const maxUp = 8
+const maxUp = 5
 
 func TestCallsWithinBrokerGoDown(t *testing.T) {
 	place := make(map[string]int)
