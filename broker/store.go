@@ -183,4 +183,5 @@ func (h *historyCalls) Delete(ctx context.Context, ch ChannelID) (err error) {
 const (
 	opTarget operation = "history look-up"
 	opAmend  operation = "history amendment"
+	opSearch operation = "history search"
 )

@@ -54,3 +54,18 @@ func (h *historyCalls) Amend(ctx context.Context, ch ChannelID, a storage.Amendm
 	defer h.recovered(opAmend, &err)
 	return store.Amend(ctx, ch, a)
 }
+
+// Search implements storage.Search.
+func (h *historyCalls) Search(ctx context.Context, q storage.SearchQuery) (page storage.SearchPage, err error) {
+	store, ok := h.store.(storage.Search)
+	if !ok {
+		return storage.SearchPage{}, &UnsupportedError{string(opSearch), fmt.Sprintf("%T", h.store)}
+	}
+	if h.calls != nil {
+		return callStore(ctx, &h.storeCalls, opSearch, func(ctx context.Context) (storage.SearchPage, error) {
+			return store.Search(ctx, q)
+		})
+	}
+	defer h.recovered(opSearch, &err)
+	return store.Search(ctx, q)
+}

@@ -122,6 +122,8 @@ func (r *apiRequest) route(rest string) (func() (any, error), error) {
 		method, answer = http.MethodPost, r.publish
 	case rest == "/batch_events":
 		method, answer = http.MethodPost, r.publishBatch
+	case rest == "/search":
+		answer = r.search
 	case rest == "/channels":
 		answer = r.channels
 	case strings.HasPrefix(rest, "/channels/"):

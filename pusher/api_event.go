@@ -23,12 +23,9 @@ type apiEvent struct {
 	Retracted bool   `json:"retracted,omitempty"`
 }
 
-// rfc3339Milli is how times are written: always with three digits.
-const rfc3339Milli = "2006-01-02T15:04:05.000Z07:00"
-
 func newAPIEvent(ev *broker.Event) apiEvent {
 	e := apiEvent{ID: ev.ID, Name: ev.Name, Channel: ev.Channel, Position: ev.Position.String(),
-		Time: ev.Time.UTC().Format(rfc3339Milli), UserID: ev.UserID, Version: ev.Version, Retracted: ev.Retracted}
+		Time: ev.Time.UTC().Format(milliseconds), UserID: ev.UserID, Version: ev.Version, Retracted: ev.Retracted}
 	switch {
 	case ev.Retracted:
 		e.Data = json.RawMessage("null")

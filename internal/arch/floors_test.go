@@ -103,7 +103,7 @@ func exportsOf(t *testing.T, dir string) importer.Lookup {
 // file may use those that come after it.
 var floors = [][]string{
 	{"new", "options", "shared", "shared_history", "topic", "describe", "online", "history", "page",
-		"revoke", "amend", "accept_amendment", "prepare", "publish", "client_event", "subscription", "consume", "connect",
+		"revoke", "search", "amend", "accept_amendment", "prepare", "publish", "client_event", "subscription", "consume", "connect",
 		"shutdown", "subscribe", "start", "unsubscribe", "sign_in", "grant", "accept", "append",
 		"idempotency", "app", "broker"},
 	{"decide", "rules", "cipher"},

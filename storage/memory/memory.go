@@ -27,6 +27,7 @@ var (
 	_ storage.History       = (*Store)(nil)
 	_ storage.Watch         = (*Store)(nil)
 	_ storage.Amend         = (*Store)(nil)
+	_ storage.Search        = (*Store)(nil)
 	_ storage.Presence      = (*Store)(nil)
 	_ storage.WatchPresence = (*Store)(nil)
 	_ storage.Capable       = (*Store)(nil)

@@ -11,7 +11,7 @@ import (
 // Op is a kind of call.
 type Op int
 
-// The methods of a History and of an Amend, and the notifications of a Watch.
+// The methods of a History, an Amend and a Search, and the notifications of a Watch.
 const (
 	OpAppend Op = iota + 1 // one event, of a batch as well
 	OpRead
@@ -20,6 +20,7 @@ const (
 	OpNotify
 	OpTarget // of storage.Amend
 	OpAmend
+	OpSearch
 )
 
 // Call is one call of a store that may be made to fail.
@@ -57,8 +58,9 @@ type Fault struct {
 
 // Faults is a History that fails where a test says so, and passes all other calls to
 // another History. All methods are safe for concurrent use. It has the other's
-// capabilities, and implements storage.Watch. It implements storage.Amend as well, with
-// errors that wrap errors.ErrUnsupported if the other does not.
+// capabilities, and implements storage.Watch. It implements storage.Amend and
+// storage.Search as well, with errors that wrap errors.ErrUnsupported if the other does
+// not.
 type Faults struct {
 	history storage.History
 	decide  func(Call) Fault

@@ -52,3 +52,19 @@ func (f *Faults) Amend(ctx context.Context, ch storage.ChannelID, a storage.Amen
 	}
 	return out, nil
 }
+
+// Search implements storage.Search.
+func (f *Faults) Search(ctx context.Context, q storage.SearchQuery) (page storage.SearchPage, err error) {
+	searcher, ok := f.history.(storage.Search)
+	if !ok {
+		return storage.SearchPage{}, fmt.Errorf("%T finds nothing: %w", f.history, errors.ErrUnsupported)
+	}
+	err = f.do(ctx, f.fault(Call{Op: OpSearch, Channel: storage.ChannelID{App: q.App}}), func(ctx context.Context) (err error) {
+		page, err = searcher.Search(ctx, q)
+		return err
+	})
+	if err != nil {
+		return storage.SearchPage{}, err
+	}
+	return page, nil
+}

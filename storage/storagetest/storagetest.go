@@ -85,12 +85,12 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts ...Option) {
 }
 
 // RunHistory tests a storage.History, and what else the store implements of it:
-// storage.Watch and storage.Amend. open is called for every subtest; what it registers
+// storage.Watch, storage.Amend and storage.Search. open is called for every subtest; what it registers
 // with t.Cleanup runs after it.
 func RunHistory(t *testing.T, open func(t *testing.T) storage.History, opts ...Option) {
 	t.Helper()
 	cfg := newConfig(opts)
-	checks := slices.Concat(historyChecks(), restartChecks(cfg.hooks), amendChecks(), amendRestartChecks(cfg.hooks))
+	checks := slices.Concat(historyChecks(), restartChecks(cfg.hooks), amendChecks(), amendRestartChecks(cfg.hooks), searchChecks())
 	for _, check := range checks {
 		t.Run(check.name, func(t *testing.T) {
 			cfg.wrap(t, func(t *testing.T) { check.run(newHistoryTest(t, open(t), cfg.clock)) })
