@@ -15,8 +15,8 @@ type foundEvent struct {
 }
 
 // search serves GET /search: q has the words, and channel the name of a channel or a
-// pattern with "*"; without it all channels are searched. limit, ranked=1 and next, which
-// continues after a page, are optional.
+// pattern with "*": it may be given several times, and without it all channels are
+// searched. limit, ranked=1 and next, which continues after a page, are optional.
 func (r *apiRequest) search() (any, error) {
 	opts := make([]broker.SearchOption, 0, 8)
 	for _, channel := range r.query["channel"] {

@@ -49,11 +49,9 @@ func TestSearchOverHTTP(t *testing.T) {
 	assert.Equal(t, [][2]int{{9, 14}}, found[1].Highlights)
 	assert.Equal(t, "hello <world>", found[2].Data)
 
-	query := url.Values{"q": {"hel*"}, "channel": {"*o*"}, "limit": {"2"}}
-	found, next = find(query)
+	found, next = find(url.Values{"q": {"hel*"}, "channel": {"room-*", "other"}, "limit": {"2"}})
 	assert.Len(t, found, 2)
-	query.Set("next", next)
-	found, next = find(query)
+	found, next = find(url.Values{"q": {"hel*"}, "channel": {"room-*", "other"}, "limit": {"2"}, "next": {next}})
 	assert.Len(t, found, 1)
 	assert.Empty(t, next)
 	found, _ = find(url.Values{"q": {"世界"}, "ranked": {"1"}})
