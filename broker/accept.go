@@ -32,7 +32,10 @@ func (a *App) accept(ctx context.Context, p *accepted) error {
 			return err
 		}
 	}
-	return p.seal()
+	if p.plain {
+		return p.seal()
+	}
+	return nil
 }
 
 // check asks the hooks and checks the event.
@@ -113,11 +116,8 @@ func (b *Broker) fits(channel, name, userID string, data []byte, isJSON bool) er
 	return nil
 }
 
-// seal encrypts data that has to be.
+// seal encrypts the data.
 func (p *accepted) seal() error {
-	if !p.plain {
-		return nil
-	}
 	c := p.broker.cipher.Load()
 	if c == nil {
 		return fmt.Errorf("%w: channel %q", ErrNoCipher, p.channel.id.Name)
@@ -132,7 +132,11 @@ func (p *accepted) seal() error {
 
 // event makes the event, and says that it is of now.
 func (p *accepted) event() *Event {
-	return &Event{ID: p.eventID(), Name: p.req.Event, Channel: p.channel.id.Name, Data: p.data, JSON: p.req.JSON,
+	id := p.req.ID
+	if id == "" {
+		id = p.broker.ids.next()
+	}
+	return &Event{ID: id, Name: p.req.Event, Channel: p.channel.id.Name, Data: p.data, JSON: p.req.JSON,
 		UserID: p.req.UserID, Exclude: p.req.ExcludeSocketID, Time: time.Now()}
 }
 
@@ -141,18 +145,14 @@ func (p *accepted) stored() bool { return p.keep.Events > 0 || p.hash != nil }
 
 // options are those of its append.
 func (p *accepted) options() storage.AppendOptions {
-	opts := storage.AppendOptions{Retention: p.keep, Floor: p.broker.floor(&p.channel)}
+	opts := storage.AppendOptions{Retention: p.keep}
+	if p.broker.mayLose {
+		opts.Floor = p.broker.floor(&p.channel)
+	}
 	if p.hash != nil {
 		opts.IdempotencyKey, opts.RequestHash = p.req.IdempotencyKey, *p.hash
 	}
 	return opts
-}
-
-func (p *accepted) eventID() string {
-	if p.req.ID == "" {
-		return p.broker.ids.next()
-	}
-	return p.req.ID
 }
 
 // limit is what rate limits are asked about.

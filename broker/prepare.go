@@ -54,8 +54,10 @@ func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, o
 	if err := a.broker.rateLimits.limited(ctx, p.limit()); err != nil {
 		return storage.Prepared{}, err
 	}
-	if err := p.seal(); err != nil {
-		return storage.Prepared{}, err
+	if p.plain {
+		if err := p.seal(); err != nil {
+			return storage.Prepared{}, err
+		}
 	}
 	return storage.Prepared{Channel: p.channel.id, Event: p.event(), Options: p.options()}, nil
 }

@@ -120,8 +120,10 @@ func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Publis
 		return nil, err
 	}
 	for i := range ready {
-		if err := ready[i].seal(); err != nil {
-			return nil, &BatchError{Index: i, Err: err}
+		if p := &ready[i]; p.plain {
+			if err := p.seal(); err != nil {
+				return nil, &BatchError{Index: i, Err: err}
+			}
 		}
 	}
 	return a.broker.publishAll(ctx, ready)
