@@ -137,17 +137,10 @@ func fileError(path string, err error) error {
 		reason = ErrReadOnly
 	case errors.Is(err, sqlite3.BUSY), errors.Is(err, sqlite3.LOCKED):
 		reason = ErrLocked
-	case isFull(err):
+	case errors.Is(err, sqlite3.FULL), errors.Is(err, syscall.ENOSPC):
 		reason = ErrFull
 	default:
 		return fmt.Errorf("sqlite: %s: %w", path, err)
 	}
 	return &FileError{Path: path, Reason: reason, Err: err}
-}
-
-// isFull reports whether there is no room for more, which the file's own limit says in
-// one way, and a disk in another.
-func isFull(err error) bool {
-	return errors.Is(err, sqlite3.FULL) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
-		errors.Is(err, syscall.EFBIG)
 }

@@ -35,7 +35,7 @@ func (st *Store) appendAll(ctx context.Context, batch []storage.AppendRequest, r
 	// The writer may still be at work when the caller has gone.
 	own := make([]storage.AppendResult, len(batch))
 	t.do = func(w *writer) error {
-		now := time.Now()
+		now := st.config.now()
 		for i := range batch {
 			if err := w.append(t, &batch[i], &own[i], now); err != nil {
 				return err
@@ -79,7 +79,7 @@ func (st *Store) Delete(ctx context.Context, ch storage.ChannelID) error {
 		if err != nil || c.id == 0 {
 			return err
 		}
-		return w.session.clear(c, time.Now().UnixMilli())
+		return w.session.clear(c, st.config.now().UnixMilli())
 	}})
 }
 

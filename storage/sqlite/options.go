@@ -37,7 +37,8 @@ type config struct {
 	lastSeen                int
 	otherTables             bool
 	connected               []func(*sqlite3.Conn) error
-	vfs                     string // for tests: the name of a VFS
+	vfs                     string           // its name
+	now                     func() time.Time // for tests: another clock
 }
 
 func defaults() config {
@@ -48,6 +49,8 @@ func defaults() config {
 		busy:        DefaultBusyTimeout,
 		forgetAfter: DefaultForgetAfter,
 		lastSeen:    DefaultLastSeenLimit,
+		vfs:         spaceName,
+		now:         time.Now,
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 // Read implements storage.History. The page's events are the caller's.
 func (st *Store) Read(ctx context.Context, ch storage.ChannelID, opts storage.ReadOptions) (page storage.Page, err error) {
 	err = st.readers.with(ctx, func(s *session) (err error) {
-		page, err = s.read(ch, opts, time.Now())
+		page, err = s.read(ch, opts, st.config.now())
 		return err
 	})
 	if err != nil {

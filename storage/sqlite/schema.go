@@ -95,7 +95,7 @@ CREATE INDEX carillon_key_until ON carillon_key (until);
 
 // prepareFile makes sure that the file has the newest schema, and starts an epoch, in
 // one transaction. What the file lacks it gets; one of another program is refused.
-func prepareFile(conn *sqlite3.Conn, otherTables bool) (err error) {
+func prepareFile(conn *sqlite3.Conn, otherTables bool, now time.Time) (err error) {
 	if err := conn.Exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func prepareFile(conn *sqlite3.Conn, otherTables bool) (err error) {
 	}
 	s := newSession(conn)
 	defer func() { err = errors.Join(err, s.finalize()) }()
-	id, _, err := s.newEpoch(storage.Epoch{}, time.Now())
+	id, _, err := s.newEpoch(storage.Epoch{}, now)
 	if err != nil {
 		return err
 	}

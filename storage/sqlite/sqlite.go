@@ -35,6 +35,7 @@ type Store struct {
 	db       *sql.DB
 	// dbCommits counts commits of db.
 	dbCommits atomic.Int64
+	taken     atomic.Int64 // tasks that the writer has taken
 
 	closing sync.Once
 	ended   chan struct{} // closed when the writer has ended
@@ -61,10 +62,8 @@ func Open(path string, opts ...Option) (*Store, error) {
 	if st.path, err = filepath.Abs(path); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
+	registerSpace()
 	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path), RawQuery: url.Values{"vfs": {st.config.vfs}}.Encode()}).String()
-	if st.config.vfs == "" {
-		st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path)}).String()
-	}
 	st.queue = newQueue(st.config.queueEvents, st.config.queueBytes)
 	st.readers = newReaders(st, st.config.readers)
 	if st.db, err = st.openDB(); err != nil {
@@ -91,7 +90,7 @@ func (st *Store) prepare(w *writer) error {
 	}
 	err := w.session.conn.Exec(`PRAGMA journal_mode = WAL`)
 	if err == nil {
-		err = prepareFile(w.session.conn, st.config.otherTables)
+		err = prepareFile(w.session.conn, st.config.otherTables, st.config.now())
 	}
 	if err == nil {
 		err = w.refresh() // so that it sees what changes from now on
@@ -105,9 +104,6 @@ func (st *Store) prepare(w *writer) error {
 // createFiles makes the file and its companions, if there are none, for its owner only:
 // SQLite would let others read them.
 func (st *Store) createFiles() error {
-	if st.config.vfs != "" {
-		return nil
-	}
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(st.path); err == nil {
 		mode = info.Mode().Perm()
@@ -248,6 +244,9 @@ func (r *readers) close() error {
 	}
 	for range cap(r.slots) {
 		r.slots <- struct{}{}
+	}
+	for range cap(r.slots) {
+		<-r.slots
 	}
 	return errors.Join(errs...)
 }

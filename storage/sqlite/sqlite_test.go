@@ -1,12 +1,16 @@
 package sqlite
 
 import (
+	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/storage/storagetest"
+	"github.com/carillon-rt/carillon/storage/storagetest/linearizability"
 )
 
 // open returns a store in a file of its own, which is closed with the test.
@@ -15,14 +19,84 @@ func open(t testing.TB, opts ...Option) *Store {
 	return openFile(t, filepath.Join(t.TempDir(), "carillon.db"), opts...)
 }
 
+// openFile opens the store in a file; it is closed with the test. Closing one that has
+// had its power cut fails.
 func openFile(t testing.TB, path string, opts ...Option) *Store {
 	t.Helper()
 	st, err := Open(path, opts...)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, st.Close()) })
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			require.ErrorIs(t, err, errPowerCut)
+		}
+	})
 	return st
 }
 
+func reopen(tb testing.TB, store storagetest.Store) storagetest.Store {
+	st := store.(*Store)
+	require.NoError(tb, st.Close())
+	return openFile(tb, st.path)
+}
+
 func TestStore(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) })
+	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) },
+		storagetest.WithRestart(reopen),
+		storagetest.WithRestore(func(tb testing.TB, store storagetest.Store, meanwhile func()) storagetest.Store {
+			st := store.(*Store)
+			copied := filepath.Join(tb.TempDir(), "copy.db")
+			require.NoError(tb, st.Backup(tb.Context(), copied))
+			meanwhile()
+			require.NoError(tb, st.Close())
+			require.NoError(tb, os.Rename(copied, st.path))
+			return openFile(tb, st.path)
+		}))
+}
+
+// clock is one that a test moves, and that runs with real time besides.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// onClock has a store go by a clock.
+func onClock(c *clock) Option {
+	return func(cfg *config) error {
+		cfg.now = c.now
+		return nil
+	}
+}
+
+// With a clock that is moved it can be said what has not expired.
+func TestStoreExactly(t *testing.T) {
+	var c clock
+	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t, onClock(&c)) }, storagetest.WithAdvance(c.advance))
+}
+
+// A store that forgets channels at once has to keep the same promises.
+func TestStoreThatForgetsAtOnce(t *testing.T) {
+	var c clock
+	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t, onClock(&c), WithForgetAfter(0)) }, storagetest.WithAdvance(c.advance))
+}
+
+func TestCrash(t *testing.T) {
+	disks := make(map[*Store]*disk)
+	opened := func(t testing.TB, path string) *Store {
+		d := newDisk(t)
+		st := openFile(t, path, onDisk(d))
+		disks[st] = d
+		return st
+	}
+	storagetest.Run(t, func(t *testing.T) storagetest.Store { return opened(t, filepath.Join(t.TempDir(), "carillon.db")) },
+		storagetest.WithCrash(func(tb testing.TB, store storagetest.Store) storagetest.Store {
+			st := store.(*Store)
+			disks[st].cut()
+			_ = st.Close()
+			return opened(tb, st.path)
+		}))
+}
+
+func TestLinearizable(t *testing.T) {
+	linearizability.History(t, open(t))
 }

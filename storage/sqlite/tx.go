@@ -139,7 +139,7 @@ func (t *txConn) appendAll(call *txCall) (err error) {
 		}
 		err = errors.Join(err, s.use(`RELEASE carillon_append`).exec())
 	}()
-	now := time.Now()
+	now := t.store.config.now()
 	call.results = make([]storage.Appended, len(call.prepared))
 	for i := range call.prepared {
 		if call.results[i], err = t.append(&call.prepared[i], now); err != nil {

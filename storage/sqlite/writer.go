@@ -55,6 +55,7 @@ func (w *writer) run() {
 		}
 		group, more = w.store.queue.take(group[:0], groupEvents)
 		if len(group) > 0 {
+			w.store.taken.Add(int64(len(group)))
 			w.commit(group)
 			w.gather(len(group))
 		}
@@ -99,20 +100,21 @@ func (w *writer) answer(t *task, err error) {
 // transact does tasks in one transaction. After an error nothing was done, unless it
 // wraps ErrOutcomeUnknown; began says whether any task was.
 func (w *writer) transact(group []*task) (began bool, err error) {
+	committing := false
 	defer func() {
 		if p := recover(); p != nil {
 			w.drop()
 			err = fmt.Errorf("sqlite: panic in a transaction: %v\n%s", p, debug.Stack())
-			if !began {
-				return
+			if committing {
+				err = fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, err)
 			}
-			err = fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, err)
 		}
 	}()
 	if err := w.begin(); err != nil {
 		w.abort()
 		return false, w.store.fileError(err)
 	}
+	began = true
 	for _, t := range group {
 		t.commits, t.changes = t.commits[:0], t.changes[:0]
 		if err := t.do(w); err != nil {
@@ -120,6 +122,7 @@ func (w *writer) transact(group []*task) (began bool, err error) {
 			return true, w.store.fileError(err)
 		}
 	}
+	committing = true
 	if err := w.session.use(`COMMIT`).exec(); err != nil {
 		// The transaction may be in the file, and come to life with the next opening.
 		w.abort()

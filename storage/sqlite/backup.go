@@ -1,0 +1,105 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/ncruces/go-sqlite3"
+)
+
+// backupPages is how many pages are copied between two looks at the context.
+const backupPages = 256
+
+// Backup writes what the store holds at one moment to a new file, which only its owner
+// may read and write, and returns when that is on the disk. Others may read and write
+// meanwhile, but the WAL grows until it is done. It fails with an error that wraps
+// fs.ErrExist if there is a file at the path; after any error there is none that was not
+// there before.
+//
+// To restore, end all processes that use the file, remove its "-wal" and "-shm"
+// companions, and put the copy in its place. What was appended after the copy was made is
+// then lost, and the epoch that the next Open begins says so.
+func (st *Store) Backup(ctx context.Context, path string) (err error) {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	// A name that is free, so that a backup that ends early is never taken for one.
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	part := f.Name()
+	defer func() {
+		if removed := os.Remove(part); err == nil || !errors.Is(removed, fs.ErrNotExist) {
+			err = errors.Join(err, removed)
+		}
+	}()
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if err := st.copyTo(ctx, part); err != nil {
+		return fmt.Errorf("sqlite: backup to %s: %w", path, err)
+	}
+	// Unlike a rename it does not replace a file.
+	if err := os.Link(part, path); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// copyTo copies the pages of one moment to an empty file.
+func (st *Store) copyTo(ctx context.Context, path string) (err error) {
+	select {
+	case <-st.ended:
+		return ErrClosed
+	default:
+	}
+	conn, err := st.connect()
+	if err != nil {
+		return st.fileError(err)
+	}
+	s := newSession(conn)
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := conn.Exec(`BEGIN`); err != nil {
+		return st.fileError(err)
+	}
+	// The read that holds the moment.
+	if _, _, err := s.currentEpoch(); err != nil {
+		return st.fileError(err)
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return err
+	}
+	to := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path)}
+	b, err := conn.BackupInit("main", to.String())
+	if err != nil {
+		return fileError(path, err)
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	for done := false; !done; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if done, err = b.Step(backupPages); err != nil && !errors.Is(err, sqlite3.BUSY) {
+			return fileError(path, err)
+		}
+	}
+	return nil
+}
+
+// syncFolder has a new name in a folder reach the disk.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package sqlite
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/ncruces/go-sqlite3"
+	"github.com/ncruces/go-sqlite3/vfs"
+)
+
+// disk is a VFS over that of the operating system, in which a test can have things go
+// wrong. A store opens its files through it with the option onDisk.
+type disk struct {
+	vfs.VFS
+	name string
+	// fault is asked before everything that changes a file, and may fail it.
+	fault atomic.Pointer[func(diskOp) error]
+}
+
+// diskOp is something that changes a file.
+type diskOp struct {
+	kind string // "write", "sync", "truncate", "delete"
+	file string // "db", "wal" or "shm"
+}
+
+var disks atomic.Int64
+
+func newDisk(t testing.TB) *disk {
+	d := &disk{VFS: vfs.Find("os"), name: "disk" + strconv.FormatInt(disks.Add(1), 10)}
+	vfs.Register(d.name, spaceVFS{d})
+	t.Cleanup(func() { vfs.Unregister(d.name) })
+	return d
+}
+
+// onDisk opens the files through a disk.
+func onDisk(d *disk) Option {
+	return func(c *config) error {
+		c.vfs = d.name
+		return nil
+	}
+}
+
+// fail has everything fail for which f returns an error.
+func (d *disk) fail(f func(diskOp) error) { d.fault.Store(&f) }
+
+// heal ends that.
+func (d *disk) heal() { d.fault.Store(nil) }
+
+var errPowerCut = sqlite3.IOERR
+
+// cut has nothing reach the files any more, as if the process had been killed.
+func (d *disk) cut() { d.fail(func(diskOp) error { return errPowerCut }) }
+
+func (d *disk) ask(kind, name string) error {
+	f := d.fault.Load()
+	if f == nil {
+		return nil
+	}
+	file := "db"
+	if i := strings.LastIndexByte(name, '-'); i >= 0 && (name[i:] == "-wal" || name[i:] == "-shm") {
+		file = name[i+1:]
+	}
+	return (*f)(diskOp{kind, file})
+}
+
+func (d *disk) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	return nil, 0, errors.New("OpenFilename is called instead")
+}
+
+func (d *disk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
+	f, flags, err := d.VFS.(vfs.VFSFilename).OpenFilename(name, flags)
+	if err != nil {
+		return nil, flags, err
+	}
+	return &diskFile{File: f, disk: d, name: name.String()}, flags, nil
+}
+
+func (d *disk) Delete(name string, syncDir bool) error {
+	if err := d.ask("delete", name); err != nil {
+		return err
+	}
+	return d.VFS.Delete(name, syncDir)
+}
+
+type diskFile struct {
+	vfs.File
+	disk *disk
+	name string
+}
+
+func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.disk.ask("write", f.name); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func (f *diskFile) Sync(flags vfs.SyncFlag) error {
+	if err := f.disk.ask("sync", f.name); err != nil {
+		return err
+	}
+	return f.File.Sync(flags)
+}
+
+func (f *diskFile) Truncate(size int64) error {
+	if err := f.disk.ask("truncate", f.name); err != nil {
+		return err
+	}
+	return f.File.Truncate(size)
+}
+
+func (f *diskFile) Unwrap() vfs.File { return f.File }
+
+func (f *diskFile) SharedMemory() vfs.SharedMemory {
+	return f.File.(vfs.FileSharedMemory).SharedMemory()
+}
+
+func (f *diskFile) LockState() vfs.LockLevel { return f.File.(vfs.FileLockState).LockState() }
