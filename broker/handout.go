@@ -25,7 +25,7 @@ type delivery struct {
 	// gap is what in-process subscribers get of events that will not be handed out.
 	gap error
 
-	excluded int // 1 once exclude was passed over
+	excluded int // how many were passed over
 }
 
 // in returns what goes out in a protocol's words, encoded once for each.
@@ -100,8 +100,8 @@ func (s *subscriber) send(d *delivery) {
 	}
 	var m *transport.Message
 	switch {
-	case s.session == d.exclude:
-		d.excluded = 1
+	case s.session == d.exclude || x != nil && x.excludes(d.event):
+		d.excluded++
 		m = s.passed(d.event)
 	case !d.counts || s.session.counts:
 		m = d.in(s.protocol)

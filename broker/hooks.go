@@ -180,9 +180,9 @@ type SubscribeRequest struct {
 	// session's, and the subscriber keeps positions: where an event is not for it, it
 	// is sent a PositionNotice instead. Hooks cannot change it.
 	Protocol Protocol
-	// Sockets are earlier socket IDs of the same client, which has set Protocol. Past
-	// events that were not for them, or that they have sent, are left out, as are those
-	// of the session itself. Hooks cannot change it.
+	// Sockets are earlier socket IDs of the same client, which has set Protocol. Events
+	// that are not for them, or that they have sent, are left out, as are those of the
+	// session itself. Hooks cannot change it.
 	Sockets []string
 	// Again lets a subscription that there is already begin anew instead of being
 	// refused. Nobody else is told. Hooks cannot change it.

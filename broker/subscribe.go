@@ -179,7 +179,7 @@ func (s *Session) subscriber(req *SubscribeRequest, rule *ChannelRule) *subscrib
 		sub.protocol = req.Protocol
 	}
 	if positions || req.Again || req.asksForPast() || req.Kind.Base() == Presence || req.Reach != rule.Reach {
-		sub.extras = newSessionExtras(positions, req.Reach)
+		sub.extras = newSessionExtras(positions, req.Reach, req.Sockets)
 	}
 	return sub
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +41,8 @@ type sessionExtras struct {
 	positions bool
 	// reach is what the subscriber may read of what is kept.
 	reach Reach
+	// formerly are earlier socket IDs of the client: its requests may name them still.
+	formerly []string
 
 	// live is set once the subscriber has been told of its success and of the
 	// past events: what goes out meanwhile waits in waiting.
@@ -51,13 +54,13 @@ type sessionExtras struct {
 	size    int              // guarded by mu: bytes of waiting
 }
 
-func newSessionExtras(positions bool, reach Reach) *extras {
+func newSessionExtras(positions bool, reach Reach, formerly []string) *extras {
 	both := new(struct {
 		extras  extras
 		session sessionExtras
 	})
 	both.extras.sessionExtras = &both.session
-	both.session.positions, both.session.reach = positions, reach
+	both.session.positions, both.session.reach, both.session.formerly = positions, reach, formerly
 	return &both.extras
 }
 
@@ -115,6 +118,12 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 }
 
 func (s *subscriber) isMember() bool { return s.session != nil && s.extras != nil && s.userID != "" }
+
+// excludes reports whether an event is not for the client, which had another socket ID
+// when it was asked to be left out.
+func (x *sessionExtras) excludes(ev *Event) bool {
+	return ev != nil && ev.Exclude != "" && slices.Contains(x.formerly, ev.Exclude)
+}
 
 // passed is what the subscriber is told of an event that it does not get; nil for
 // nothing.
