@@ -3,8 +3,6 @@ package broker
 import (
 	"context"
 	"fmt"
-
-	"github.com/carillon-rt/carillon/storage"
 )
 
 // opening is what has to be known for opening a channel: its latest position in the
@@ -23,10 +21,7 @@ func (r *registry) opening(ctx context.Context, key *channelKey, rule *ChannelRu
 	if open.channel != nil || rule.retention(KindOf(key.id.Name)).Events == 0 {
 		return open
 	}
-	var err error
-	if open.latest, err = storage.LatestOf(ctx, r.node.history, key.id); err != nil {
-		_ = r.node.storeFailed("history position", key.id, err)
-	}
+	open.latest = r.latest(ctx, key)
 	return open
 }
 

@@ -68,6 +68,8 @@ const (
 	// channel's cursor, and pastRetry how long after the first try.
 	maxPastTries = 8
 	pastRetry    = 10 * time.Millisecond
+	// pastWindow is how long after a read has begun the next one may begin.
+	pastWindow = 10 * time.Millisecond
 	// maxAheadTries is how often one is tried again whose answer is older than the
 	// position to go on from, which may be anybody's invention.
 	maxAheadTries = 2
@@ -187,11 +189,13 @@ func (h *had) covers(ev *Event) bool {
 	return covered(ev.Position, h.last) || ev.Amends != 0 && covered(ev.Position, h.current)
 }
 
-// pastReader reads the past events of a channel for those who subscribe. Whoever comes
-// while the store is being read shares the next read: clients that come back all at
-// once cost one.
+// pastReader reads the past events of a channel for those who subscribe, once within
+// pastWindow: those who come meanwhile share the next read, and what it is encoded to.
+// However many clients come back at once, they cost a store no more than that.
 type pastReader struct {
 	mu      sync.Mutex
 	waiting []*pastQuery // guarded by mu
 	running bool         // guarded by mu
+	// begun is when the last read began: its reader's alone.
+	begun time.Time
 }

@@ -35,22 +35,21 @@ func (c *channel) readPast(q *pastQuery) error {
 
 // readForAll reads for those who wait until none is left.
 func (c *channel) readForAll(p *pastReader) {
-	for {
+	for going := true; going; {
+		time.Sleep(time.Until(p.begun.Add(pastWindow)))
 		p.mu.Lock()
 		batch := slices.DeleteFunc(p.waiting, func(q *pastQuery) bool { return q.ctx.Err() != nil })
 		p.waiting = nil
-		p.running = len(batch) > 0
 		p.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
+		p.begun = time.Now()
 		again := c.readBatch(batch)
-		if len(again) == 0 {
-			continue
+		if len(again) > 0 {
+			time.Sleep(pastRetry << (again[0].tries - 1))
 		}
-		time.Sleep(pastRetry << (again[0].tries - 1))
 		p.mu.Lock()
 		p.waiting = append(again, p.waiting...)
+		going = len(p.waiting) > 0
+		p.running = going
 		p.mu.Unlock()
 	}
 }

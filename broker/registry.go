@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"hash/maphash"
 	"iter"
 	"sync"
@@ -24,6 +25,7 @@ type registry struct {
 	shards      [registryShards]*xsync.MapOf[channelKey, *channel]
 	occupied    *[registryShards]occupied
 	node        *node
+	questions   questions
 	// occupancy is told which channels have clients here, for all brokers on one
 	// presence store to know; nil if that is not shared.
 	occupancy *presence.Tracker
@@ -163,4 +165,47 @@ func (r *registry) allOf(app string) iter.Seq[*channel] {
 			}
 		}
 	}
+}
+
+// question is one for the latest position of a channel, for all who open it meanwhile.
+type question struct {
+	answered chan struct{}
+	latest   Position // set before answered is closed
+}
+
+// questions are those that are under way.
+type questions struct {
+	mu  sync.Mutex
+	all map[channelKey]*question // guarded by mu
+}
+
+// latest asks the store for the channel's latest position, unless somebody is about it:
+// an answer that is older than the call is harmless. It is zero if the store cannot say.
+func (r *registry) latest(ctx context.Context, key *channelKey) Position {
+	r.questions.mu.Lock()
+	if q := r.questions.all[*key]; q != nil {
+		r.questions.mu.Unlock()
+		select {
+		case <-q.answered:
+			return q.latest
+		case <-ctx.Done():
+			return Position{}
+		}
+	}
+	q := &question{answered: make(chan struct{})}
+	if r.questions.all == nil {
+		r.questions.all = make(map[channelKey]*question)
+	}
+	r.questions.all[*key] = q
+	r.questions.mu.Unlock()
+	var err error
+	// Whoever asks first asks for others too, and may not give up.
+	if q.latest, err = storage.LatestOf(context.WithoutCancel(ctx), r.node.history, key.id); err != nil {
+		_ = r.node.storeFailed("history position", key.id, err)
+	}
+	r.questions.mu.Lock()
+	delete(r.questions.all, *key)
+	r.questions.mu.Unlock()
+	close(q.answered)
+	return q.latest
 }

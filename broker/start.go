@@ -35,8 +35,8 @@ type encodedPast struct {
 }
 
 // encode encodes the latest events for which there is room, with a PositionNotice in the
-// place of those that are left out. The last one is always included unless the queue is
-// nearly full.
+// place of those that were not for one of the sockets. The last one is always included
+// unless the queue is nearly full.
 func (r *pastRoom) encode(p Protocol, past *pastEvents, from int, sockets []string) (out encodedPast) {
 	all := make([]*transport.Message, len(past.events)-from)
 	place := len(all)
@@ -44,8 +44,8 @@ func (r *pastRoom) encode(p Protocol, past *pastEvents, from int, sockets []stri
 	q := r.queue
 	for end := out.first; end > from; end = out.first {
 		begin := end - 1
-		isEvent := !leftOut(&past.events[begin], sockets)
-		for !isEvent && begin > from && leftOut(&past.events[begin-1], sockets) {
+		isEvent := !excluded(&past.events[begin], sockets)
+		for !isEvent && begin > from && excluded(&past.events[begin-1], sockets) {
 			begin--
 		}
 		var m *transport.Message
@@ -75,10 +75,9 @@ func (r *pastRoom) encode(p Protocol, past *pastEvents, from int, sockets []stri
 	return out
 }
 
-// leftOut reports whether an event is not sent to who has missed it: it was not for one of
-// the sockets, or was retracted since, of which only the retraction is left.
-func leftOut(ev *Event, sockets []string) bool {
-	return ev.Exclude != "" && slices.Contains(sockets, ev.Exclude) || ev.Retracted && ev.Amends != storage.Retract
+// excluded reports whether an event was not for one of the sockets.
+func excluded(ev *Event, sockets []string) bool {
+	return ev.Exclude != "" && slices.Contains(sockets, ev.Exclude)
 }
 
 func (r *pastRoom) takesOne(m *transport.Message) bool {

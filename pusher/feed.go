@@ -128,8 +128,6 @@ func (w *feedWords) Encode(n broker.Notice) *transport.Message {
 			block = append(block, w.gap(n.Channel)...)
 		}
 		return transport.NewMessage(append(block, sse.Comment("subscribed to "+n.Channel)...))
-	case broker.PositionNotice:
-		return transport.NewMessage(sse.Block(positionID(n.Channel, n.Position), nil))
 	case broker.RevokedNotice:
 		return transport.NewMessage(sse.Comment("authorization was revoked for " + n.Channel))
 	case broker.CacheMissNotice:
