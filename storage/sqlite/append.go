@@ -52,6 +52,9 @@ func (s *session) append(c *channel, ev *storage.Event, opts *storage.AppendOpti
 	if c.keepEvents > 0 {
 		c.appended = max(c.appended, ms)
 		err = s.insert(c, ev)
+		if err == nil && c.named {
+			err = s.appendedNamed(c, ev)
+		}
 	} else {
 		c.first = c.last + 1
 		err = s.skip(c, ms)
@@ -84,7 +87,8 @@ func (s *session) know(c *channel, now int64) error {
 	if err != nil {
 		return err
 	}
-	add := s.use(`INSERT INTO carillon_channel VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, ?, 0, ?, ?)`)
+	add := s.use(`INSERT INTO carillon_channel (id, app, name, last, gone, deleted, hidden, keep_events, keep_age, epoch, start, since, used)
+		VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, ?, 0, ?, ?)`)
 	add.int(id)
 	add.text(c.name.App)
 	add.text(c.name.Name)
@@ -141,7 +145,13 @@ func (s *session) retain(c *channel, keep storage.Retention, now int64) error {
 	set.int(c.keepAge)
 	set.int(c.id)
 	c.row = c.last
-	return set.exec()
+	if err := set.exec(); err != nil || !c.named {
+		return err
+	}
+	if err := s.recount(c); err != nil {
+		return err
+	}
+	return s.hide(c)
 }
 
 // enter makes the file's newest epoch that of the channel's next event, and returns

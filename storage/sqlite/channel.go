@@ -37,6 +37,10 @@ type channel struct {
 	since      int64 // the first epoch of which it is known what the channel had
 	appended   int64 // when the last event was, if that is known; milliseconds
 
+	// named, extra, live and cut are those of amend_log.go.
+	named            bool
+	extra, live, cut int64
+
 	// current is the file's newest epoch.
 	current int64
 }
@@ -45,7 +49,8 @@ const selectChannel = `
 SELECT (SELECT max(id) FROM carillon_epoch), s.forgot, c.id, c.last, c.gone, c.deleted, c.hidden,
 	c.keep_events, c.keep_age, c.epoch, c.start, c.since,
 	(SELECT max(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943),
-	(SELECT min(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943)
+	(SELECT min(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943),
+	c.named, c.extra, c.live, c.cut
 FROM carillon_store s LEFT JOIN carillon_channel c ON c.app = ?1 AND c.name = ?2
 WHERE s.one = 1`
 
@@ -74,6 +79,8 @@ func (s *session) look(ch storage.ChannelID) (c channel, release func() error, e
 	if c.first = st.ColumnInt64(13) & maxNumber; c.first == 0 {
 		c.first = c.last + 1
 	}
+	c.named = st.ColumnInt64(14) == 1
+	c.extra, c.live, c.cut = st.ColumnInt64(15), st.ColumnInt64(16), st.ColumnInt64(17)
 	return c, st.done, nil
 }
 
@@ -81,7 +88,7 @@ func (s *session) look(ch storage.ChannelID) (c channel, release func() error, e
 func (c *channel) eventID(number int64) int64 { return c.id<<numberBits | number }
 
 // removed is up to where no event is history by its number.
-func (c *channel) removed() int64 { return max(c.hidden, c.gone, c.last-c.keepEvents) }
+func (c *channel) removed() int64 { return max(c.hidden, c.gone, c.last-c.keepEvents-c.extra) }
 
 // latest returns the channel's latest position.
 func (s *session) latest(c *channel) (storage.Position, error) {
@@ -117,10 +124,12 @@ func (s *session) firstSince(c *channel, from, since int64) (int64, error) {
 	return from + n, failed
 }
 
-// appendedAt returns when an event was appended, in milliseconds.
+// appendedAt returns when an event was appended, in milliseconds. Of one that was cut out
+// of the log it is when the next one was.
 func (s *session) appendedAt(c *channel, number int64) (at int64, err error) {
-	st := s.use(`SELECT appended FROM carillon_event WHERE id = ?`)
+	st := s.use(`SELECT appended FROM carillon_event WHERE id BETWEEN ? AND ? ORDER BY id LIMIT 1`)
 	st.int(c.eventID(number))
+	st.int(c.eventID(c.last))
 	if !st.next() {
 		if err := st.done(); err != nil {
 			return 0, err

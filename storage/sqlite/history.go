@@ -66,9 +66,7 @@ func (w *writer) append(t *task, r *storage.AppendRequest, result *storage.Appen
 	if err != nil || result.Err != nil || result.Duplicate || !w.store.watchers.wanted() {
 		return err
 	}
-	told := *r.Event
-	told.Channel, told.Position, told.Prev = r.Channel.Name, result.Position, result.Prev
-	t.commits = append(t.commits, storage.Commit{Channel: r.Channel, Latest: result.Position, Event: &told})
+	t.commits = append(t.commits, commitOf(r.Channel, r.Event, result.Appended))
 	return nil
 }
 
@@ -90,7 +88,10 @@ func (s *session) clear(c *channel, now int64) error {
 	set.int(c.last)
 	set.int(now)
 	set.int(c.id)
-	return set.exec()
+	if err := set.exec(); err != nil || !c.named {
+		return err
+	}
+	return s.unname(c)
 }
 
 // Capabilities implements storage.Capable.

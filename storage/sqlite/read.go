@@ -63,9 +63,14 @@ func (s *session) read(ch storage.ChannelID, opts storage.ReadOptions, now time.
 	if page.Latest, err = s.latest(&c); err != nil {
 		return storage.Page{}, err
 	}
+	// Where nothing was amended, the log is what there is.
+	opts.Current = opts.Current && c.named
 	first, last, err := s.bounds(&c, opts, now.UnixMilli())
 	if err != nil || first > last {
 		return page, err
+	}
+	if opts.Current {
+		return page, s.fillCurrent(&c, &page, first, last, opts)
 	}
 	return page, s.fill(&c, &page, first, last, opts)
 }
@@ -77,6 +82,9 @@ func (s *session) bounds(c *channel, opts storage.ReadOptions, now int64) (first
 		first = max(c.gone+1, c.first)
 	} else if first, err = s.firstKept(c, now); err != nil {
 		return 0, 0, err
+	}
+	if !opts.Current {
+		first = max(first, c.cut+1)
 	}
 	if opts.From.IsZero() {
 		return first, last, nil

@@ -14,7 +14,7 @@ const (
 	// applicationID is how programs such as file(1) tell the format: "Cari".
 	applicationID = 0x43617269
 	// schemaVersion is that of the newest migration.
-	schemaVersion = 1
+	schemaVersion = 2
 )
 
 // migrations lead from one version of the schema to the next: the first makes version
@@ -91,6 +91,39 @@ CREATE TABLE carillon_key (
 	UNIQUE (channel, key)
 ) STRICT;
 CREATE INDEX carillon_key_until ON carillon_key (until);
+`, `
+ALTER TABLE carillon_channel ADD COLUMN named INTEGER NOT NULL DEFAULT 0; -- whether its events are in carillon_named
+ALTER TABLE carillon_channel ADD COLUMN extra INTEGER NOT NULL DEFAULT 0; -- how many numbers above hidden are amendments
+ALTER TABLE carillon_channel ADD COLUMN live  INTEGER NOT NULL DEFAULT 0; -- how many of them are in carillon_event
+ALTER TABLE carillon_channel ADD COLUMN cut   INTEGER NOT NULL DEFAULT 0; -- the log begins behind; amendments before it are gone
+
+-- Events by their IDs, of channels that are named.
+CREATE TABLE carillon_named (
+	channel INTEGER NOT NULL,
+	event   TEXT    NOT NULL,
+	number  INTEGER NOT NULL,
+	PRIMARY KEY (channel, event, number)
+) STRICT, WITHOUT ROWID;
+
+-- What amendments have made of events.
+CREATE TABLE carillon_state (
+	id      INTEGER PRIMARY KEY, -- of carillon_event
+	data    BLOB,
+	version INTEGER NOT NULL
+) STRICT;
+
+-- Amendments, and the events that they have changed.
+CREATE TABLE carillon_amendment (
+	id     INTEGER PRIMARY KEY, -- of carillon_event
+	target INTEGER NOT NULL
+) STRICT;
+CREATE INDEX carillon_amendment_target ON carillon_amendment (target);
+
+CREATE TRIGGER carillon_event_gone AFTER DELETE ON carillon_event BEGIN
+	DELETE FROM carillon_named WHERE channel = OLD.id >> 38 AND event = OLD.event AND number = OLD.id & 274877906943;
+	DELETE FROM carillon_state WHERE id = OLD.id;
+	DELETE FROM carillon_amendment WHERE id = OLD.id;
+END;
 `}
 
 // prepareFile makes sure that the file has the newest schema, and starts an epoch, in

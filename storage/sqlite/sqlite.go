@@ -123,8 +123,9 @@ func (st *Store) createFiles() error {
 	return nil
 }
 
-// connectionPragmas have to be set for each connection.
-const connectionPragmas = `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY`
+// connectionPragmas have to be set for each connection. What is removed from a page is
+// overwritten, so that retracted data does not stay behind.
+const connectionPragmas = `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST`
 
 // connect opens a connection to the file.
 func (st *Store) connect() (*sqlite3.Conn, error) {

@@ -154,18 +154,25 @@ func (t *txConn) append(p *storage.Prepared, now time.Time) (storage.Appended, e
 	if err != nil {
 		return storage.Appended{}, err
 	}
-	out, err := t.session.append(&c, p.Event, &p.Options, now)
+	var out storage.Appended
+	var refused error
+	if p.Amendment != nil {
+		var amended storage.Amended
+		amended, refused, err = t.session.amend(&c, p.Amendment, now)
+		out = amended.Appended
+	} else {
+		var result storage.AppendResult
+		result, err = t.session.append(&c, p.Event, &p.Options, now)
+		out, refused = result.Appended, result.Err
+	}
 	if err == nil {
-		err = out.Err
+		err = refused
 	}
 	if err != nil || out.Duplicate {
-		return out.Appended, err
+		return out, err
 	}
-	told := *p.Event
-	told.Channel, told.Position, told.Prev = p.Channel.Name, out.Position, out.Prev
-	t.pending = append(t.pending, pendingCommit{row: c.eventID(c.last),
-		commit: storage.Commit{Channel: p.Channel, Latest: out.Position, Event: &told}})
-	return out.Appended, nil
+	t.pending = append(t.pending, pendingCommit{row: c.eventID(c.last), commit: commitOf(p.Channel, p.Event, out)})
+	return out, nil
 }
 
 // committed tells of what a transaction has appended. It looks for each event, which
