@@ -263,11 +263,11 @@ type SubscriptionChange struct {
 	// Member is who the session is on a presence channel, without the Info for one
 	// that no longer is; nil elsewhere. It must not be changed.
 	Member *presence.Member
-	// Resume says how it began, and Past with how many past events: those that were
-	// missed, or a rewind's, or a cache channel's. Both are zero for one that ended.
-	Resume Resume
-	Past   int
-	Time   time.Time
+	// Resume says how it began, and PastEvents with how many: those that were missed, or
+	// a rewind's, or a cache channel's. Both are zero for one that ended.
+	Resume     Resume
+	PastEvents int
+	Time       time.Time
 }
 
 // EventChange tells of an event that has been handed out.

@@ -119,7 +119,7 @@ func TestSubscribedTellsHowASubscriptionBegan(t *testing.T) {
 		var began, ended []change
 		note := func(to *[]change) func(context.Context, broker.SubscriptionChange) {
 			return func(_ context.Context, c broker.SubscriptionChange) {
-				n := change{channel: c.Channel, kind: c.Kind, resume: c.Resume, past: c.Past}
+				n := change{channel: c.Channel, kind: c.Kind, resume: c.Resume, past: c.PastEvents}
 				if c.Member != nil {
 					n.member = c.Member.UserID + string(c.Member.Info)
 				}

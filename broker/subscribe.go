@@ -91,7 +91,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	}
 	if b.hooks.any() {
 		inform(s.ctx, &b.hooks, subscribed, SubscriptionChange{Session: s, Channel: req.Channel, Kind: req.Kind,
-			Member: req.Member, Resume: st.resume, Past: st.events, Time: time.Now()})
+			Member: req.Member, Resume: st.resume, PastEvents: st.events, Time: time.Now()})
 	}
 	return nil
 }
