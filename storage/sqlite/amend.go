@@ -17,7 +17,8 @@ func (st *Store) Target(ctx context.Context, ch storage.ChannelID, id string) (e
 			return err
 		}
 		var refused error
-		if named = c.named || c.id == 0; named {
+		// Within a transaction of the caller the channel cannot be named: see target.
+		if named = c.named || c.id == 0 || within(ctx, st); named {
 			var t target
 			if t, refused, err = s.target(&c, id, time.Now().UnixMilli()); err == nil && refused == nil {
 				ev, err = s.targetEvent(&c, &t)
@@ -105,10 +106,20 @@ func (s *session) target(c *channel, id string, now int64) (t target, refused, e
 	if err != nil {
 		return t, nil, err
 	}
-	st := s.use(`SELECT n.number, e.flags, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END, coalesce(s.version, e.version, 0), s.id IS NOT NULL
-		FROM carillon_named n JOIN carillon_event e ON e.id = ?1 << 38 | n.number LEFT JOIN carillon_state s ON s.id = e.id
-		WHERE n.channel = ?1 AND n.event = ?2 ORDER BY n.number DESC LIMIT 1`)
-	st.int(c.id)
+	const state = `e.flags, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END, coalesce(s.version, e.version, 0), s.id IS NOT NULL `
+	var st *statement
+	if c.named {
+		st = s.use(`SELECT n.number, ` + state + `
+			FROM carillon_named n JOIN carillon_event e ON e.id = ?1 << 38 | n.number LEFT JOIN carillon_state s ON s.id = e.id
+			WHERE n.channel = ?1 AND n.event = ?2 ORDER BY n.number DESC LIMIT 1`)
+		st.int(c.id)
+	} else { // all events are looked at
+		st = s.use(`SELECT e.id & 274877906943, ` + state + `
+			FROM carillon_event e LEFT JOIN carillon_state s ON s.id = e.id
+			WHERE e.id BETWEEN ? AND ? AND e.event = ? AND e.flags < 4 ORDER BY e.id DESC LIMIT 1`)
+		st.int(c.eventID(first))
+		st.int(c.eventID(c.last))
+	}
 	st.text(id)
 	if !st.next() {
 		return t, none, st.done()

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,6 +64,28 @@ func TestAppendTxAmends(t *testing.T) {
 	require.NoError(t, tx.Commit())
 	assert.Equal(t, []string{"one two/2"}, currentOf(t, st))
 	assert.Equal(t, []string{"a", "edit-a-0", "extend-a-1"}, kept(t, st))
+}
+
+// A caller within its own transaction learns of the target of an amendment, also where
+// nothing of the channel has been amended yet.
+func TestTargetWithinTransaction(t *testing.T) {
+	st := open(t)
+	for _, id := range []string{"a", "b", "a"} {
+		_, err := st.Append(t.Context(), room, prepared(id).Event, prepared(id).Options)
+		require.NoError(t, err)
+	}
+	for version := range uint64(2) {
+		require.NoError(t, st.InTx(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+			_, err := st.Target(ctx, room, "c")
+			require.ErrorIs(t, err, storage.ErrNoTarget)
+			ev, err := st.Target(ctx, room, "a")
+			require.NoError(t, err)
+			require.Equal(t, version, ev.Version)
+			require.EqualValues(t, 3, ev.Position.Offset, "the latest of those with the ID")
+			_, err = st.AppendTx(ctx, tx, editOf("a", version, storage.Edit, "new"))
+			return err
+		}))
+	}
 }
 
 // Other connections on the file see what is amended, and amend themselves.
