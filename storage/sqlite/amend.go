@@ -20,7 +20,7 @@ func (st *Store) Target(ctx context.Context, ch storage.ChannelID, id string) (e
 		// Within a transaction of the caller the channel cannot be named: see target.
 		if named = c.named || c.id == 0 || within(ctx, st); named {
 			var t target
-			if t, refused, err = s.target(&c, id, time.Now().UnixMilli()); err == nil && refused == nil {
+			if t, refused, err = s.target(&c, id, st.config.now().UnixMilli()); err == nil && refused == nil {
 				ev, err = s.targetEvent(&c, &t)
 			}
 		}
@@ -65,7 +65,7 @@ func (st *Store) Amend(ctx context.Context, ch storage.ChannelID, a storage.Amen
 		if err != nil {
 			return err
 		}
-		out, refused, err = w.session.amend(c, &a, time.Now())
+		out, refused, err = w.session.amend(c, &a, st.config.now())
 		w.current = c.current
 		if err != nil || refused != nil || out.Duplicate || !w.store.watchers.wanted() {
 			return err
