@@ -158,6 +158,27 @@ func TestWhoOpensAChannelKnowsWhereItStands(t *testing.T) {
 	})
 }
 
+// Who comes while an append is under way knows only of what was stored before.
+func TestAPublisherThatFoundNobodyLooksAgain(t *testing.T) {
+	slow := func(c storagetest.Call) storagetest.Fault {
+		if c.Op == storagetest.OpAppend && c.N == 1 {
+			return storagetest.Fault{Wait: time.Second}
+		}
+		return storagetest.Fault{}
+	}
+	ordered(t, 100, slow, func(t *testing.T, kit *brokertest.Kit) {
+		done := make(chan error)
+		go func() {
+			_, err := say(kit.App, "1")
+			done <- err
+		}()
+		synctest.Wait()
+		f := follow(t, kit.App, "room")
+		require.NoError(t, <-done)
+		f.want(t, "1")
+	})
+}
+
 func TestPublishReturnsOnceItsEventIsHandedOut(t *testing.T) {
 	down := func(c storagetest.Call) storagetest.Fault {
 		switch {
