@@ -43,19 +43,29 @@ test-go: debian
 
 ## addon: clients/pusher-resume, built, tested and packed
 .PHONY: addon
-addon: node
-	cd clients/pusher-resume && npm ci --no-audit --no-fund && npm test
+addon: clients/pusher-resume/dist
+	cd clients/pusher-resume && npm test
+
+clients/pusher-resume/dist: $(shell find clients/pusher-resume -type f -not -path '*/node_modules/*' -not -path '*/dist/*') | node
+	cd clients/pusher-resume && npm ci --no-audit --no-fund && npm run build
+	touch $@
 
 ## conformance: the official clients against examples/standalone
 .PHONY: conformance
-conformance: debian node
+conformance: debian node clients/pusher-resume/dist
 	cd conformance && npm ci --no-audit --no-fund && npm test
 
 ## e2e: the chat, and pusher-js with and without WebSocket, in real browsers
 .PHONY: e2e
-e2e: debian examples/chat/web/dist
+e2e: debian examples/chat/web/dist clients/pusher-resume/dist
 	@failed=0; (cd examples/chat/web && npm run e2e) || failed=1; \
 	(cd conformance/browser && npm ci --no-audit --no-fund && npm test) || failed=1; exit $$failed
+
+## soak: 200 cuts of every client of the add-on, for half an hour; SEED repeats a run
+.PHONY: soak
+soak: debian clients/pusher-resume/dist
+	cd conformance && npm ci --no-audit --no-fund && CUTS=200 npm test -- tests/resume.test.mjs
+	cd conformance/browser && npm ci --no-audit --no-fund && CUTS=200 node --test --test-force-exit resume.test.mjs
 
 # What the tests need besides Go and Node: a C compiler for the race detector,
 # browsers (or CHROMIUM and FIREFOX, which say where they are), a proxy and certificates.
