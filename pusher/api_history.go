@@ -1,7 +1,6 @@
 package pusher
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -16,37 +15,16 @@ const (
 	maxAPIPageBytes = 1 << 20
 )
 
-// pastEvent is an event of a channel's history as backends are told of it.
-type pastEvent struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-	// Data is what subscribers were sent, or what amendments have made of that: text,
-	// or the JSON value of a client's event. It is sealed on encrypted channels.
-	Data     any    `json:"data"`
-	Channel  string `json:"channel"`
-	Position string `json:"position"`
-	Time     string `json:"time"`
-	UserID   string `json:"user_id,omitempty"`
-	// Version is how often the event was amended.
-	Version   uint64 `json:"version,omitempty"`
-	Retracted bool   `json:"retracted,omitempty"`
-}
-
-func pastEventOf(ev *broker.Event) pastEvent {
-	out := pastEvent{ID: ev.ID, Name: ev.Name, Data: string(ev.Data), Channel: ev.Channel, Position: ev.Position.String(),
-		Time: ev.Time.UTC().Format(milliseconds), UserID: ev.UserID, Version: ev.Version, Retracted: ev.Retracted}
-	if ev.JSON && len(ev.Data) > 0 {
-		out.Data = json.RawMessage(ev.Data)
-	}
-	return out
-}
-
 // history serves GET /channels/{name}/history: the newest events first, or with
-// direction=forward the oldest, next to a position if there is one.
+// direction=forward the oldest, next to a position if there is one. With q it is a search
+// among them.
 func (r *apiRequest) history(channel string) (any, error) {
 	channel, err := pathName(channel, "channel")
 	if err != nil {
 		return nil, err
+	}
+	if r.query.Has("q") {
+		return r.searchIn(channel)
 	}
 	limit, err := intParameter(r.query.Get("limit"), "limit", defaultAPIPage, maxAPIPage)
 	if err != nil {
@@ -67,9 +45,9 @@ func (r *apiRequest) history(channel string) (any, error) {
 	}
 	opts = append(opts, broker.From(position))
 	out := struct {
-		Events []pastEvent `json:"events"`
-		More   bool        `json:"more"`
-	}{Events: []pastEvent{}}
+		Events []apiEvent `json:"events"`
+		More   bool       `json:"more"`
+	}{Events: []apiEvent{}}
 	bytes := 0
 	for ev, err := range r.app.History(r.Context(), channel, opts...) {
 		if err != nil {
@@ -79,7 +57,7 @@ func (r *apiRequest) history(channel string) (any, error) {
 			out.More = true
 			break
 		}
-		out.Events = append(out.Events, pastEventOf(&ev))
+		out.Events = append(out.Events, newAPIEvent(&ev))
 	}
 	return out, nil
 }

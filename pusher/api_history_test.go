@@ -54,7 +54,7 @@ func TestHistoryOverHTTP(t *testing.T) {
 		published, err := app.Publish(t.Context(), "room", "message", []byte(`{"n":0}`), broker.AsUser("ann"))
 		require.NoError(t, err)
 		a.expect(a.get("/channels/room/history", nil), fmt.Sprintf(
-			`{"events":[{"id":%q,"name":"message","data":"{\"n\":0}","channel":"room","position":%q,"time":"2000-01-01T00:00:00.000Z","user_id":"ann"}],"more":false}`,
+			`{"events":[{"id":%q,"name":"message","channel":"room","data":"{\"n\":0}","position":%q,"time":"2000-01-01T00:00:00.000Z","user_id":"ann"}],"more":false}`,
 			published.ID, published.Position))
 		time.Sleep(1500 * time.Millisecond)
 		for i := 1; i < 10; i++ {
@@ -77,6 +77,17 @@ func TestHistoryOverHTTP(t *testing.T) {
 		p, _ = a.page("room", "direction", "backward")
 		assert.Len(t, p.Events, 10)
 
+		// A search among the events of this channel alone.
+		_, err = app.Publish(t.Context(), "room-2", "message", []byte("needle"))
+		require.NoError(t, err)
+		_, err = app.Publish(t.Context(), "room", "message", []byte("a needle"))
+		require.NoError(t, err)
+		_, data = a.page("room", "q", "needle")
+		assert.Equal(t, []any{"a needle"}, data)
+		a.expectError(a.get("/channels/room*/history", url.Values{"q": {"needle"}}), 400, "character")
+		a.expectError(a.get("/channels/room/history", url.Values{"q": {""}}), 400, "q")
+		a.expectError(a.get("/channels/room/history", url.Values{"q": {"x"}, "position": {"y"}}), 400, "position")
+
 		// What clients have sent, what was amended, and names that have to be escaped.
 		first := a.client("private-room")
 		require.NoError(t, first.Send([]byte(`{"event":"client-x","channel":"private-room","data":{"on":true}}`)))
@@ -90,7 +101,7 @@ func TestHistoryOverHTTP(t *testing.T) {
 		require.NoError(t, err)
 		p, _ = a.page("room", "direction", "forward", "limit", "1")
 		assert.True(t, p.Events[0].Retracted)
-		assert.Equal(t, "", p.Events[0].Data)
+		assert.Nil(t, p.Events[0].Data)
 		assert.Equal(t, 2, p.Events[0].Version)
 		_, err = app.PublishToUser(t.Context(), "ann", "message", []byte("x"))
 		require.NoError(t, err)

@@ -22,6 +22,23 @@ func (r *apiRequest) search() (any, error) {
 	for _, channel := range r.query["channel"] {
 		opts = append(opts, broker.InChannel(channel))
 	}
+	return r.find(opts)
+}
+
+// searchIn searches one channel only.
+func (r *apiRequest) searchIn(channel string) (any, error) {
+	if err := broker.CheckChannelName(channel); err != nil { // it may be no pattern
+		return nil, err
+	}
+	for _, name := range []string{"position", "direction"} {
+		if r.query.Has(name) {
+			return nil, badRequest("%s is not for a search: what is found has next", name)
+		}
+	}
+	return r.find([]broker.SearchOption{broker.InChannel(channel)})
+}
+
+func (r *apiRequest) find(opts []broker.SearchOption) (any, error) {
 	if text := r.query.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {

@@ -114,7 +114,12 @@ func historyMessage(channel string, id json.RawMessage, page *broker.Page) *tran
 // been sent, or that amendments have made of it.
 func appendPastEvent(dst []byte, ev *broker.Event) []byte {
 	dst = appendString(append(dst, `{"event":`...), ev.Name)
-	dst = appendPayload(append(dst, `,"data":`...), ev)
+	dst = append(dst, `,"data":`...)
+	if ev.Retracted {
+		dst = append(dst, "null"...)
+	} else {
+		dst = appendPayload(dst, ev)
+	}
 	dst = appendString(append(dst, `,"id":`...), ev.ID)
 	dst = ev.Time.UTC().AppendFormat(append(dst, `,"time":"`...), milliseconds)
 	dst = append(dst, '"')

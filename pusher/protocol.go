@@ -73,7 +73,7 @@ func unendedEvent(ev *broker.Event) []byte {
 
 // appendPayload appends the value of an event's data, and who has sent it if that is known.
 func appendPayload(dst []byte, ev *broker.Event) []byte {
-	if ev.JSON && len(ev.Data) > 0 { // an event that was retracted has no data
+	if ev.JSON {
 		dst = append(dst, ev.Data...)
 	} else {
 		dst = appendString(dst, ev.Data)
