@@ -15,6 +15,8 @@ import (
 // subscriptions start with.
 type pastEvents struct {
 	events []Event
+	// more says that there are older ones than the latest, which these are.
+	more bool
 	// current is up to where events are as amendments have made them; zero for a stretch
 	// of the log.
 	current Position

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"iter"
+	"slices"
+	"time"
 )
 
 // DefaultBuffer is how many events an in-process subscription holds for its
@@ -20,6 +22,7 @@ type subscribeOptions struct {
 	buffer int
 	bytes  int
 	rewind int
+	age    time.Duration
 	after  *Position
 }
 
@@ -46,6 +49,13 @@ func WithRewind(n int) SubscribeOption {
 	return func(o *subscribeOptions) { o.rewind = n }
 }
 
+// WithRewindAge starts with the events in the channel's history that are not older than
+// age: the last ones, as many as WithRewind says or else as WithBuffer takes. It has no
+// effect beside After.
+func WithRewindAge(age time.Duration) SubscribeOption {
+	return func(o *subscribeOptions) { o.age = age }
+}
+
 // After starts with every event after a position in the channel's history: what was
 // missed since, once and in order. Where events are missing, or there are more of them
 // than the buffer takes, Events begins with an error that wraps storage.ErrGap, and
@@ -62,6 +72,8 @@ func (o *subscribeOptions) check() error {
 		return &FieldError{Field: "buffer bytes", Problem: "is not positive"}
 	case o.rewind < 0:
 		return &FieldError{Field: "rewind", Problem: "is negative"}
+	case o.age < 0:
+		return &FieldError{Field: "rewind age", Problem: "is negative"}
 	}
 	return nil
 }
@@ -115,7 +127,7 @@ func (a *App) Subscribe(ctx context.Context, channel string, opts ...SubscribeOp
 		in.end(ErrShutdown)
 		return nil, ErrShutdown
 	}
-	if o.rewind > 0 || o.after != nil {
+	if o.rewind > 0 || o.age > 0 || o.after != nil {
 		if err := in.startWith(ctx, o); err != nil {
 			in.end(err)
 			return nil, err
@@ -150,14 +162,45 @@ func (s *Subscription) Channel() string { return s.channel }
 // before the first event.
 func (s *Subscription) Position() Position { return s.inbox.sub.at }
 
+// firstAgeRead is how many of the latest events are read first for a rewind by age.
+const firstAgeRead = 256
+
+// readPast reads what the subscription starts with. By age it reads the latest events,
+// and more of them again, until they go back far enough.
+func (in *inbox) readPast(ctx context.Context, o *subscribeOptions) (*pastQuery, error) {
+	since := time.Now().Add(-o.age)
+	limit, most := o.rewind, o.rewind
+	switch {
+	case o.after != nil:
+		limit, most = o.buffer, o.buffer
+	case o.age > 0:
+		if most == 0 {
+			most = o.buffer
+		}
+		limit = min(firstAgeRead, most)
+	}
+	for {
+		q := &pastQuery{ctx: ctx, after: o.after, limit: limit, bytes: max(o.bytes, DefaultBufferBytes), reach: in.sub.at}
+		if err := in.sub.channel.readPast(q); err != nil || o.after != nil || o.age == 0 {
+			return q, err
+		}
+		first := slices.IndexFunc(q.events(), func(ev Event) bool { return !ev.Time.Before(since) })
+		cut := q.from > 0 || q.found.more
+		if first != 0 || !cut || limit == most {
+			if first < 0 {
+				first = len(q.events())
+			}
+			q.from += first
+			return q, nil
+		}
+		limit = min(4*limit, most)
+	}
+}
+
 // startWith puts past events in front of those that have come in since the
 // subscription was attached, or the gap that is there instead.
 func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
-	r := &pastQuery{ctx: ctx, after: o.after, limit: o.rewind, bytes: max(o.bytes, DefaultBufferBytes), reach: in.sub.at}
-	if o.after != nil {
-		r.limit = o.buffer
-	}
-	gap := in.sub.channel.readPast(r)
+	r, gap := in.readPast(ctx, &o)
 	if gap != nil && !isGap(gap) {
 		return gap
 	}

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -261,4 +262,51 @@ func TestSubscribeRefusesWhatIsNotValid(t *testing.T) {
 		assert.Nil(t, sub)
 		assert.Zero(t, kit.Broker.Stats().InProcessSubscriptions)
 	}
+}
+
+// A rewind by age starts with what is young enough, however much that is.
+func TestARewindByAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kit := brokertest.New(t, keeping(5000))
+		fill := func() {
+			for minute := range 3 {
+				time.Sleep(time.Minute)
+				publish(t, kit.App, "room", 1000*minute, 1000*minute+999)
+			}
+			time.Sleep(time.Second)
+		}
+		for _, test := range []struct {
+			opts        []broker.SubscribeOption
+			first, want int
+		}{
+			{[]broker.SubscribeOption{broker.WithRewindAge(30 * time.Second)}, 2000, 1000},
+			{[]broker.SubscribeOption{broker.WithRewindAge(90 * time.Second)}, 1000, 2000},
+			{[]broker.SubscribeOption{broker.WithRewindAge(time.Hour)}, 0, 3000},
+			{[]broker.SubscribeOption{broker.WithRewindAge(time.Hour), broker.WithBuffer(1500)}, 1500, 1500},
+			{[]broker.SubscribeOption{broker.WithRewindAge(30 * time.Second), broker.WithRewind(10)}, 2990, 10},
+			{[]broker.SubscribeOption{broker.WithRewindAge(30 * time.Second), broker.WithRewind(2990)}, 2000, 1000},
+			{[]broker.SubscribeOption{broker.WithRewindAge(time.Millisecond)}, 0, 0},
+		} {
+			time.Sleep(time.Hour)
+			fill()
+			sub, err := kit.App.Subscribe(t.Context(), "room", test.opts...)
+			require.NoError(t, err)
+			got := 0
+			publish(t, kit.App, "room", -1, -1)
+			for ev, err := range sub.Events() {
+				require.NoError(t, err)
+				if string(ev.Data) == "-1" {
+					break
+				}
+				if got == 0 {
+					assert.Equal(t, fmt.Sprint(test.first), string(ev.Data))
+				}
+				got++
+			}
+			sub.Close()
+			assert.Equal(t, test.want, got)
+		}
+		_, err := kit.App.Subscribe(t.Context(), "room", broker.WithRewindAge(-1))
+		assert.ErrorIs(t, err, broker.ErrInvalid)
+	})
 }
