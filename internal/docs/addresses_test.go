@@ -32,7 +32,7 @@ func TestAddresses(t *testing.T) {
 			assert.Contains(t, string(readme), addr, "the README does not say where %s listens", example)
 		}
 	}
-	assert.Len(t, of, 4, "examples that listen: %v", of)
+	assert.Len(t, of, 5, "examples that listen: %v", of)
 
 	vite, err := os.ReadFile("../../examples/chat/web/vite.config.ts")
 	require.NoError(t, err)

@@ -66,9 +66,13 @@ var limits = map[string][]string{
 	"call of a store, look-up of an app":                                                  {"broker.DefaultStoreTimeout time", "none"},
 	"call of a `ratelimit.Limiter`":                                                       {"ratelimit.LimiterTimeout time"},
 	"lease of a broker on a presence store that is shared, after which its members leave": {"presence.Lease time"},
-	"history, rewind": {"none", "broker.DefaultCacheTTL time"},
-	"rates by IP, user, session, channel, event, app": {"none"},
-	"silence before a ping, and for the answer":       {"pusher.DefaultActivityTimeout time", "pusher.PongTimeout time"},
+	"how far back clients resume, and read history":                                       {"all"},
+	"page of history for a client":                                                        {"broker.MaxPage events", "broker.maxPageBytes bytes"},
+	"page of history over HTTP":                                                           {"pusher.maxAPIPage events", "pusher.maxAPIPageBytes bytes"},
+	"reads of a channel's past for those who subscribe":                                   {"broker.pastWindow time"},
+	"history, rewind":                                                                     {"none", "broker.DefaultCacheTTL time"},
+	"rates by IP, user, session, channel, event, app":                                     {"none"},
+	"silence before a ping, and for the answer":                                           {"pusher.DefaultActivityTimeout time", "pusher.PongTimeout time"},
 }
 
 // row is a row of the table.

@@ -82,6 +82,13 @@ func appendID(dst []byte, id ID) []byte {
 	return strconv.AppendUint(dst, id.Offset, 10)
 }
 
+// FormatID is the inverse of ParseID: a Last-Event-ID that states positions in several
+// channels, for a page that knows where its content ends.
+func FormatID(ids ...ID) string {
+	block := Positions(ids...)
+	return string(block[len(idField) : len(block)-2])
+}
+
 // Comment returns a block that clients ignore and people can read.
 func Comment(text string) []byte {
 	return []byte(": " + oneLine.Replace(text) + "\n\n")

@@ -21,3 +21,8 @@ func TestNamedBlocks(t *testing.T) {
 		assert.Equal(t, test.want, string(Named(test.id, test.name, []byte(test.data))))
 	}
 }
+
+func TestIDsAreFormattedAsTheyAreParsed(t *testing.T) {
+	ids := []ID{{Channel: "a&b=c", Epoch: "E:~", Offset: 1<<64 - 1}, {Channel: "#room, ü", Epoch: "F"}}
+	assert.Equal(t, ids, ParseID(FormatID(ids...)))
+}
