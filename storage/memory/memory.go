@@ -14,6 +14,7 @@
 package memory
 
 import (
+	"hash/maphash"
 	"math"
 	"sync/atomic"
 	"time"
@@ -95,11 +96,12 @@ func WithLastSeenLimit(n int) Option {
 
 // New returns an empty store.
 func New(opts ...Option) *Store {
+	hash := channelHash()
 	s := &Store{
 		start:       time.Now(),
 		forgetAfter: DefaultForgetAfter,
-		histories:   xsync.NewMapOf[storage.ChannelID, *history](),
-		rosters:     xsync.NewMapOf[storage.ChannelID, *roster](),
+		histories:   xsync.NewMapOfWithHasher[storage.ChannelID, *history](hash),
+		rosters:     xsync.NewMapOfWithHasher[storage.ChannelID, *roster](hash),
 		nodes:       xsync.NewMapOf[string, *node](),
 	}
 	s.started = storage.NewEpoch(storage.Epoch{})
@@ -113,6 +115,14 @@ func New(opts ...Option) *Store {
 		opt(s)
 	}
 	return s
+}
+
+// channelHash returns a hash of channels. It takes half as long as that of any struct.
+func channelHash() func(ch storage.ChannelID, seed uint64) uint64 {
+	names, apps := maphash.MakeSeed(), maphash.MakeSeed()
+	return func(ch storage.ChannelID, _ uint64) uint64 {
+		return maphash.String(names, ch.Name) ^ maphash.String(apps, ch.App)
+	}
 }
 
 // never is the time on the store's clock that does not come.
