@@ -66,7 +66,6 @@ func (st *Store) Amend(ctx context.Context, ch storage.ChannelID, a storage.Amen
 			return err
 		}
 		out, refused, err = w.session.amend(c, &a, st.config.now())
-		w.current = c.current
 		if err != nil || refused != nil || out.Duplicate || !w.store.watchers.wanted() {
 			return err
 		}

@@ -93,6 +93,22 @@ func (s *session) hide(c *channel) error {
 	return s.saveNamed(c)
 }
 
+// hideTo hides the events of a named channel up to a number, whose rows are about to go.
+func (s *session) hideTo(c *channel, number int64) error {
+	st := s.use(`SELECT count(*) FILTER (WHERE flags < 4), count(*) FILTER (WHERE flags >= 4) FROM carillon_event WHERE id BETWEEN ? AND ?`)
+	st.int(c.eventID(c.hidden + 1))
+	st.int(c.eventID(number))
+	if st.next() {
+		c.extra -= number - c.hidden - st.ColumnInt64(0)
+		c.live -= st.ColumnInt64(1)
+	}
+	if err := st.done(); err != nil {
+		return err
+	}
+	c.hidden = number
+	return s.saveNamed(c)
+}
+
 // noteAmendment notes what the channel's last event has amended, and cuts the log if that
 // has twice as many amendments as there are to be kept.
 func (s *session) noteAmendment(c *channel, target int64) error {

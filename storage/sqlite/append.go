@@ -56,7 +56,9 @@ func (s *session) append(c *channel, ev *storage.Event, opts *storage.AppendOpti
 			err = s.appendedNamed(c, ev)
 		}
 	} else {
-		c.first = c.last + 1
+		if c.first == c.last {
+			c.first = c.last + 1 // there are none
+		}
 		err = s.skip(c, ms)
 	}
 	if err == nil && opts.IdempotencyKey != "" {
@@ -134,7 +136,7 @@ func (s *session) retain(c *channel, keep storage.Retention, now int64) error {
 	c.hidden = max(c.hidden, first-1)
 	if events == 0 || c.keepEvents == 0 {
 		// Of what nothing was kept, or is from now on, nothing is kept for fills either.
-		c.gone, c.first = c.last, c.last+1
+		c.gone = c.last
 	}
 	c.keepEvents, c.keepAge = events, age
 	set := s.use(`UPDATE carillon_channel SET last = ?, gone = ?, hidden = ?, keep_events = ?, keep_age = ? WHERE id = ?`)

@@ -69,7 +69,7 @@ func (st *Store) copyTo(ctx context.Context, path string) (err error) {
 		return st.fileError(err)
 	}
 	// The read that holds the moment.
-	if _, _, err := s.currentEpoch(); err != nil {
+	if _, _, err := s.newestEpoch(); err != nil {
 		return st.fileError(err)
 	}
 	if path, err = filepath.Abs(path); err != nil {

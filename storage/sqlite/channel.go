@@ -24,6 +24,7 @@ type channel struct {
 	row   int64 // the last event that the row knows of
 	last  int64 // the last event
 	first int64 // the first event that is still in the file; last+1 if there is none
+	top   int64 // the last event that was in the file when c was read; 0 if there was none
 	gone  int64 // events up to this are not kept, not even for fills
 	// deleted is up to where the keys of events were deleted.
 	deleted int64
@@ -36,17 +37,19 @@ type channel struct {
 	start      int64 // the event before the first of that epoch
 	since      int64 // the first epoch of which it is known what the channel had
 	appended   int64 // when the last event was, if that is known; milliseconds
+	check      int64 // when to look next for events that are too old; milliseconds
 
 	// named, extra, live and cut are those of amend_log.go.
 	named            bool
 	extra, live, cut int64
 
-	// current is the file's newest epoch.
+	// current is the epoch that the channel's next event is of: that in which the file
+	// was opened, or a newer one that began for this channel alone.
 	current int64
 }
 
 const selectChannel = `
-SELECT (SELECT max(id) FROM carillon_epoch), s.forgot, c.id, c.last, c.gone, c.deleted, c.hidden,
+SELECT s.opened, s.forgot, c.id, c.last, c.gone, c.deleted, c.hidden,
 	c.keep_events, c.keep_age, c.epoch, c.start, c.since,
 	(SELECT max(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943),
 	(SELECT min(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943),
@@ -69,13 +72,16 @@ func (s *session) look(ch storage.ChannelID) (c channel, release func() error, e
 	}
 	c = channel{name: ch, current: st.ColumnInt64(0)}
 	if c.id = st.ColumnInt64(2); c.id == 0 {
-		c.epoch, c.since, c.first = c.current, st.ColumnInt64(1), 1
+		c.since, c.first = st.ColumnInt64(1), 1
+		c.current = max(c.current, c.since)
+		c.epoch = c.current
 		return c, st.done, nil
 	}
 	c.row, c.gone, c.deleted, c.hidden = st.ColumnInt64(3), st.ColumnInt64(4), st.ColumnInt64(5), st.ColumnInt64(6)
 	c.keepEvents, c.keepAge = st.ColumnInt64(7), st.ColumnInt64(8)
 	c.epoch, c.start, c.since = st.ColumnInt64(9), st.ColumnInt64(10), st.ColumnInt64(11)
-	c.last = max(c.row, st.ColumnInt64(12)&maxNumber)
+	c.top = st.ColumnInt64(12) & maxNumber
+	c.last, c.current = max(c.row, c.top), max(c.current, c.epoch)
 	if c.first = st.ColumnInt64(13) & maxNumber; c.first == 0 {
 		c.first = c.last + 1
 	}
@@ -194,7 +200,7 @@ func (s *session) place(c *channel, p storage.Position) (number int64, known boo
 	}
 	// The beginning of an epoch in which the channel had no event.
 	id, err := s.epochID(p.Epoch)
-	if err != nil || id < c.since || id == 0 {
+	if err != nil || id < c.since || id > c.current || id == 0 {
 		return 0, false, err
 	}
 	number = c.last

@@ -62,7 +62,9 @@ func (w *writer) append(t *task, r *storage.AppendRequest, result *storage.Appen
 		return err
 	}
 	*result, err = w.session.append(c, r.Event, &r.Options, now)
-	w.current = c.current
+	if err == nil && result.Err == nil && !result.Duplicate {
+		w.keeper.grown(c, now.UnixMilli())
+	}
 	if err != nil || result.Err != nil || result.Duplicate || !w.store.watchers.wanted() {
 		return err
 	}
@@ -83,7 +85,7 @@ func (st *Store) Delete(ctx context.Context, ch storage.ChannelID) error {
 
 // clear forgets the channel's events and keys, but no position.
 func (s *session) clear(c *channel, now int64) error {
-	c.row, c.gone, c.deleted, c.hidden, c.first = c.last, c.last, c.last, c.last, c.last+1
+	c.row, c.gone, c.deleted, c.hidden = c.last, c.last, c.last, c.last
 	set := s.use(`UPDATE carillon_channel SET last = ?1, gone = ?1, deleted = ?1, hidden = ?1, used = ?2 WHERE id = ?3`)
 	set.int(c.last)
 	set.int(now)

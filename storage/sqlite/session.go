@@ -121,12 +121,12 @@ func (st *statement) done() error {
 
 // newEpoch starts an epoch that is newer than another, and than all of the file.
 func (s *session) newEpoch(after storage.Epoch, now time.Time) (int64, storage.Epoch, error) {
-	id, current, err := s.currentEpoch()
+	id, newest, err := s.newestEpoch()
 	if err != nil {
 		return 0, storage.Epoch{}, err
 	}
-	if current.Compare(after) > 0 {
-		after = current
+	if newest.Compare(after) > 0 {
+		after = newest
 	}
 	id, next := id+1, storage.NewEpoch(after)
 	add := s.use(`INSERT INTO carillon_epoch VALUES (?, ?, ?, ?)`)
@@ -137,8 +137,8 @@ func (s *session) newEpoch(after storage.Epoch, now time.Time) (int64, storage.E
 	return id, next, add.exec()
 }
 
-// currentEpoch returns the newest epoch, and none of a file that has none yet.
-func (s *session) currentEpoch() (id int64, epoch storage.Epoch, err error) {
+// newestEpoch returns the newest epoch, and none of a file that has none yet.
+func (s *session) newestEpoch() (id int64, epoch storage.Epoch, err error) {
 	st := s.use(`SELECT id, number, random FROM carillon_epoch ORDER BY id DESC LIMIT 1`)
 	if st.next() {
 		id, epoch = st.ColumnInt64(0), storage.Epoch{Number: uint64(st.ColumnInt64(1)), Random: uint64(st.ColumnInt64(2))}

@@ -36,6 +36,8 @@ type Store struct {
 	// dbCommits counts commits of db.
 	dbCommits atomic.Int64
 	taken     atomic.Int64 // tasks that the writer has taken
+	info      fs.FileInfo  // of the file that was opened
+	replaced  atomic.Bool  // another file is in its place
 
 	closing sync.Once
 	ended   chan struct{} // closed when the writer has ended
@@ -69,7 +71,7 @@ func Open(path string, opts ...Option) (*Store, error) {
 	if st.db, err = st.openDB(); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
-	w := &writer{store: st, channels: make(map[storage.ChannelID]*channel)}
+	w := &writer{store: st, channels: make(map[storage.ChannelID]*channel), keeper: newKeeper(st.config.now())}
 	if err := st.prepare(w); err != nil {
 		return nil, errors.Join(st.fileError(err), st.db.Close())
 	}
@@ -93,10 +95,22 @@ func (st *Store) prepare(w *writer) error {
 		err = prepareFile(w.session.conn, st.config.otherTables, st.config.now())
 	}
 	if err == nil {
+		st.info, err = os.Stat(st.path)
+	}
+	if err == nil {
 		err = w.refresh() // so that it sees what changes from now on
 	}
 	if err != nil {
 		return errors.Join(err, w.session.close())
+	}
+	return nil
+}
+
+// sameFile sees to it that nothing is written to a file that is no longer there.
+func (st *Store) sameFile() error {
+	if info, err := os.Stat(st.path); errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(info, st.info) {
+		st.replaced.Store(true)
+		return &FileError{Path: st.path, Reason: ErrReplaced}
 	}
 	return nil
 }
@@ -172,6 +186,9 @@ func newReaders(st *Store, n int) *readers { return &readers{store: st, slots: m
 func (r *readers) with(ctx context.Context, f func(*session) error) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if r.store.replaced.Load() {
+		return &FileError{Path: r.store.path, Reason: ErrReplaced}
 	}
 	select {
 	case r.slots <- struct{}{}:

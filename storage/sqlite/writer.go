@@ -33,7 +33,7 @@ type writer struct {
 	version int64
 	// channels are what the file knows of them; empty after a commit of another.
 	channels map[storage.ChannelID]*channel
-	current  int64 // the newest epoch
+	keeper   *keeper
 	// dbCommits is how many commits of DB are known of. They tell watchers of their own
 	// events, so that those are asked to look at everything only now and then: there
 	// may have been commits of other processes among them, which is untold yet.
@@ -75,13 +75,14 @@ func (w *writer) gather(answered int) {
 	}
 }
 
-// commit does tasks in one transaction and answers them. If that fails, each has one of
-// its own, so that none fails because of another.
+// commit does tasks in one transaction, and some tidying, and answers them. If that
+// fails, each has one of its own, so that none fails because of another.
 func (w *writer) commit(group []*task) {
-	began, err := w.transact(group)
-	if err != nil && began && len(group) > 1 && !errors.Is(err, storage.ErrOutcomeUnknown) {
+	busy := w.keeper.busy()
+	began, err := w.transact(group, busy)
+	if err != nil && began && (len(group) > 1 || busy) && !errors.Is(err, storage.ErrOutcomeUnknown) {
 		for _, t := range group {
-			_, err := w.transact([]*task{t})
+			_, err := w.transact([]*task{t}, false)
 			w.answer(t, err)
 		}
 		return
@@ -97,9 +98,9 @@ func (w *writer) answer(t *task, err error) {
 	t.done <- err
 }
 
-// transact does tasks in one transaction. After an error nothing was done, unless it
+// transact does tasks in one transaction, and tidies if asked to. After an error nothing was done, unless it
 // wraps ErrOutcomeUnknown; began says whether any task was.
-func (w *writer) transact(group []*task) (began bool, err error) {
+func (w *writer) transact(group []*task, tidy bool) (began bool, err error) {
 	committing := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -122,6 +123,12 @@ func (w *writer) transact(group []*task) (began bool, err error) {
 			return true, w.store.fileError(err)
 		}
 	}
+	if tidy {
+		if err := w.tidy(); err != nil {
+			w.abort()
+			return true, w.store.fileError(err)
+		}
+	}
 	committing = true
 	if err := w.session.use(`COMMIT`).exec(); err != nil {
 		// The transaction may be in the file, and come to life with the next opening.
@@ -133,6 +140,9 @@ func (w *writer) transact(group []*task) (began bool, err error) {
 
 // begin begins a transaction, and forgets what another connection may have changed.
 func (w *writer) begin() error {
+	if w.store.replaced.Load() {
+		return &FileError{Path: w.store.path, Reason: ErrReplaced}
+	}
 	if w.session == nil {
 		if err := w.open(); err != nil {
 			return err
@@ -157,11 +167,7 @@ func (w *writer) refresh() error {
 		return err
 	}
 	w.forget()
-	current, _, err := w.session.currentEpoch()
-	if err != nil {
-		return err
-	}
-	w.version, w.current = version, current
+	w.version = version
 	if n := w.store.dbCommits.Load(); n != w.dbCommits {
 		w.dbCommits, w.untold = n, true
 	} else {
@@ -218,7 +224,6 @@ func (w *writer) open() error {
 // channel returns what the file knows of a channel, within a transaction.
 func (w *writer) channel(ch storage.ChannelID) (*channel, error) {
 	if c := w.channels[ch]; c != nil {
-		c.current = w.current
 		return c, nil
 	}
 	c, err := w.session.channel(ch)
@@ -245,13 +250,13 @@ func (s *session) channel(ch storage.ChannelID) (channel, error) {
 	if err := release(); err != nil {
 		return channel{}, err
 	}
-	if c.first <= c.last {
-		c.appended, err = s.appendedAt(&c, c.last)
+	if c.top > 0 {
+		c.appended, err = s.appendedAt(&c, c.top)
 	}
 	return c, err
 }
 
-// poll looks for what other processes have done.
+// poll looks for what other processes have done, and for what has expired.
 func (w *writer) poll() {
 	defer func() {
 		if recover() != nil {
@@ -267,6 +272,9 @@ func (w *writer) poll() {
 	}
 	if w.untold && time.Since(w.told) >= tellEvery {
 		w.tellAnything()
+	}
+	if w.keepUp() != nil {
+		w.abort() // what is wrong with the file, those who write are told
 	}
 }
 
