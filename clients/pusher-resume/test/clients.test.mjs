@@ -145,6 +145,19 @@ test('a server-to-user channel is resumed though it is made anew', async (t) => 
   assert.deepEqual(got, ['pusher:resumed 1', { n: 1 }]);
 });
 
+test('what applications unbind takes nothing away', async (t) => {
+  const server = await Server.start(t);
+  const pusher = client(t, versions['8.6'], server);
+  const channel = pusher.subscribe('c');
+  await until(() => channel.subscribed);
+  for (const emitter of [channel, pusher]) emitter.unbind_all();
+  pusher.connection.unbind_global();
+  const got = record(channel);
+  await away(pusher, server, () => server.publish('c', 'x', { n: 1 }));
+  await until(() => got.length >= 3);
+  assert.deepEqual(got.slice(1), ['pusher:resumed 1', { n: 1 }]);
+});
+
 test('disconnect and connect resume', async (t) => {
   const server = await Server.start(t);
   const pusher = client(t, versions['8.6'], server);

@@ -42,6 +42,11 @@ export class Faults {
     }
   }
 
+  /** struck waits until what waits for bytes has had them. */
+  struck() {
+    return new Promise((resolve) => (this.onStrike = resolve));
+  }
+
   /** calm undoes what still waits for bytes. */
   calm() {
     for (const pair of this.pairs) pair.armed = undefined;
@@ -77,6 +82,7 @@ export class Faults {
     }
     // It strikes once.
     this.calm();
+    this.onStrike?.();
     if (kind === 'head') pair.client.write(data.subarray(0, 17 + Math.floor(share * (head - 17))));
     if (kind.startsWith('truncated')) pair.client.write(data.subarray(0, Math.floor(share * data.length)));
     this.#end(pair, kind.endsWith('reset'));
