@@ -1,12 +1,20 @@
 package broker_test
 
 import (
+	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/storage/memory"
+	"github.com/carillon-rt/carillon/storage/storagetest"
 )
 
 // filled publishes so many events of so many bytes and returns the position of one
@@ -71,4 +79,73 @@ func TestARewindIsCutShortWhereItDoesNotFit(t *testing.T) {
 			assert.Equal(t, tc.want+1, conn.sent, "the confirmation and the latest events")
 		})
 	}
+}
+
+// A subscription that cannot begin anew since its store fails has ended, and all hear so;
+// one that is refused goes on.
+func TestABeginningAnewThatFailsEndsTheSubscription(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var failing atomic.Bool
+		var told []string
+		kit := brokertest.New(t, keeping(10), broker.WithHooks(broker.Hooks{
+			Unsubscribed:   func(context.Context, broker.SubscriptionChange) { told = append(told, "unsubscribed") },
+			ChannelVacated: func(context.Context, broker.ChannelChange) { told = append(told, "vacated") },
+		}), broker.WithHistory(storagetest.NewFaults(memory.New(), func(c storagetest.Call) (f storagetest.Fault) {
+			if failing.Load() && c.Op == storagetest.OpRead {
+				f.Err = errFault
+			}
+			return f
+		})))
+		conn := &sink{}
+		s, err := kit.Broker.Connect(t.Context(), broker.ConnectOptions{ConnectRequest: broker.ConnectRequest{App: brokertest.AppID}, Conn: conn, Protocol: &plain{}})
+		require.NoError(t, err)
+		first := publishTo(t, kit, "room", "1").Position
+		req := broker.SubscribeRequest{Channel: "room", After: &first, Again: true}
+		require.NoError(t, s.Subscribe(t.Context(), req))
+		require.NoError(t, s.Subscribe(t.Context(), req))
+		assert.True(t, s.Subscribed("room"))
+		failing.Store(true)
+		require.ErrorIs(t, s.Subscribe(t.Context(), req), errFault)
+		assert.False(t, s.Subscribed("room"))
+		sent := conn.sent
+		publishTo(t, kit, "room", "2")
+		assert.Equal(t, sent, conn.sent)
+		synctest.Wait()
+		assert.Equal(t, []string{"unsubscribed", "vacated"}, told)
+		failing.Store(false)
+		require.NoError(t, s.Subscribe(t.Context(), req))
+		s.End(1000)
+	})
+}
+
+// Those who open a channel together ask the store once, and do not depend on the one that
+// was first.
+func TestWhoAsksFirstMayGoAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		kit := brokertest.New(t, keeping(10), broker.WithHistory(storagetest.NewFaults(memory.New(), func(c storagetest.Call) (f storagetest.Fault) {
+			if c.Op == storagetest.OpLatest {
+				asked.Add(1)
+				f.Wait = time.Second
+			}
+			return f
+		})))
+		publishTo(t, kit, "room", "1")
+		ctx, leave := context.WithCancel(t.Context())
+		go func() { _, _ = kit.App.Subscribe(ctx, "room") }()
+		synctest.Wait()
+		leave()
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				sub, err := kit.App.Subscribe(t.Context(), "room")
+				if assert.NoError(t, err) {
+					assert.False(t, sub.Position().IsZero())
+					sub.Close()
+				}
+			})
+		}
+		all.Wait()
+		assert.EqualValues(t, 1, asked.Load())
+	})
 }
