@@ -61,9 +61,10 @@ e2e: debian examples/chat/web/dist clients/pusher-resume/dist
 	@failed=0; (cd examples/chat/web && npm run e2e) || failed=1; \
 	(cd conformance/browser && npm ci --no-audit --no-fund && npm test) || failed=1; exit $$failed
 
-## soak: 200 cuts of every client of the add-on, for half an hour; SEED repeats a run
+## soak: for half an hour what tests do briefly: 200 cuts of every client of the add-on, kill -9 and power cuts under SQLite; SEED repeats the cuts of a run
 .PHONY: soak
 soak: debian clients/pusher-resume/dist
+	cd storage/sqlite && go test -count 1 -timeout 30m -v -run '^(TestKill|TestPowerCuts)$$' . -kills 100 -power-cuts 1000
 	cd conformance && npm ci --no-audit --no-fund && CUTS=200 npm test -- tests/resume.test.mjs
 	cd conformance/browser && npm ci --no-audit --no-fund && CUTS=200 node --test --test-force-exit resume.test.mjs
 

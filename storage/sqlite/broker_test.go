@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"log/slog"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -17,7 +18,7 @@ import (
 // brokerOn returns a broker on a store.
 func brokerOn(t testing.TB, st *Store) *brokertest.Kit {
 	t.Helper()
-	return brokertest.New(t, broker.WithHistory(st),
+	return brokertest.New(t, broker.WithHistory(st), broker.WithLogger(slog.New(slog.DiscardHandler)),
 		broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 1000}}))
 }
 

@@ -18,12 +18,17 @@ type disk struct {
 	name string
 	// fault is asked before everything that changes a file, and may fail it.
 	fault atomic.Pointer[func(diskOp) error]
+	// done is told of what has changed a file.
+	done atomic.Pointer[func(diskOp)]
 }
 
 // diskOp is something that changes a file.
 type diskOp struct {
 	kind string // "write", "sync", "truncate", "delete"
-	file string // "db", "wal" or "shm"
+	file string // "db", "wal", "shm" or "journal"
+	// at is where is written, or the size to be truncated to.
+	at   int64
+	data []byte // what is written
 }
 
 var disks atomic.Int64
@@ -54,16 +59,24 @@ var errPowerCut = sqlite3.IOERR
 // cut has nothing reach the files any more, as if the process had been killed.
 func (d *disk) cut() { d.fail(func(diskOp) error { return errPowerCut }) }
 
-func (d *disk) ask(kind, name string) error {
-	f := d.fault.Load()
-	if f == nil {
-		return nil
+// do does op with a file, unless that is to fail.
+func (d *disk) do(op diskOp, name string, f func() error) error {
+	op.file = "db"
+	for _, companion := range []string{"wal", "shm", "journal"} {
+		if strings.HasSuffix(name, "-"+companion) {
+			op.file = companion
+		}
 	}
-	file := "db"
-	if i := strings.LastIndexByte(name, '-'); i >= 0 && (name[i:] == "-wal" || name[i:] == "-shm") {
-		file = name[i+1:]
+	if fault := d.fault.Load(); fault != nil {
+		if err := (*fault)(op); err != nil {
+			return err
+		}
 	}
-	return (*f)(diskOp{kind, file})
+	err := f()
+	if done := d.done.Load(); err == nil && done != nil {
+		(*done)(op)
+	}
+	return err
 }
 
 func (d *disk) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, error) {
@@ -79,10 +92,7 @@ func (d *disk) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.File, v
 }
 
 func (d *disk) Delete(name string, syncDir bool) error {
-	if err := d.ask("delete", name); err != nil {
-		return err
-	}
-	return d.VFS.Delete(name, syncDir)
+	return d.do(diskOp{kind: "delete"}, name, func() error { return d.VFS.Delete(name, syncDir) })
 }
 
 type diskFile struct {
@@ -91,25 +101,20 @@ type diskFile struct {
 	name string
 }
 
-func (f *diskFile) WriteAt(p []byte, off int64) (int, error) {
-	if err := f.disk.ask("write", f.name); err != nil {
-		return 0, err
-	}
-	return f.File.WriteAt(p, off)
+func (f *diskFile) WriteAt(p []byte, off int64) (n int, err error) {
+	err = f.disk.do(diskOp{kind: "write", at: off, data: p}, f.name, func() (err error) {
+		n, err = f.File.WriteAt(p, off)
+		return err
+	})
+	return n, err
 }
 
 func (f *diskFile) Sync(flags vfs.SyncFlag) error {
-	if err := f.disk.ask("sync", f.name); err != nil {
-		return err
-	}
-	return f.File.Sync(flags)
+	return f.disk.do(diskOp{kind: "sync"}, f.name, func() error { return f.File.Sync(flags) })
 }
 
 func (f *diskFile) Truncate(size int64) error {
-	if err := f.disk.ask("truncate", f.name); err != nil {
-		return err
-	}
-	return f.File.Truncate(size)
+	return f.disk.do(diskOp{kind: "truncate", at: size}, f.name, func() error { return f.File.Truncate(size) })
 }
 
 func (f *diskFile) Unwrap() vfs.File { return f.File }

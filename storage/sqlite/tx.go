@@ -34,7 +34,8 @@ var (
 //
 // Errors are those of Append, or wrap ErrTransaction. After an error nothing was
 // appended, and the transaction is as it was before the call; what else is to become of
-// it is up to the caller. There is no outcome that is unknown but that of the commit.
+// it is up to the caller. An error of the disk may have ended all of it: then its Commit
+// fails. No outcome is unknown but that of the commit.
 //
 // Until the transaction ends nobody else can write to the file: see DB.
 func (st *Store) AppendTx(ctx context.Context, tx *sql.Tx, prepared ...storage.Prepared) ([]storage.Appended, error) {
@@ -119,7 +120,7 @@ func (t *txConn) do(ctx sqlite3.Context, arg ...sqlite3.Value) {
 	}
 	before := len(t.pending)
 	if call.err = t.appendAll(call); call.err != nil {
-		t.pending = t.pending[:before]
+		t.pending = t.pending[:min(before, len(t.pending))] // all is gone if SQLite has rolled back
 		ctx.ResultError(call.err)
 		return
 	}

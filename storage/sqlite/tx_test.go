@@ -52,8 +52,9 @@ func notes(t testing.TB, st *Store) (n int) {
 // kept returns the IDs of the room's events.
 func kept(t testing.TB, st *Store) []string { return keptOf(t, st, room) }
 
-func keptOf(t testing.TB, st *Store, ch storage.ChannelID) (ids []string) {
+func keptOf(t testing.TB, st *Store, ch storage.ChannelID) []string {
 	t.Helper()
+	ids := []string{}
 	page, err := st.Read(t.Context(), ch, storage.ReadOptions{})
 	require.NoError(t, err)
 	for i := range page.Events {
