@@ -102,6 +102,11 @@ release:
 bench:
 	go test -run '^$$' -bench . -benchmem $(CORE_BENCHMARKS)
 
+## bench-sqlite: storage/sqlite beside a bare table of the same driver, for a quarter of an hour on a machine with nothing else to do
+.PHONY: bench-sqlite
+bench-sqlite:
+	go run ./storage/sqlite/internal/bench
+
 ## bench-peers: Carillon beside its peers; writes benchmarks/RESULTS.md
 .PHONY: bench-peers
 bench-peers:
