@@ -30,7 +30,7 @@ func (st *Store) openDB() (*sql.DB, error) { return driver.Open(st.dsn, st.conne
 
 // connected prepares a connection of DB.
 func (st *Store) connected(conn *sqlite3.Conn) error {
-	err := errors.Join(conn.BusyTimeout(st.config.busy), conn.Exec(connectionPragmas))
+	err := errors.Join(conn.BusyTimeout(st.config.busy), conn.Exec(connectionPragmas), prepareConn(conn))
 	for _, f := range st.config.connected {
 		if err == nil {
 			err = f(conn)

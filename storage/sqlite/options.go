@@ -36,6 +36,7 @@ type config struct {
 	forgetAfter             time.Duration
 	lastSeen                int
 	otherTables             bool
+	search                  bool
 	connected               []func(*sqlite3.Conn) error
 	vfs                     string           // its name
 	now                     func() time.Time // for tests: another clock

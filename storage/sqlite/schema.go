@@ -3,7 +3,6 @@ package sqlite
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -128,7 +127,7 @@ END;
 
 // prepareFile makes sure that the file has the newest schema, and starts an epoch, in
 // one transaction. What the file lacks it gets; one of another program is refused.
-func prepareFile(conn *sqlite3.Conn, otherTables bool, now time.Time) (err error) {
+func prepareFile(conn *sqlite3.Conn, cfg *config) (err error) {
 	if err := conn.Exec(`BEGIN IMMEDIATE`); err != nil {
 		return err
 	}
@@ -137,7 +136,7 @@ func prepareFile(conn *sqlite3.Conn, otherTables bool, now time.Time) (err error
 			err = errors.Join(err, conn.Exec(`ROLLBACK`))
 		}
 	}()
-	version, err := schemaOf(conn, otherTables)
+	version, err := schemaOf(conn, cfg.otherTables)
 	if err != nil {
 		return err
 	}
@@ -156,7 +155,7 @@ func prepareFile(conn *sqlite3.Conn, otherTables bool, now time.Time) (err error
 	}
 	s := newSession(conn)
 	defer func() { err = errors.Join(err, s.finalize()) }()
-	id, _, err := s.newEpoch(storage.Epoch{}, now)
+	id, _, err := s.newEpoch(storage.Epoch{}, cfg.now())
 	if err != nil {
 		return err
 	}
@@ -165,6 +164,11 @@ func prepareFile(conn *sqlite3.Conn, otherTables bool, now time.Time) (err error
 	set.int(id)
 	if err := set.exec(); err != nil {
 		return err
+	}
+	if cfg.search {
+		if err := makeIndex(conn); err != nil {
+			return fmt.Errorf("index of words: %w", err)
+		}
 	}
 	return conn.Exec(`COMMIT`)
 }

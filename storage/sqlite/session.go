@@ -14,6 +14,8 @@ import (
 type session struct {
 	conn  *sqlite3.Conn
 	stmts map[string]*statement
+	// hasIndex says that the file is known to have an index of words.
+	hasIndex bool
 	// epochs are those that were looked up; an id never gets another epoch.
 	epochs map[int64]storage.Epoch
 }

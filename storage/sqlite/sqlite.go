@@ -92,7 +92,7 @@ func (st *Store) prepare(w *writer) error {
 	}
 	err := w.session.conn.Exec(`PRAGMA journal_mode = WAL`)
 	if err == nil {
-		err = prepareFile(w.session.conn, st.config.otherTables, st.config.now())
+		err = prepareFile(w.session.conn, &st.config)
 	}
 	if err == nil {
 		st.info, err = os.Stat(st.path)
@@ -150,6 +150,9 @@ func (st *Store) connect() (*sqlite3.Conn, error) {
 	err = conn.BusyTimeout(st.config.busy)
 	if err == nil {
 		err = conn.Exec(connectionPragmas)
+	}
+	if err == nil {
+		err = prepareConn(conn)
 	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())

@@ -1,0 +1,350 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/carillon-rt/carillon/storage"
+	"github.com/carillon-rt/carillon/storage/words"
+)
+
+const (
+	// defaultHits is how many hits a page has where the query does not say.
+	defaultHits = 50
+	// maxSearched is how many events one call looks at that are no hits.
+	maxSearched = 20_000
+	// maxChannelTokens is how many channels are looked up in the index; of more, what is
+	// found on others is left out afterwards.
+	maxChannelTokens = 64
+)
+
+// Search implements storage.Search, for a file that WithSearch has given an index. Without
+// one its error wraps errors.ErrUnsupported.
+func (st *Store) Search(ctx context.Context, q storage.SearchQuery) (page storage.SearchPage, err error) {
+	if err := ctx.Err(); err != nil {
+		return storage.SearchPage{}, err
+	}
+	query, err := words.Parse(q.Text)
+	if err != nil {
+		return storage.SearchPage{}, err
+	}
+	next, err := parseNext(&q)
+	if err != nil {
+		return storage.SearchPage{}, err
+	}
+	want := q.MaxHits
+	if want <= 0 {
+		want = defaultHits
+	}
+	indexed := false
+	err = st.readers.with(ctx, func(s *session) (err error) {
+		if indexed, err = s.indexed(); err != nil || !indexed {
+			return err
+		}
+		if err := s.use(`BEGIN`).exec(); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.use(`COMMIT`).exec()) }()
+		f := &search{session: s, query: query, now: st.config.now().UnixMilli(), channels: make(map[int64]*searched)}
+		if none, err := f.begin(&q); err != nil || none {
+			return err
+		}
+		if q.Ranked {
+			page, err = f.ranked(int(next), want)
+		} else {
+			page, err = f.newest(next, want)
+		}
+		return err
+	})
+	if err == nil && !indexed {
+		err = fmt.Errorf("sqlite: %s: the file has no index, which WithSearch gives it: %w", st.path, errors.ErrUnsupported)
+	}
+	if err != nil {
+		return storage.SearchPage{}, err
+	}
+	return page, nil
+}
+
+// indexed reports whether the file has an index. One that is made stays.
+func (s *session) indexed() (bool, error) {
+	if !s.hasIndex {
+		st := s.use(countIndex)
+		s.hasIndex = st.next() && st.ColumnInt64(0) == 1
+		if err := st.done(); err != nil {
+			return false, err
+		}
+	}
+	return s.hasIndex, nil
+}
+
+// parseNext returns what a page's Next stands for: how many of the ranked come before, or
+// the row before which the search goes on; the greatest number without one.
+func parseNext(q *storage.SearchQuery) (int64, error) {
+	kind := "n"
+	if q.Ranked {
+		kind = "r"
+	}
+	if q.Next == "" {
+		if q.Ranked {
+			return 0, nil
+		}
+		return 1<<63 - 1, nil
+	}
+	text, ok := strings.CutPrefix(q.Next, kind)
+	n, err := strconv.ParseUint(text, 36, 63)
+	if !ok || err != nil {
+		return 0, &storage.QueryError{Text: "next", Problem: "is not that of a page"}
+	}
+	return int64(n), nil
+}
+
+func nextText(kind string, n int64) string { return kind + strconv.FormatInt(n, 36) }
+
+// search is one search, within a transaction.
+type search struct {
+	session  *session
+	query    *words.Query
+	match    string // the query of FTS5
+	now      int64
+	app      string
+	only     map[int64]bool // the channels that are meant; nil if the index says which
+	channels map[int64]*searched
+}
+
+// searched is a channel in which something was found.
+type searched struct {
+	name     storage.ChannelID
+	first    int64 // the oldest event that the retention keeps
+	position func(number int64) (pos, prev storage.Position)
+}
+
+// begin makes the query of FTS5. none says that no channel is meant.
+func (f *search) begin(q *storage.SearchQuery) (none bool, err error) {
+	f.app = q.App
+	var match strings.Builder
+	for i, t := range f.query.Tokens() {
+		if i > 0 {
+			match.WriteString(" AND ")
+		}
+		match.WriteString(`"` + t.Text + `"`)
+		if t.Prefix {
+			match.WriteByte('*')
+		}
+	}
+	all := len(q.Channels) == 0 || slices.Contains(q.Channels, "*")
+	if all {
+		others, err := f.otherApps()
+		if err == nil && others {
+			match.WriteString(` AND "` + tokenOfApp(q.App) + `"`)
+		}
+		f.match = match.String()
+		return false, err
+	}
+	ids, err := f.meant(q.Channels)
+	if err != nil || len(ids) == 0 {
+		return true, err
+	}
+	if len(ids) > maxChannelTokens {
+		match.WriteString(` AND "` + tokenOfApp(q.App) + `"`)
+		f.only = make(map[int64]bool, len(ids))
+		for _, id := range ids {
+			f.only[id] = true
+		}
+	} else {
+		tokens := make([]string, len(ids))
+		for i, id := range ids {
+			tokens[i] = `"` + tokenOfChannel(id) + `"`
+		}
+		match.WriteString(" AND (" + strings.Join(tokens, " OR ") + ")")
+	}
+	f.match = match.String()
+	return false, nil
+}
+
+// otherApps reports whether the file has channels of another app than the one that is
+// searched.
+func (f *search) otherApps() (bool, error) {
+	st := f.session.use(`SELECT EXISTS (SELECT 1 FROM carillon_channel WHERE app < ?1) OR EXISTS (SELECT 1 FROM carillon_channel WHERE app > ?1)`)
+	st.text(f.app)
+	others := st.next() && st.ColumnInt64(0) == 1
+	return others, st.done()
+}
+
+// meant returns the channels that names and patterns stand for.
+func (f *search) meant(patterns []string) (ids []int64, err error) {
+	found := make(map[int64]bool)
+	for _, pattern := range patterns {
+		prefix, rest, any := strings.Cut(pattern, "*")
+		st := f.session.use(`SELECT id, name FROM carillon_channel WHERE app = ? AND name >= ?`)
+		if !any {
+			st = f.session.use(`SELECT id, name FROM carillon_channel WHERE app = ? AND name = ?`)
+		}
+		st.text(f.app)
+		st.text(prefix)
+		for st.next() {
+			name, ok := strings.CutPrefix(st.ColumnText(1), prefix)
+			if !ok {
+				break // those that begin so stand together
+			}
+			if !any || matchesRest(rest, name) {
+				found[st.ColumnInt64(0)] = true
+			}
+		}
+		if err := st.done(); err != nil {
+			return nil, err
+		}
+	}
+	for id := range found {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// matchesRest reports whether what follows the first star of a pattern matches what
+// follows in a name.
+func matchesRest(rest, name string) bool {
+	parts := strings.Split(rest, "*")
+	for _, part := range parts[:len(parts)-1] {
+		at := strings.Index(name, part)
+		if at < 0 {
+			return false
+		}
+		name = name[at+len(part):]
+	}
+	return strings.HasSuffix(name, parts[len(parts)-1])
+}
+
+const selectFound = `SELECT e.id, e.appended, e.event, e.name, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END, e.flags, e.time, e.user, e.socket,
+	e.exclude, e.target, coalesce(s.version, e.version), d.id
+	FROM carillon_words w CROSS JOIN carillon_doc d ON d.id = w.rowid CROSS JOIN carillon_event e ON e.id = d.event LEFT JOIN carillon_state s ON s.id = e.id
+	WHERE w.carillon_words MATCH ? AND w.rowid < ? ORDER BY w.rowid DESC`
+
+// each calls yield with every event that is found before a row, newest first, until it
+// returns false or too many were no hits; then next is where to go on.
+func (f *search) each(before int64, yield func(st *statement, c *searched, found words.Found) bool) (next int64, err error) {
+	st := f.session.use(selectFound)
+	st.text(f.match)
+	st.int(before)
+	for missed := 0; st.next(); {
+		c, err := f.channel(st.ColumnInt64(0) >> numberBits)
+		if err != nil {
+			return 0, errors.Join(err, st.done())
+		}
+		row := st.ColumnInt64(12)
+		var found words.Found
+		if c != nil && st.ColumnInt64(0)&maxNumber >= c.first {
+			found = f.query.Find(st.ColumnRawBlob(4))
+		}
+		if len(found.Spans) > 0 {
+			if !yield(st, c, found) {
+				return row, st.done()
+			}
+		} else if missed++; missed == maxSearched {
+			return row, st.done()
+		}
+	}
+	return 0, st.done()
+}
+
+// channel returns a channel by its id; nil if it is not meant.
+func (f *search) channel(id int64) (*searched, error) {
+	if known, ok := f.channels[id]; ok {
+		return known, nil
+	}
+	f.channels[id] = nil
+	if f.only != nil && !f.only[id] {
+		return nil, nil
+	}
+	st := f.session.use(`SELECT app, name FROM carillon_channel WHERE id = ?`)
+	st.int(id)
+	if !st.next() {
+		return nil, st.done()
+	}
+	found := &searched{name: storage.ChannelID{App: st.ColumnText(0), Name: st.ColumnText(1)}}
+	if err := st.done(); err != nil || found.name.App != f.app {
+		return nil, err
+	}
+	c, release, err := f.session.look(found.name)
+	if err != nil {
+		return nil, err
+	}
+	if err = release(); err == nil {
+		found.first, err = f.session.firstKept(&c, f.now)
+	}
+	if err == nil {
+		found.position, err = f.session.positions(&c, 1)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.channels[id] = found
+	return found, nil
+}
+
+// hit returns the event in a row of selectFound.
+func (c *searched) hit(st *statement, found words.Found) storage.Hit {
+	hit := storage.Hit{Event: st.event(c.name), Highlights: found.Spans}
+	hit.Event.Position, hit.Event.Prev = c.position(st.ColumnInt64(0) & maxNumber)
+	return hit
+}
+
+// newest returns the newest hits before a row.
+func (f *search) newest(before int64, want int) (page storage.SearchPage, err error) {
+	var last int64
+	more, err := f.each(before, func(st *statement, c *searched, found words.Found) bool {
+		if len(page.Hits) == want {
+			return false
+		}
+		page.Hits = append(page.Hits, c.hit(st, found))
+		last = st.ColumnInt64(12)
+		return true
+	})
+	switch {
+	case more > 0 && len(page.Hits) == want:
+		page.Next = nextText("n", last)
+	case more > 0:
+		page.Next = nextText("n", more)
+	}
+	return page, err
+}
+
+// ranked returns the best of the newest hits, but for those that pages before have had.
+func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
+	type scored struct {
+		row   int64
+		score float64
+	}
+	var all []scored
+	var more int64 = 1<<63 - 1
+	for more > 0 && len(all) < storage.MaxRanked {
+		if more, err = f.each(more, func(st *statement, _ *searched, found words.Found) bool {
+			all = append(all, scored{st.ColumnInt64(12), found.Score})
+			return len(all) < storage.MaxRanked
+		}); err != nil {
+			return storage.SearchPage{}, err
+		}
+	}
+	slices.SortStableFunc(all, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
+	all = all[min(skip, len(all)):]
+	if len(all) > want {
+		all, page.Next = all[:want], nextText("r", int64(skip+want))
+	}
+	for _, one := range all {
+		// The row alone, which is the first one before the next.
+		if _, err := f.each(one.row+1, func(st *statement, c *searched, found words.Found) bool {
+			page.Hits = append(page.Hits, c.hit(st, found))
+			return false
+		}); err != nil {
+			return storage.SearchPage{}, err
+		}
+	}
+	return page, nil
+}
+
+var _ storage.Search = (*Store)(nil)
