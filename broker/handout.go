@@ -88,8 +88,31 @@ func (c *channel) handOutNotice(exclude *Session, notice Notice) {
 
 // send hands d to the subscriber. It only queues.
 func (s *subscriber) send(d *delivery) {
+	if s.extras != nil {
+		s.sendWithExtras(d)
+		return
+	}
+	if s.session == d.exclude {
+		d.excluded++
+		return
+	}
+	if d.counts && !s.session.counts {
+		return
+	}
+	m := d.in(s.protocol)
+	if m == nil || s.conn == nil {
+		return
+	}
+	if err := s.conn.Send(m); err != nil {
+		s.failed(err)
+	}
+}
+
+// sendWithExtras is send for one of the few that keep positions, are members, have begun
+// with past events or are Go code.
+func (s *subscriber) sendWithExtras(d *delivery) {
 	x := s.extras
-	if x != nil && x.inbox != nil {
+	if x.inbox != nil {
 		switch {
 		case d.event != nil:
 			x.inbox.add(d.event)
@@ -100,35 +123,34 @@ func (s *subscriber) send(d *delivery) {
 	}
 	var m *transport.Message
 	switch {
-	case s.session == d.exclude || x != nil && x.excludes(d.event):
+	case s.session == d.exclude || x.excludes(d.event):
 		d.excluded++
 		m = s.passed(d.event)
 	case !d.counts || s.session.counts:
 		m = d.in(s.protocol)
 	}
-	if m == nil {
+	if m == nil || !x.live.Load() && s.queueUntilLive(m, d.event) {
 		return
 	}
-	if x != nil {
-		if !x.live.Load() && s.queueUntilLive(m, d.event) {
+	if d.event != nil && x.had.covers(d.event) {
+		if covered(d.event.Position, x.had.last) {
 			return
 		}
-		if d.event != nil && x.had.covers(d.event) {
-			if covered(d.event.Position, x.had.last) {
-				return
-			}
-			if m = s.passed(d.event); m == nil {
-				return
-			}
-		}
+		m = s.passed(d.event)
 	}
-	if s.conn == nil {
+	if m == nil || s.conn == nil {
 		return
 	}
 	if err := s.conn.Send(m); err != nil {
-		s.conn = nil
-		s.session.sendFailed(err)
+		s.failed(err)
 	}
+}
+
+// failed cuts the subscriber off: what comes after something that could not be sent must
+// not be sent either.
+func (s *subscriber) failed(err error) {
+	s.conn = nil
+	s.session.sendFailed(err)
 }
 
 // informPublished counts an event that is handed out, and tells the hooks of it unless a
