@@ -326,7 +326,7 @@ func (w *writer) keepUp() error {
 	if !w.keeper.busy() {
 		return nil
 	}
-	_, err := w.transact(nil, true)
+	_, _, err := w.transact(nil, true)
 	if errors.Is(err, ErrLocked) {
 		return nil // there is always another time
 	}

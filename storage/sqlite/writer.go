@@ -40,7 +40,11 @@ type writer struct {
 	dbCommits int64
 	untold    bool
 	told      time.Time // when watchers were last asked to look at everything
-	waiting   int       // how many tasks waited when the last transaction ended
+	// expected is how many tasks are likely to come for the next transaction: those who
+	// were answered with the last one, and those who waited then. patience is how long it
+	// waits for them.
+	expected int
+	patience time.Duration
 }
 
 // run writes until the queue is closed and empty.
@@ -54,46 +58,69 @@ func (w *writer) run() {
 		case <-tick.C:
 			w.poll()
 		}
-		group, more = w.store.queue.take(group[:0], groupEvents)
-		if len(group) > 0 {
-			w.store.taken.Add(int64(len(group)))
-			began := time.Now()
-			w.commit(group)
-			if len(group) > 1 {
-				w.gather(len(group)+w.waiting, time.Since(began))
-			}
+		if group, more = w.take(group[:0]); len(group) > 0 {
+			group = w.commit(group)
 		}
 		clear(group)
 	}
 	w.close()
 }
 
-// gather lets those who were just answered come again before the next transaction
-// begins, beside those who wait already: they are likely to, and it is cheaper to commit
-// together. It waits for an eighth of the time that the last transaction took.
-func (w *writer) gather(expected int, took time.Duration) {
-	for began := time.Now(); w.store.queue.waits() < expected && time.Since(began) < took/8; {
-		runtime.Gosched()
+// take adds tasks that wait to a group, and reports whether more can come.
+func (w *writer) take(group []*task) ([]*task, bool) {
+	before := len(group)
+	group, more := w.store.queue.take(group, roomIn(group))
+	w.store.taken.Add(int64(len(group) - before))
+	return group, more
+}
+
+// roomIn is how many events a group can have besides its own.
+func roomIn(group []*task) int {
+	n := groupEvents
+	for _, t := range group {
+		n -= t.events
 	}
+	return n
+}
+
+// gather adds tasks to a group whose transaction goes on. Those who were answered last
+// are likely to come again, and it is cheaper to commit together. What they ask for is
+// done while further ones come; without anything to do it waits for an eighth of the
+// time that their transaction took.
+func (w *writer) gather(group []*task) []*task {
+	before, began := len(group), time.Now()
+	for before < w.expected && roomIn(group) > 0 && w.patience > 0 {
+		if group, _ = w.take(group); len(group) > before {
+			break
+		}
+		runtime.Gosched()
+		now := time.Now()
+		w.patience, began = w.patience-now.Sub(began), now
+	}
+	return group
 }
 
 // commit does tasks in one transaction, and some tidying, and answers them. If that
-// fails, each has one of its own, so that none fails because of another.
-func (w *writer) commit(group []*task) {
+// fails, each has one of its own, so that none fails because of another. It returns the
+// group with those who came meanwhile.
+func (w *writer) commit(group []*task) []*task {
+	started := time.Now()
 	busy := w.keeper.busy()
-	began, err := w.transact(group, busy)
+	group, began, err := w.transact(group, busy)
 	if err != nil && began && (len(group) > 1 || busy) && !errors.Is(err, storage.ErrOutcomeUnknown) {
 		for _, t := range group {
-			_, err := w.transact([]*task{t}, false)
+			w.expected = 0
+			_, _, err := w.transact([]*task{t}, false)
 			w.answer(t, err)
 		}
-		return
+		return group
 	}
 	w.store.watchers.tell(group, err)
-	w.waiting = w.store.queue.waits()
+	w.expected, w.patience = len(group)+w.store.queue.waits(), time.Since(started)/8
 	for _, t := range group {
 		t.done <- err
 	}
+	return group
 }
 
 func (w *writer) answer(t *task, err error) {
@@ -101,9 +128,11 @@ func (w *writer) answer(t *task, err error) {
 	t.done <- err
 }
 
-// transact does tasks in one transaction, and tidies if asked to. After an error nothing was done, unless it
-// wraps ErrOutcomeUnknown; began says whether any task was.
-func (w *writer) transact(group []*task, tidy bool) (began bool, err error) {
+// transact does tasks in one transaction, with those that come meanwhile, and tidies if
+// asked to. It returns all of them. After an error nothing was done, unless it wraps
+// ErrOutcomeUnknown; began says whether any task was.
+func (w *writer) transact(group []*task, tidy bool) (all []*task, began bool, err error) {
+	all = group
 	committing := false
 	defer func() {
 		if p := recover(); p != nil {
@@ -116,29 +145,33 @@ func (w *writer) transact(group []*task, tidy bool) (began bool, err error) {
 	}()
 	if err := w.begin(); err != nil {
 		w.abort()
-		return false, w.store.fileError(err)
+		return all, false, w.store.fileError(err)
 	}
 	began = true
-	for _, t := range group {
+	for i := 0; i < len(all); i++ {
+		t := all[i]
 		t.commits, t.changes = t.commits[:0], t.changes[:0]
 		if err := t.do(w); err != nil {
 			w.abort()
-			return true, w.store.fileError(err)
+			return all, true, w.store.fileError(err)
+		}
+		if i == len(all)-1 {
+			all = w.gather(all)
 		}
 	}
 	if tidy {
 		if err := w.tidy(); err != nil {
 			w.abort()
-			return true, w.store.fileError(err)
+			return all, true, w.store.fileError(err)
 		}
 	}
 	committing = true
 	if err := w.session.use(`COMMIT`).exec(); err != nil {
 		// The transaction may be in the file, and come to life with the next opening.
 		w.abort()
-		return true, fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, w.store.fileError(err))
+		return all, true, fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, w.store.fileError(err))
 	}
-	return true, nil
+	return all, true, nil
 }
 
 // begin begins a transaction, and forgets what another connection may have changed.
