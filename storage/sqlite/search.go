@@ -112,6 +112,7 @@ type search struct {
 	match    string // the query of FTS5
 	now      int64
 	app      string
+	amended  bool           // the file has events that were amended
 	only     map[int64]bool // the channels that are meant; nil if the index says which
 	channels map[int64]*searched
 }
@@ -126,6 +127,11 @@ type searched struct {
 // begin makes the query of FTS5. none says that no channel is meant.
 func (f *search) begin(q *storage.SearchQuery) (none bool, err error) {
 	f.app = q.App
+	st := f.session.use(`SELECT EXISTS (SELECT 1 FROM carillon_state)`)
+	f.amended = st.next() && st.ColumnInt64(0) == 1
+	if err := st.done(); err != nil {
+		return false, err
+	}
 	var match strings.Builder
 	for i, t := range f.query.Tokens() {
 		if i > 0 {
@@ -220,17 +226,40 @@ func matchesRest(rest, name string) bool {
 	return strings.HasSuffix(name, parts[len(parts)-1])
 }
 
-const selectFound = `SELECT e.id, e.appended, e.event, e.name, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END, e.flags, e.time, e.user, e.socket,
-	e.exclude, e.target, coalesce(s.version, e.version), d.id
-	FROM carillon_words w CROSS JOIN carillon_doc d ON d.id = w.rowid CROSS JOIN carillon_event e ON e.id = d.event LEFT JOIN carillon_state s ON s.id = e.id
-	WHERE w.carillon_words MATCH ? AND w.rowid < ? ORDER BY w.rowid DESC`
+// What is selected of what was found: all of an event, or what ranking needs. Few files
+// have amendments, and looking for them takes time.
+const (
+	allOfEvent  = `e.event, e.name, e.data, e.flags, e.time, e.user, e.socket, e.exclude, e.target, e.version, d.id`
+	allOfState  = `e.event, e.name, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END, e.flags, e.time, e.user, e.socket, e.exclude, e.target, coalesce(s.version, e.version), d.id`
+	dataOfEvent = `NULL, NULL, e.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL, d.id`
+	dataOfState = `NULL, NULL, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END, NULL, NULL, NULL, NULL, NULL, NULL, NULL, d.id`
+
+	fromIndex = ` FROM carillon_words w CROSS JOIN carillon_doc d ON d.id = w.rowid CROSS JOIN carillon_event e ON e.id = d.event`
+	withState = ` LEFT JOIN carillon_state s ON s.id = e.id`
+	isFound   = ` WHERE w.carillon_words MATCH ? AND w.rowid < ? ORDER BY w.rowid DESC`
+)
+
+// found selects what is found before a row.
+func (f *search) found(before int64, dataOnly bool) *statement {
+	text := `SELECT e.id, e.appended, ` + allOfEvent + fromIndex + isFound
+	switch {
+	case f.amended && dataOnly:
+		text = `SELECT e.id, e.appended, ` + dataOfState + fromIndex + withState + isFound
+	case f.amended:
+		text = `SELECT e.id, e.appended, ` + allOfState + fromIndex + withState + isFound
+	case dataOnly:
+		text = `SELECT e.id, e.appended, ` + dataOfEvent + fromIndex + isFound
+	}
+	st := f.session.use(text)
+	st.text(f.match)
+	st.int(before)
+	return st
+}
 
 // each calls yield with every event that is found before a row, newest first, until it
 // returns false or too many were no hits; then next is where to go on.
-func (f *search) each(before int64, yield func(st *statement, c *searched, found words.Found) bool) (next int64, err error) {
-	st := f.session.use(selectFound)
-	st.text(f.match)
-	st.int(before)
+func (f *search) each(before int64, dataOnly bool, yield func(st *statement, c *searched, found words.Found) bool) (next int64, err error) {
+	st := f.found(before, dataOnly)
 	for missed := 0; st.next(); {
 		c, err := f.channel(st.ColumnInt64(0) >> numberBits)
 		if err != nil {
@@ -287,7 +316,7 @@ func (f *search) channel(id int64) (*searched, error) {
 	return found, nil
 }
 
-// hit returns the event in a row of selectFound.
+// hit returns the event in a row of what is found.
 func (c *searched) hit(st *statement, found words.Found) storage.Hit {
 	hit := storage.Hit{Event: st.event(c.name), Highlights: found.Spans}
 	hit.Event.Position, hit.Event.Prev = c.position(st.ColumnInt64(0) & maxNumber)
@@ -297,7 +326,7 @@ func (c *searched) hit(st *statement, found words.Found) storage.Hit {
 // newest returns the newest hits before a row.
 func (f *search) newest(before int64, want int) (page storage.SearchPage, err error) {
 	var last int64
-	more, err := f.each(before, func(st *statement, c *searched, found words.Found) bool {
+	more, err := f.each(before, false, func(st *statement, c *searched, found words.Found) bool {
 		if len(page.Hits) == want {
 			return false
 		}
@@ -323,7 +352,7 @@ func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
 	var all []scored
 	var more int64 = 1<<63 - 1
 	for more > 0 && len(all) < storage.MaxRanked {
-		if more, err = f.each(more, func(st *statement, _ *searched, found words.Found) bool {
+		if more, err = f.each(more, true, func(st *statement, _ *searched, found words.Found) bool {
 			all = append(all, scored{st.ColumnInt64(12), found.Score})
 			return len(all) < storage.MaxRanked
 		}); err != nil {
@@ -336,11 +365,14 @@ func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
 		all, page.Next = all[:want], nextText("r", int64(skip+want))
 	}
 	for _, one := range all {
-		// The row alone, which is the first one before the next.
-		if _, err := f.each(one.row+1, func(st *statement, c *searched, found words.Found) bool {
-			page.Hits = append(page.Hits, c.hit(st, found))
-			return false
-		}); err != nil {
+		st := f.session.use(`SELECT e.id, e.appended, ` + allOfState +
+			` FROM carillon_doc d JOIN carillon_event e ON e.id = d.event` + withState + ` WHERE d.id = ?`)
+		st.int(one.row)
+		if st.next() {
+			found := f.query.Find(st.ColumnRawBlob(4))
+			page.Hits = append(page.Hits, f.channels[st.ColumnInt64(0)>>numberBits].hit(st, found))
+		}
+		if err := st.done(); err != nil {
 			return storage.SearchPage{}, err
 		}
 	}
