@@ -9,6 +9,9 @@
 //	defer store.Close()
 //	b, err := broker.New(broker.WithHistory(store))
 //
+// Events can be edited, retracted and appended to; WithSearch has them found by their
+// words as well.
+//
 // # The driver
 //
 // The driver is github.com/ncruces/go-sqlite3, which is SQLite translated to Go. The
@@ -19,6 +22,5 @@
 // decided is that its VFS is Go, so that tests can record, break and cut what reaches
 // the disk (the other's is read-only); that its locks are of the open file, so that
 // another library which opens and closes the file cannot lose them; and that it can be
-// used without database/sql. Backup, hooks and FTS5 with trigrams are in both; here FTS5 is
-// registered on each connection that needs it.
+// used without database/sql. Backup, hooks and FTS5 are in both.
 package sqlite
