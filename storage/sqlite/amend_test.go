@@ -131,25 +131,6 @@ func TestRetractedDataIsOverwritten(t *testing.T) {
 	}
 }
 
-// A file of the first version gets what amendments need.
-func TestAmendInAnOlderFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "carillon.db")
-	st := openFile(t, path)
-	_, err := st.Append(t.Context(), room, prepared("a").Event, prepared("a").Options)
-	require.NoError(t, err)
-	for _, text := range []string{`DROP TRIGGER carillon_event_gone`, `DROP TABLE carillon_named`, `DROP TABLE carillon_state`, `DROP TABLE carillon_amendment`,
-		`ALTER TABLE carillon_channel DROP COLUMN named`, `ALTER TABLE carillon_channel DROP COLUMN extra`,
-		`ALTER TABLE carillon_channel DROP COLUMN live`, `ALTER TABLE carillon_channel DROP COLUMN cut`, `UPDATE carillon_store SET version = 1`} {
-		_, err := st.DB().ExecContext(t.Context(), text)
-		require.NoError(t, err)
-	}
-	require.NoError(t, st.Close())
-	st = openFile(t, path)
-	_, err = st.Amend(t.Context(), room, *editOf("a", 0, storage.Edit, "b").Amendment)
-	require.NoError(t, err)
-	assert.Equal(t, []string{"b/1"}, currentOf(t, st))
-}
-
 // A channel whose events were partly removed before the first amendment of one.
 func TestAmendAfterRetention(t *testing.T) {
 	st := open(t)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/ncruces/go-sqlite3"
@@ -124,3 +125,30 @@ func (f *diskFile) SharedMemory() vfs.SharedMemory {
 }
 
 func (f *diskFile) LockState() vfs.LockLevel { return f.File.(vfs.FileLockState).LockState() }
+
+// fullDisk, brokenDisk and readOnlyDisk are options for files on a disk that is so.
+
+func fullDisk(t testing.TB) Option {
+	return faulty(t, func(op diskOp) error { return only(op, "write", syscall.ENOSPC) })
+}
+
+func brokenDisk(t testing.TB) Option {
+	return faulty(t, func(diskOp) error { return sqlite3.IOERR })
+}
+
+func readOnlyDisk(t testing.TB) Option {
+	return faulty(t, func(op diskOp) error { return only(op, "write", sqlite3.READONLY) })
+}
+
+func faulty(t testing.TB, fault func(diskOp) error) Option {
+	d := newDisk(t)
+	d.fail(fault)
+	return onDisk(d)
+}
+
+func only(op diskOp, kind string, err error) error {
+	if op.kind == kind {
+		return err
+	}
+	return nil
+}

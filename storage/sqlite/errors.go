@@ -45,8 +45,8 @@ var (
 type FileError struct {
 	// Path is the file.
 	Path string
-	// Reason is one of this package's errors: ErrCorrupt, ErrForeign, ErrNewer,
-	// ErrReadOnly, ErrLocked, ErrFull or ErrReplaced.
+	// Reason is one of this package's errors, or wraps it: ErrCorrupt, ErrForeign,
+	// ErrNewer, ErrReadOnly, ErrLocked, ErrFull or ErrReplaced.
 	Reason error
 	// Err is what SQLite or the operating system said; nil if neither said anything.
 	Err error
@@ -126,6 +126,11 @@ func fileError(path string, err error) error {
 	var known *FileError
 	if err == nil || errors.As(err, &known) {
 		return err
+	}
+	for _, reason := range [...]error{ErrCorrupt, ErrForeign, ErrNewer, ErrFull} {
+		if errors.Is(err, reason) {
+			return &FileError{Path: path, Reason: err}
+		}
 	}
 	var reason error
 	switch {

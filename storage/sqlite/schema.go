@@ -10,10 +10,12 @@ import (
 )
 
 const (
-	// applicationID is how programs such as file(1) tell the format: "Cari".
+	// applicationID is how programs such as file(1) tell a file that a store has made:
+	// "Cari". The user_version of the file is left to applications, whose own
+	// migrations often use it: the schema's version is in carillon_store.
 	applicationID = 0x43617269
 	// schemaVersion is that of the newest migration.
-	schemaVersion = 2
+	schemaVersion = 3
 )
 
 // migrations lead from one version of the schema to the next: the first makes version
@@ -123,6 +125,66 @@ CREATE TRIGGER carillon_event_gone AFTER DELETE ON carillon_event BEGIN
 	DELETE FROM carillon_state WHERE id = OLD.id;
 	DELETE FROM carillon_amendment WHERE id = OLD.id;
 END;
+`, `
+-- Who is on a channel, for as long as somebody is.
+CREATE TABLE carillon_roster (
+	id       INTEGER PRIMARY KEY,
+	app      TEXT    NOT NULL,
+	name     TEXT    NOT NULL,
+	members  INTEGER NOT NULL,
+	epoch    INTEGER NOT NULL, -- of the last change
+	revision INTEGER NOT NULL, -- likewise
+	UNIQUE (app, name)
+) STRICT;
+
+-- In the order they joined.
+CREATE TABLE carillon_member (
+	id          INTEGER PRIMARY KEY,
+	roster      INTEGER NOT NULL,
+	user        TEXT    NOT NULL,
+	info        BLOB,
+	connections INTEGER NOT NULL,
+	UNIQUE (roster, user)
+) STRICT;
+CREATE INDEX carillon_member_roster ON carillon_member (roster);
+
+CREATE TABLE carillon_connection (
+	roster INTEGER NOT NULL,
+	node   TEXT    NOT NULL,
+	conn   TEXT    NOT NULL,
+	member INTEGER NOT NULL,
+	PRIMARY KEY (roster, node, conn)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX carillon_connection_node ON carillon_connection (node);
+
+CREATE TABLE carillon_node (
+	name TEXT    PRIMARY KEY,
+	ends INTEGER NOT NULL -- its lease, milliseconds
+) STRICT, WITHOUT ROWID;
+
+-- The latest changes of channels that somebody is on.
+CREATE TABLE carillon_change (
+	revision INTEGER PRIMARY KEY,
+	epoch    INTEGER NOT NULL,
+	roster   INTEGER NOT NULL,
+	prev     INTEGER NOT NULL, -- the channel's revision before, of the same epoch
+	user     TEXT    NOT NULL,
+	info     BLOB,
+	joined   INTEGER NOT NULL,
+	members  INTEGER NOT NULL,
+	at       INTEGER NOT NULL -- microseconds
+) STRICT;
+CREATE INDEX carillon_change_roster ON carillon_change (roster);
+
+-- When users left channels, in that order.
+CREATE TABLE carillon_seen (
+	id   INTEGER PRIMARY KEY,
+	app  TEXT    NOT NULL,
+	name TEXT    NOT NULL,
+	user TEXT    NOT NULL,
+	at   INTEGER NOT NULL, -- microseconds
+	UNIQUE (app, name, user)
+) STRICT;
 `}
 
 // prepareFile makes sure that the file has the newest schema, and starts an epoch, in
@@ -140,15 +202,17 @@ func prepareFile(conn *sqlite3.Conn, cfg *config) (err error) {
 	if err != nil {
 		return err
 	}
-	if version > schemaVersion {
-		return &VersionError{Version: version, Known: schemaVersion}
-	}
 	for v := version; v < schemaVersion; v++ {
 		if err := conn.Exec(migrations[v]); err != nil {
 			return fmt.Errorf("migration to version %d: %w", v+1, err)
 		}
 	}
 	if version == 0 {
+		if !cfg.otherTables {
+			if err := conn.Exec(fmt.Sprintf(`PRAGMA application_id = %d`, applicationID)); err != nil {
+				return err
+			}
+		}
 		if err := conn.Exec(`INSERT INTO carillon_store VALUES (1, 0, 0, 1, 0)`); err != nil {
 			return err
 		}
@@ -174,35 +238,43 @@ func prepareFile(conn *sqlite3.Conn, cfg *config) (err error) {
 }
 
 // schemaOf returns the version of the schema of a file, and 0 of one that has none yet.
+// It fails if the file is not to be written to.
 func schemaOf(conn *sqlite3.Conn, otherTables bool) (version int, err error) {
 	ours, err := number(conn, `SELECT count(*) FROM sqlite_schema WHERE name = 'carillon_store'`)
 	if err != nil {
 		return 0, err
 	}
-	if ours == 1 {
-		version, err := number(conn, `SELECT version FROM carillon_store`)
-		if err == nil && version < 1 {
-			err = fmt.Errorf("%w: its schema has version %d", ErrCorrupt, version)
-		}
-		return version, err
+	if ours == 0 {
+		return 0, foreign(conn, otherTables)
 	}
-	others, err := number(conn, `SELECT count(*) FROM sqlite_schema`)
-	if err != nil {
+	switch version, err = number(conn, `SELECT version FROM carillon_store`); {
+	case err != nil:
 		return 0, err
+	case version < 1:
+		return 0, fmt.Errorf("%w: its schema has version %d", ErrCorrupt, version)
+	case version > schemaVersion:
+		return 0, &VersionError{Version: version, Known: schemaVersion}
+	}
+	return version, nil
+}
+
+// foreign returns an error if a file that is no store is another program's.
+func foreign(conn *sqlite3.Conn, otherTables bool) error {
+	if otherTables {
+		return nil
+	}
+	tables, err := number(conn, `SELECT count(*) FROM sqlite_schema`)
+	if err == nil && tables > 0 {
+		err = fmt.Errorf("%w: it has tables of another program", ErrForeign)
+	}
+	if err != nil {
+		return err
 	}
 	id, err := number(conn, `PRAGMA application_id`)
-	if err != nil {
-		return 0, err
+	if err == nil && id != 0 && id != applicationID {
+		err = fmt.Errorf("%w: its application ID is %#x", ErrForeign, id)
 	}
-	switch {
-	case others > 0 && !otherTables:
-		return 0, fmt.Errorf("%w: it has tables of another program", ErrForeign)
-	case id == 0 && others == 0:
-		return 0, conn.Exec(fmt.Sprintf(`PRAGMA application_id = %d`, applicationID))
-	case id != 0 && id != applicationID && !otherTables:
-		return 0, fmt.Errorf("%w: its application ID is %#x", ErrForeign, id)
-	}
-	return 0, nil
+	return err
 }
 
 // number returns what a query answers.

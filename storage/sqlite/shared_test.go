@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -57,13 +58,54 @@ func (s *several) Watch(ctx context.Context, notify func(storage.Commit)) error 
 
 func (s *several) Capabilities() storage.Capabilities { return s.stores[0].Capabilities() }
 
+func (s *several) Join(ctx context.Context, ch storage.ChannelID, conn storage.Connection, m storage.Member, opts storage.JoinOptions) (storage.Joined, error) {
+	return s.next().Join(ctx, ch, conn, m, opts)
+}
+
+func (s *several) Leave(ctx context.Context, ch storage.ChannelID, conn storage.Connection) (storage.Departure, error) {
+	return s.next().Leave(ctx, ch, conn)
+}
+
+func (s *several) Members(ctx context.Context, ch storage.ChannelID) (storage.Roster, error) {
+	return s.next().Members(ctx, ch)
+}
+
+func (s *several) Changes(ctx context.Context, ch storage.ChannelID, since storage.Position) ([]storage.PresenceChange, error) {
+	return s.next().Changes(ctx, ch, since)
+}
+
+func (s *several) Counts(ctx context.Context, channels []storage.ChannelID) ([]storage.Count, error) {
+	return s.next().Counts(ctx, channels)
+}
+
+func (s *several) AreMembers(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]bool, error) {
+	return s.next().AreMembers(ctx, ch, userIDs)
+}
+
+func (s *several) LastSeen(ctx context.Context, ch storage.ChannelID, userIDs []string) ([]time.Time, error) {
+	return s.next().LastSeen(ctx, ch, userIDs)
+}
+
+func (s *several) Renew(ctx context.Context, node string, lease time.Duration) (bool, error) {
+	return s.next().Renew(ctx, node, lease)
+}
+
+func (s *several) Expire(ctx context.Context) ([]storage.Departure, error) {
+	return s.next().Expire(ctx)
+}
+
+func (s *several) WatchPresence(ctx context.Context, notify func(storage.PresenceChange)) error {
+	return s.stores[0].WatchPresence(ctx, notify)
+}
+
 func TestSeveralStoresOnOneFile(t *testing.T) {
 	var c clock
-	storagetest.RunHistory(t, func(t *testing.T) storage.History { return openSeveral(t, onClock(&c)) }, storagetest.WithAdvance(c.advance))
+	storagetest.Run(t, func(t *testing.T) storagetest.Store { return openSeveral(t, onClock(&c)) }, storagetest.WithAdvance(c.advance))
 }
 
 func TestSeveralAreLinearizable(t *testing.T) {
 	linearizability.History(t, openSeveral(t))
+	linearizability.Presence(t, openSeveral(t))
 }
 
 // Each opening begins an epoch, for those who have the file open already as well, and

@@ -18,9 +18,11 @@ import (
 )
 
 var (
-	_ storage.History = (*Store)(nil)
-	_ storage.Watch   = (*Store)(nil)
-	_ storage.Capable = (*Store)(nil)
+	_ storage.History       = (*Store)(nil)
+	_ storage.Watch         = (*Store)(nil)
+	_ storage.Capable       = (*Store)(nil)
+	_ storage.Presence      = (*Store)(nil)
+	_ storage.WatchPresence = (*Store)(nil)
 )
 
 // Store keeps history and presence in a file. Make one with Open; all methods are safe
@@ -65,7 +67,9 @@ func Open(path string, opts ...Option) (*Store, error) {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	registerSpace()
-	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path), RawQuery: url.Values{"vfs": {st.config.vfs}}.Encode()}).String()
+	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path),
+		// The WAL gets the mode of the file.
+		RawQuery: url.Values{"vfs": {st.config.vfs}, "modeof": {st.path}}.Encode()}).String()
 	st.queue = newQueue(st.config.queueEvents, st.config.queueBytes)
 	st.readers = newReaders(st, st.config.readers)
 	if st.db, err = st.openDB(); err != nil {
@@ -90,9 +94,13 @@ func (st *Store) prepare(w *writer) error {
 	if err := w.open(); err != nil {
 		return err
 	}
-	err := w.session.conn.Exec(`PRAGMA journal_mode = WAL`)
+	conn := w.session.conn
+	_, err := schemaOf(conn, st.config.otherTables)
 	if err == nil {
-		err = prepareFile(w.session.conn, &st.config)
+		err = conn.Exec(`PRAGMA journal_mode = WAL`)
+	}
+	if err == nil {
+		err = prepareFile(conn, &st.config)
 	}
 	if err == nil {
 		st.info, err = os.Stat(st.path)
@@ -115,14 +123,14 @@ func (st *Store) sameFile() error {
 	return nil
 }
 
-// createFiles makes the file and its companions, if there are none, for its owner only:
-// SQLite would let others read them.
+// createFiles makes the file and the index of its WAL, if there are none, for its owner
+// only: SQLite would let others read them.
 func (st *Store) createFiles() error {
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(st.path); err == nil {
 		mode = info.Mode().Perm()
 	}
-	for _, suffix := range []string{"", "-wal", "-shm"} {
+	for _, suffix := range []string{"", "-shm"} {
 		f, err := os.OpenFile(st.path+suffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 		if errors.Is(err, fs.ErrExist) {
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/storagetest"
 	"github.com/carillon-rt/carillon/storage/storagetest/linearizability"
 )
@@ -33,26 +34,6 @@ func openFile(t testing.TB, path string, opts ...Option) *Store {
 	return st
 }
 
-func reopen(tb testing.TB, store storagetest.Store) storagetest.Store {
-	st := store.(*Store)
-	require.NoError(tb, st.Close())
-	return openFile(tb, st.path)
-}
-
-func TestStore(t *testing.T) {
-	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t) },
-		storagetest.WithRestart(reopen),
-		storagetest.WithRestore(func(tb testing.TB, store storagetest.Store, meanwhile func()) storagetest.Store {
-			st := store.(*Store)
-			copied := filepath.Join(tb.TempDir(), "copy.db")
-			require.NoError(tb, st.Backup(tb.Context(), copied))
-			meanwhile()
-			require.NoError(tb, st.Close())
-			require.NoError(tb, os.Rename(copied, st.path))
-			return openFile(tb, st.path)
-		}))
-}
-
 // clock is one that a test moves, and that runs with real time besides.
 type clock struct{ ahead atomic.Int64 }
 
@@ -68,35 +49,48 @@ func onClock(c *clock) Option {
 	}
 }
 
-// With a clock that is moved it can be said what has not expired.
-func TestStoreExactly(t *testing.T) {
+// TestStore runs the whole suite, with a clock that is moved, so that it can be said what
+// has not expired.
+func TestStore(t *testing.T) {
 	var c clock
-	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t, onClock(&c)) }, storagetest.WithAdvance(c.advance))
-}
-
-// A store that forgets channels at once has to keep the same promises.
-func TestStoreThatForgetsAtOnce(t *testing.T) {
-	var c clock
-	storagetest.Run(t, func(t *testing.T) storagetest.Store { return open(t, onClock(&c), WithForgetAfter(0)) }, storagetest.WithAdvance(c.advance))
-}
-
-func TestCrash(t *testing.T) {
 	disks := make(map[*Store]*disk)
-	opened := func(t testing.TB, path string) *Store {
-		d := newDisk(t)
-		st := openFile(t, path, onDisk(d))
+	opened := func(tb testing.TB, path string) *Store {
+		d := newDisk(tb)
+		st := openFile(tb, path, onDisk(d), onClock(&c))
 		disks[st] = d
 		return st
 	}
 	storagetest.Run(t, func(t *testing.T) storagetest.Store { return opened(t, filepath.Join(t.TempDir(), "carillon.db")) },
+		storagetest.WithAdvance(c.advance),
+		storagetest.WithRestart(func(tb testing.TB, store storagetest.Store) storagetest.Store {
+			st := store.(*Store)
+			require.NoError(tb, st.Close())
+			return opened(tb, st.path)
+		}),
 		storagetest.WithCrash(func(tb testing.TB, store storagetest.Store) storagetest.Store {
 			st := store.(*Store)
 			disks[st].cut()
 			_ = st.Close()
 			return opened(tb, st.path)
+		}),
+		storagetest.WithRestore(func(tb testing.TB, store storagetest.Store, meanwhile func()) storagetest.Store {
+			st := store.(*Store)
+			copied := filepath.Join(tb.TempDir(), "copy.db")
+			require.NoError(tb, st.Backup(tb.Context(), copied))
+			meanwhile()
+			require.NoError(tb, st.Close())
+			require.NoError(tb, os.Rename(copied, st.path))
+			return opened(tb, st.path)
 		}))
+}
+
+// A store that forgets channels at once has to keep the same promises.
+func TestStoreThatForgetsAtOnce(t *testing.T) {
+	var c clock
+	storagetest.RunHistory(t, func(t *testing.T) storage.History { return open(t, onClock(&c), WithForgetAfter(0)) }, storagetest.WithAdvance(c.advance))
 }
 
 func TestLinearizable(t *testing.T) {
 	linearizability.History(t, open(t))
+	linearizability.Presence(t, open(t))
 }

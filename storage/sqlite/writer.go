@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -34,6 +35,7 @@ type writer struct {
 	// channels are what the file knows of them; empty after a commit of another.
 	channels map[storage.ChannelID]*channel
 	keeper   *keeper
+	seen     int64 // about how many departures are remembered
 	// dbCommits is how many commits of DB are known of. They tell watchers of their own
 	// events, so that those are asked to look at everything only now and then: there
 	// may have been commits of other processes among them, which is untold yet.
@@ -220,6 +222,7 @@ func (w *writer) tellAnything() {
 
 // forget drops what the writer knows of the file.
 func (w *writer) forget() {
+	w.seen = math.MaxInt64 - 1 // to be counted
 	clear(w.channels)
 	clear(w.session.epochs)
 }

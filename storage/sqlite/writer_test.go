@@ -178,13 +178,6 @@ func TestDiskFaults(t *testing.T) {
 	}
 }
 
-func only(op diskOp, kind string, err error) error {
-	if op.kind == kind {
-		return err
-	}
-	return nil
-}
-
 func TestPanicsAreContained(t *testing.T) {
 	st := open(t, WithBusyTimeout(time.Minute))
 	release, first := held(t, st)
