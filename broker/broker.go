@@ -97,6 +97,8 @@ func (b *Broker) Stats() Stats {
 		SlowSessions:           s.slowSessions.Load(),
 		SlowInProcess:          s.slowInProcess.Load(),
 		RewindsCut:             s.rewindsCut.Load(),
+		Resumed:                s.resumed.Load(),
+		ResumeGaps:             s.resumeGaps.Load(),
 		Refused:                s.refused.Load(),
 		HooksDropped:           s.hooksDropped.Load(),
 		HookPanics:             s.hookPanics.Load(),

@@ -204,6 +204,25 @@ func ExampleChannelRule() {
 	// Output: <nil>
 }
 
+// Members who have joined today are not to read what was said before, unless they are known.
+func ExampleReach() {
+	b, err := broker.New(broker.WithChannelRules(
+		broker.ChannelRule{Pattern: "presence-team-*", History: broker.Retention{Events: 1000},
+			Reach: broker.Reach{Events: 200, Age: time.Hour}},
+		broker.ChannelRule{Pattern: "announcements", History: broker.Retention{Events: 100},
+			Reach: broker.Reach{Readers: broker.OnlyUsers}},
+	))
+	if err != nil {
+		log.Fatal(err)
+	}
+	b.AddHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
+		if user := r.Session.User(); user != nil && user.ID == "archivist" {
+			r.Reach = broker.Reach{} // all that is kept
+		}
+		return nil
+	}})
+}
+
 func ExampleWithRateLimits() {
 	limits, err := ratelimit.New(nil, ratelimit.ConnectionsPerIP(5, 20), ratelimit.PublishesPerApp(1000, 2000))
 	if err != nil {

@@ -206,8 +206,12 @@ func (s *Session) catchUp(ctx context.Context, rule *ChannelRule, sub *subscribe
 		return start{}, err
 	}
 	missed := 0
-	if st.resume == Resumed {
+	switch st.resume {
+	case Resumed:
 		missed = st.events
+		s.broker.stats.resumed.Add(1)
+	case ResumeGap:
+		s.broker.stats.resumeGaps.Add(1)
 	}
 	if success == nil || st.resume != Fresh || !st.position.IsZero() {
 		success = sub.protocol.Encode(SubscribedNotice{Channel: req.Channel, Members: members,

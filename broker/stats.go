@@ -21,6 +21,9 @@ type Stats struct {
 	// RewindsCut is how many subscriptions began with fewer past events than were
 	// due, because their connection had no room for more.
 	RewindsCut int64
+	// Resumed is how many subscriptions of sessions went on from a position, ResumeGaps
+	// how many could not.
+	Resumed, ResumeGaps int64
 	// QueuedBytes is about how many bytes wait in queues that hold more than
 	// transport.BudgetAllowance, where what several queues share counts for each.
 	// BudgetCuts is how many queues were cut off because all together held more than
@@ -52,6 +55,7 @@ type stats struct {
 	published, delivered           *xsync.Counter // striped: publishers of distinct channels share nothing
 	slowSessions, slowInProcess    counter
 	refused, rewindsCut            counter
+	resumed, resumeGaps            counter
 	hooksDropped, hookPanics       counter
 	storeErrors, storePanics       counter
 	storeTimeouts                  counter

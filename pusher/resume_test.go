@@ -318,6 +318,8 @@ func TestWhatIsNoPositionIsAGap(t *testing.T) {
 			assert.Equal(t, last, r.last)
 		})
 	}
+	assert.EqualValues(t, 11, kit.Broker.Stats().ResumeGaps)
+	assert.Zero(t, kit.Broker.Stats().Resumed)
 }
 
 // A version that the server does not know is as if nothing was asked for.
