@@ -141,6 +141,9 @@ func (h *hookSets) channelOccupied(is bool, change ChannelChange) {
 }
 
 func (h *hookSets) memberJoined(ctx context.Context, ch ChannelID, m presence.Member) {
+	if !h.any() {
+		return // without asking for the time
+	}
 	inform(ctx, h, memberJoined, MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
 }
 
