@@ -5,14 +5,14 @@ SHELL := /usr/bin/env bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
-MODULES := . benchmarks examples internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
+MODULES := . benchmarks examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # Where Debian has nginx, which only root's PATH has.
 export PATH := $(PATH):/usr/sbin
 
-## chat: install, build and run the chat example, at ADDR if that is given
+## chat: install, build and run the chat example, at ADDR if that is given; with DEMO=1 people are there already
 .PHONY: chat
 chat: examples/chat/web/dist
 	go run ./examples/chat -web examples/chat/web/dist

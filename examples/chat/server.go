@@ -1,139 +1,137 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
+	"database/sql"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/storage/sqlite"
 )
 
 // chat is the application with its broker.
 type chat struct {
+	config config
+	keys   keys
+	log    *slog.Logger
+	store  *sqlite.Store
+	db     *sql.DB // the store's file
+
 	realtime *pusher.Handler
 	app      *pusher.App
-	room     room
-	sessions sessions
+	events   *broker.App
+
+	limits      limits
+	connections connections
+	status      status
+	files       fileStore
+	push        *pushes
+
+	// endDemo ends the talk of a demo; nil without one.
+	endDemo func()
+
+	// writing orders what is written, so that events go out in the order of rows.
+	writing sync.Mutex
 }
 
-func newChat(secret string) (*chat, error) {
-	app := &pusher.App{ID: "1", Key: "chat-key", Secret: secret}
-	apps, err := pusher.NewApps(*app)
-	if err != nil {
+const (
+	appKey = "chat-key"
+	// leaveGrace is how long somebody who has gone may take to come back unnoticed,
+	// as with a reload.
+	leaveGrace = 5 * time.Second
+)
+
+func newChat(ctx context.Context, cfg config) (_ *chat, err error) {
+	c := &chat{config: cfg, log: slog.Default(), limits: newLimits(cfg)}
+	c.status.init(c)
+	if c.keys, err = loadKeys(cfg.data); err != nil {
 		return nil, err
 	}
-	b, err := broker.New(broker.WithChannelRules(broker.ChannelRule{
-		Pattern:    "presence-room-*",
-		History:    broker.Retention{Events: 200, Age: 24 * time.Hour},
-		LeaveGrace: 2 * time.Second,
-		// What clients send each other would push messages out of the history.
-		Publishers: broker.OnlyServer,
-	}))
-	if err != nil {
+	if c.files, err = openFiles(cfg.data); err != nil {
 		return nil, err
 	}
-	realtime, err := pusher.NewHandler(b, apps)
+	if c.store, err = openStore(ctx, cfg.database); err != nil {
+		return nil, errors.Join(err, c.files.root.Close())
+	}
+	c.db = c.store.DB()
+	if err := c.openBroker(); err != nil {
+		return nil, errors.Join(err, c.store.Close(), c.files.root.Close())
+	}
+	c.push = newPushes(c)
+	if err := c.prepare(ctx); err != nil {
+		return nil, errors.Join(err, c.shutdown(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+func (c *chat) openBroker() error {
+	kept := broker.Retention{Events: 2000, Age: 7 * 24 * time.Hour}
+	b, err := broker.New(
+		broker.WithChannelRules(
+			// What is said in rooms is kept for those who were away for a while.
+			broker.ChannelRule{Pattern: "room-*", History: kept, Publishers: broker.OnlyServer},
+			broker.ChannelRule{Pattern: "private-room-*", History: kept, Publishers: broker.OnlyServer},
+			// Here clients tell each other that they type.
+			broker.ChannelRule{Pattern: "presence-room-*", LeaveGrace: leaveGrace},
+		),
+		broker.WithHistory(c.store),
+		broker.WithAmendmentNames(broker.AmendmentNames{Edited: "message-edited", Retracted: "message-retracted", Appended: "message-appended"}),
+		broker.WithHooks(c.hooks()),
+	)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &chat{
-		realtime: realtime,
-		app:      app,
-		room:     room{app: b.App(app.ID), channel: "presence-room-lobby", typing: "presence-typing-lobby"},
-		sessions: newSessions(secret),
-	}, nil
-}
-
-// routes serves the page, the application's API and the realtime connections.
-func (c *chat) routes(page fs.FS) http.Handler {
-	own := http.NewServeMux()
-	own.Handle("GET /", http.FileServerFS(page))
-	own.HandleFunc("POST /api/session", c.sessions.signIn)
-	own.HandleFunc("GET /api/session", c.sessions.show)
-	own.HandleFunc("DELETE /api/session", c.sessions.signOut)
-	own.Handle("GET /api/rooms/lobby/messages", c.sessions.required(c.room.read))
-	own.Handle("POST /api/rooms/lobby/messages", c.sessions.required(c.room.post))
-	own.Handle("POST /pusher/auth", pusher.NewAuthHandler(c.app, c.authorize))
-
-	mux := http.NewServeMux()
-	mux.Handle("/realtime/", c.realtime)
-	mux.Handle("/", secured(http.NewCrossOriginProtection().Handler(own)))
-	return pusher.MergeSlashes(mux)
-}
-
-// authorize lets whoever has a session into the lobby.
-func (c *chat) authorize(r *http.Request, req pusher.AuthRequest) (*broker.Member, error) {
-	u, ok := c.sessions.user(r)
-	if !ok {
-		return nil, broker.Refuse(http.StatusUnauthorized, "no session: choose a name first")
+	c.app = &pusher.App{
+		ID: "1", Key: appKey, Secret: c.keys.app,
+		Limits: pusher.Limits{EventBytes: 256 << 10, RequestBytes: 512 << 10, PresenceMembers: maxCapacity},
 	}
-	if req.Channel != c.room.channel && req.Channel != c.room.typing {
-		return nil, broker.Refuse(http.StatusForbidden, fmt.Sprintf("there is no room %q", req.Channel))
+	var options []pusher.Option
+	if c.config.url != "" {
+		// Pages of this address may connect, whatever the proxy makes of it.
+		c.app.AllowedOrigins = []string{c.config.url}
+		options = append(options, pusher.WithTrustedProxies(proxies...))
 	}
-	info, err := json.Marshal(u)
+	apps, err := pusher.NewApps(*c.app)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &broker.Member{UserID: u.ID, Info: info}, nil
+	c.events = b.App(c.app.ID)
+	c.realtime, err = pusher.NewHandler(b, apps, options...)
+	return err
 }
 
-// secured keeps the page to what comes from here.
-func secured(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("X-Content-Type-Options", "nosniff")
-		next.ServeHTTP(w, r)
-	})
+// prepare makes what a first start needs.
+func (c *chat) prepare(ctx context.Context) error {
+	if err := c.firstRooms(ctx); err != nil {
+		return fmt.Errorf("first rooms: %w", err)
+	}
+	if !c.config.demo {
+		return nil
+	}
+	d, err := c.startDemo(ctx)
+	if err != nil {
+		return err
+	}
+	talking, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wait sync.WaitGroup
+	wait.Go(func() { d.talk(talking) })
+	c.endDemo = func() { stop(); wait.Wait() }
+	return nil
 }
 
-// maxBody bounds the body of a request: 2000 characters and what is around them.
-const maxBody = 16 << 10
-
-// readJSON reads the request's body into v, or answers why it cannot.
-func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(v)
-	if err == nil {
-		return true
+// shutdown ends the servers, the broker, and then what they write to.
+func (c *chat) shutdown(ctx context.Context, servers ...*http.Server) error {
+	if c.endDemo != nil {
+		c.endDemo()
 	}
-	var tooLarge *http.MaxBytesError
-	var wrongType *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &tooLarge):
-		writeError(w, http.StatusRequestEntityTooLarge, "body", fmt.Sprintf("is too large: the limit is %d bytes", maxBody))
-	case errors.As(err, &wrongType) && wrongType.Field != "":
-		writeError(w, http.StatusBadRequest, wrongType.Field, fmt.Sprintf("is a %s, not a %s", wrongType.Value, wrongType.Type))
-	default:
-		writeError(w, http.StatusBadRequest, "body", "is not a JSON object")
-	}
-	return false
-}
-
-func writeJSON(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if err := json.NewEncoder(w).Encode(v); err != nil {
-		slog.Debug("answer was not written", "error", err)
-	}
-}
-
-// writeError answers with the field that is wrong and what is wrong with it.
-func writeError(w http.ResponseWriter, status int, field, problem string) {
-	message := problem
-	if field != "" {
-		message = field + " " + problem
-	}
-	type problemJSON struct {
-		Field   string `json:"field,omitempty"`
-		Message string `json:"message"`
-	}
-	writeJSON(w, status, map[string]problemJSON{"error": {field, message}})
+	err := c.realtime.Shutdown(ctx, servers...)
+	err = errors.Join(err, c.status.close(ctx))
+	c.push.close()
+	return errors.Join(err, c.store.Close(), c.files.root.Close())
 }

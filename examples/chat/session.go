@@ -1,145 +1,204 @@
 package main
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/base64"
-	"fmt"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
-
-// user is somebody who has chosen a name.
-type user struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// sessions keeps users in signed cookies: who they are is theirs to carry, and
-// nobody's to forge.
-type sessions struct{ key []byte }
 
 const (
 	cookieName = "carillon_chat"
 	cookieAge  = 7 * 24 * time.Hour
-	// maxName is in characters.
-	maxName = 40
 )
 
-func newSessions(secret string) sessions {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("chat session"))
-	return sessions{key: mac.Sum(nil)}
+// login is one signed-in browser.
+type login struct {
+	id      string
+	user    user
+	expires moment
 }
 
-func (s sessions) signIn(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		Name string `json:"name"`
+// signIn claims a name or takes it up again, and gives the browser its cookie.
+func (c *chat) signIn(w http.ResponseWriter, r *http.Request) {
+	var body struct{ Name, Passphrase, Role, Invite string }
+	err := readJSON(w, r, &body)
+	var isNew bool
+	var u user
+	if err == nil {
+		u, isNew, err = c.admit(r, body.Name, body.Passphrase, body.Role, body.Invite)
 	}
-	if !readJSON(w, r, &body) {
+	if err == nil {
+		err = c.startSession(w, r, u)
+	}
+	if err != nil {
+		reply(w, r, nil, err)
 		return
 	}
-	name := strings.Join(strings.Fields(body.Name), " ")
-	if problem := checkName(name); problem != "" {
-		writeError(w, http.StatusBadRequest, "name", problem)
+	answer := c.sessionAnswer(r.Context(), &u, "")
+	if isNew {
+		reply(w, r, created{answer}, nil)
 		return
 	}
-	u := user{ID: rand.Text(), Name: name}
-	if old, ok := s.user(r); ok {
-		u.ID = old.ID
-	}
-	s.setCookie(w, r, s.seal(u), int(cookieAge/time.Second))
-	writeJSON(w, http.StatusOK, u)
+	reply(w, r, answer, nil)
 }
 
-func checkName(name string) string {
-	n := utf8.RuneCountInString(name)
+// admit checks what somebody signs in with.
+func (c *chat) admit(r *http.Request, name, passphrase, role, invite string) (u user, isNew bool, err error) {
+	ctx := r.Context()
+	if name, err = cleanName("name", name, maxName); err != nil {
+		return user{}, false, err
+	}
+	if n := utf8.RuneCountInString(passphrase); n < minPassphrase || n > maxPassphrase {
+		return user{}, false, invalid("passphrase", "A passphrase has %d to %d characters. A few words are good.", minPassphrase, maxPassphrase)
+	}
+	if err := c.limits.signIn(ctx, c.address(r), name); err != nil {
+		return user{}, false, err
+	}
+	granted := roles[0]
 	switch {
-	case n == 0:
-		return "is empty"
-	case n > maxName:
-		return fmt.Sprintf("is too long: %d characters, the limit is %d", n, maxName)
-	case strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) && !joiner(r) }):
-		return "has characters that cannot be shown"
-	case !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsMark(r) && !unicode.IsSpace(r) && !joiner(r) }):
-		return "has nothing that can be shown"
+	case invite != "":
+		if granted, err = c.invited(ctx, invite); err != nil {
+			return user{}, false, err
+		}
+	case role == "", role == roles[0]:
+	case !c.config.demo:
+		return user{}, false, invalid("role", "That role needs an invitation link.")
+	default:
+		if granted = role; !slices.Contains(roles, role) {
+			return user{}, false, invalid("role", "There is no role %q.", role)
+		}
 	}
-	return ""
-}
-
-// joiner says whether r shapes its neighbours: several scripts and many emoji
-// need the zero-width joiner or non-joiner.
-func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
-
-func (s sessions) show(w http.ResponseWriter, r *http.Request) {
-	u, ok := s.user(r)
-	if !ok {
-		writeError(w, http.StatusUnauthorized, "", "no session: choose a name first")
-		return
+	u, isNew, err = c.claim(ctx, name, passphrase, granted)
+	if err != nil {
+		return user{}, false, err
 	}
-	writeJSON(w, http.StatusOK, u)
+	return u, isNew, c.welcome(ctx, u, isNew)
 }
 
-func (s sessions) signOut(w http.ResponseWriter, r *http.Request) {
-	s.setCookie(w, r, "", -1)
-	w.WriteHeader(http.StatusNoContent)
+// startSession replaces the browser's session, if it has one, by one of u.
+func (c *chat) startSession(w http.ResponseWriter, r *http.Request, u user) error {
+	ctx := r.Context()
+	if old, ok := c.login(r); ok {
+		if err := c.endSession(ctx, old.id); err != nil {
+			return err
+		}
+	}
+	id, expires := rand.Text(), now()+moment(cookieAge/time.Millisecond)
+	if _, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE expires_at < ?`, now()); err != nil {
+		return err
+	}
+	if _, err := c.db.ExecContext(ctx, `INSERT INTO sessions (id, user_id, expires_at) VALUES (?, ?, ?)`, id, u.ID, expires); err != nil {
+		return err
+	}
+	c.setCookie(w, r, c.seal(id), int(cookieAge/time.Second))
+	return nil
 }
 
-// required calls next with the user of the request's session.
-func (s sessions) required(next func(http.ResponseWriter, *http.Request, user)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		u, ok := s.user(r)
+// endSession forgets a session and closes its connections.
+func (c *chat) endSession(ctx context.Context, id string) error {
+	_, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE id = ?`, id)
+	c.connections.close(id)
+	return err
+}
+
+func (c *chat) signOut(w http.ResponseWriter, r *http.Request) {
+	var err error
+	if l, ok := c.login(r); ok {
+		err = c.endSession(r.Context(), l.id)
+	}
+	c.setCookie(w, r, "", -1)
+	reply(w, r, nil, err)
+}
+
+// showSession answers who is signed in, if anybody is, and what a page has to know
+// before anything else. It is no error to be signed out.
+func (c *chat) showSession(w http.ResponseWriter, r *http.Request) {
+	var u *user
+	if l, ok := c.login(r); ok {
+		u = &l.user
+	}
+	invited := ""
+	if token := r.FormValue("invite"); token != "" {
+		invited, _ = c.invited(r.Context(), token)
+	}
+	reply(w, r, c.sessionAnswer(r.Context(), u, invited), nil)
+}
+
+// signedIn calls next for those who have a session.
+func (c *chat) signedIn(next func(*call) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		l, ok := c.login(r)
 		if !ok {
-			writeError(w, http.StatusUnauthorized, "", "no session: choose a name first")
+			reply(w, r, nil, signedOut)
 			return
 		}
-		next(w, r, u)
-	})
+		answer, err := next(&call{Request: r, w: w, user: l.user})
+		if _, done := answer.(written); !done {
+			reply(w, r, answer, err)
+		}
+	}
 }
 
-func (s sessions) setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
+// written is the answer of a handler that has written it already.
+type written struct{}
+
+func (c *chat) setCookie(w http.ResponseWriter, r *http.Request, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: value, Path: "/", MaxAge: maxAge,
-		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
+		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil || strings.HasPrefix(c.config.url, "https://"),
 	})
 }
 
-// user returns who the request's cookie says it comes from.
-func (s sessions) user(r *http.Request) (user, bool) {
+// login returns who the request's cookie says it comes from.
+func (c *chat) login(r *http.Request) (login, bool) {
 	cookie, err := r.Cookie(cookieName)
 	if err != nil {
-		return user{}, false
+		return login{}, false
 	}
-	return s.open(cookie.Value)
+	return c.loginOf(r.Context(), cookie.Value)
 }
 
-// seal returns "payload.signature", both in base64.
-func (s sessions) seal(u user) string {
-	payload := []byte(u.ID + "\n" + u.Name)
-	enc := base64.RawURLEncoding
-	return enc.EncodeToString(payload) + "." + enc.EncodeToString(s.sign(payload))
+func (c *chat) loginOf(ctx context.Context, cookie string) (login, bool) {
+	id, ok := c.open(cookie)
+	if !ok {
+		return login{}, false
+	}
+	return c.session(ctx, id)
 }
 
-func (s sessions) open(value string) (user, bool) {
-	head, tail, _ := strings.Cut(value, ".")
-	payload, err := base64.RawURLEncoding.DecodeString(head)
-	if err != nil {
-		return user{}, false
+// session returns whose a session is, unless it has ended.
+func (c *chat) session(ctx context.Context, id string) (login, bool) {
+	l := login{id: id}
+	err := c.db.QueryRowContext(ctx, `SELECT u.id, u.name, u.role, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.id = ? AND s.expires_at > ?`, id, now()).Scan(&l.user.ID, &l.user.Name, &l.user.Role, &l.expires)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		c.log.Error("session was not read", "error", err)
 	}
+	return l, err == nil
+}
+
+// seal returns "id.signature": what is not signed is not even looked up.
+func (c *chat) seal(id string) string {
+	return id + "." + base64.RawURLEncoding.EncodeToString(c.sign(id))
+}
+
+func (c *chat) open(cookie string) (id string, ok bool) {
+	id, tail, _ := strings.Cut(cookie, ".")
 	signature, err := base64.RawURLEncoding.DecodeString(tail)
-	if err != nil || !hmac.Equal(signature, s.sign(payload)) {
-		return user{}, false
-	}
-	id, name, ok := strings.Cut(string(payload), "\n")
-	return user{ID: id, Name: name}, ok
+	return id, err == nil && hmac.Equal(signature, c.sign(id))
 }
 
-func (s sessions) sign(payload []byte) []byte {
-	mac := hmac.New(sha256.New, s.key)
-	mac.Write(payload)
+func (c *chat) sign(id string) []byte {
+	mac := hmac.New(sha256.New, c.keys.session)
+	mac.Write([]byte(id))
 	return mac.Sum(nil)
 }

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/carillon-rt/carillon/broker"
+)
+
+// connections are the open ones, with whose they are. Its zero value has none, and
+// its methods are safe for concurrent use.
+type connections struct {
+	mu   sync.Mutex
+	open map[string]*connection // by socket ID
+}
+
+type connection struct {
+	session *broker.Session
+	login   login
+	// looking says that somebody has the page in view.
+	looking bool
+}
+
+func (cs *connections) add(l login, s *broker.Session) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	if cs.open == nil {
+		cs.open = make(map[string]*connection)
+	}
+	cs.open[s.ID()] = &connection{session: s, login: l}
+}
+
+func (cs *connections) remove(s *broker.Session) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	delete(cs.open, s.ID())
+}
+
+// any reports whether anybody is connected.
+func (cs *connections) any() bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	return len(cs.open) > 0
+}
+
+// close ends the connections of a login.
+func (cs *connections) close(loginID string) {
+	for _, s := range cs.of(func(c *connection) bool { return c.login.id == loginID }) {
+		s.Close(broker.CloseTerminated)
+	}
+}
+
+// unsubscribe takes a user's connections off a channel.
+func (cs *connections) unsubscribe(ctx context.Context, userID int64, channel string) {
+	for _, s := range cs.of(func(c *connection) bool { return c.login.user.ID == userID }) {
+		s.Unsubscribe(ctx, channel)
+	}
+}
+
+func (cs *connections) of(match func(*connection) bool) (found []*broker.Session) {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, c := range cs.open {
+		if match(c) {
+			found = append(found, c.session)
+		}
+	}
+	return found
+}
+
+// look notes whether a user's connection is looked at. It reports whether there is
+// such a connection.
+func (cs *connections) look(userID int64, socketID string, looking bool) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	c := cs.open[socketID]
+	if c == nil || c.login.user.ID != userID {
+		return false
+	}
+	c.looking = looking
+	return true
+}
+
+// lookedAt reports whether any of a user's connections is looked at.
+func (cs *connections) lookedAt(userID int64) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	for _, c := range cs.open {
+		if c.looking && c.login.user.ID == userID {
+			return true
+		}
+	}
+	return false
+}
