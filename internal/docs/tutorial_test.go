@@ -1,0 +1,42 @@
+package docs
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestTutorial holds what the tutorial shows to its programs, which are compiled with
+// all others: every function that it quotes is in one of them as it is there.
+func TestTutorial(t *testing.T) {
+	text, err := os.ReadFile("../../docs/chat.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("../../examples/chat/steps/*/main.go")
+	require.NoError(t, err)
+	require.Len(t, files, 4)
+	var programs strings.Builder
+	for _, file := range files {
+		program, err := os.ReadFile(file)
+		require.NoError(t, err)
+		programs.Write(program)
+		run := "go run ./examples/chat/steps/" + filepath.Base(filepath.Dir(file))
+		assert.Contains(t, string(text), run)
+	}
+	quoted := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	require.GreaterOrEqual(t, len(quoted), 7)
+	for _, q := range quoted {
+		for part := range strings.SplitSeq(q[1], "\n}\n\n") {
+			part = strings.TrimSuffix(strings.TrimSpace(part), "\n}")
+			assert.Contains(t, programs.String(), part)
+		}
+	}
+	for _, name := range regexp.MustCompile("`([a-z]+\\.go|internal/[a-z]+)`").FindAllStringSubmatch(string(text), -1) {
+		_, err := os.Stat(filepath.Join("../../examples/chat", name[1]))
+		assert.NoError(t, err, "the tutorial names a file that is not there")
+	}
+}
