@@ -17,7 +17,7 @@ export PATH := $(PATH):/usr/sbin
 chat: examples/chat/web/dist
 	go run ./examples/chat -web examples/chat/web/dist
 
-examples/chat/web/dist: $(shell find examples/chat/web -type f -not -path '*/node_modules/*' -not -path '*/dist/*') | node
+examples/chat/web/dist: $(shell find examples/chat/web clients/pusher-resume/src -type f -not -path '*/node_modules/*' -not -path '*/dist/*') | node
 	cd examples/chat/web && npm ci --no-audit --no-fund && npm run build
 	touch $@
 
@@ -58,7 +58,7 @@ conformance: debian node clients/pusher-resume/dist
 ## e2e: the chat, and pusher-js with and without WebSocket, in real browsers
 .PHONY: e2e
 e2e: debian examples/chat/web/dist clients/pusher-resume/dist
-	@failed=0; (cd examples/chat/web && npm run e2e) || failed=1; \
+	@failed=0; (cd examples/chat/web && npm test && npm run e2e) || failed=1; \
 	(cd conformance/browser && npm ci --no-audit --no-fund && npm test) || failed=1; exit $$failed
 
 ## soak: for half an hour what tests do briefly: 200 cuts of every client of the add-on, kill -9 and power cuts under SQLite; SEED repeats the cuts of a run
@@ -67,6 +67,16 @@ soak: debian clients/pusher-resume/dist
 	cd storage/sqlite && go test -count 1 -timeout 30m -v -run '^(TestKill|TestPowerCuts)$$' . -kills 100 -power-cuts 1000
 	cd conformance && npm ci --no-audit --no-fund && CUTS=200 npm test -- tests/resume.test.mjs
 	cd conformance/browser && npm ci --no-audit --no-fund && CUTS=200 node --test --test-force-exit resume.test.mjs
+
+## soak: three people chat through 200 random cuts of their networks; SEED repeats a run
+.PHONY: soak
+soak: debian examples/chat/web/dist
+	cd examples/chat/web && npm run soak
+
+## looks: pictures of every state of the chat, in three widths, light and dark, in SHOTS
+.PHONY: looks
+looks: debian examples/chat/web/dist
+	cd examples/chat/web && npm run looks
 
 # What the tests need besides Go and Node: a C compiler for the race detector,
 # browsers (or CHROMIUM and FIREFOX, which say where they are), a proxy and certificates.

@@ -1,8 +1,12 @@
+// First, so that what the parts of the page say of themselves comes after it.
+import './styles/tokens.css'
+import './styles/base.css'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { App } from './App'
-import './styles.css'
+import { applyTheme } from './shell/theme'
 
+applyTheme()
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
     <App />
