@@ -204,23 +204,23 @@ func ExampleChannelRule() {
 	// Output: <nil>
 }
 
-// Members who have joined today are not to read what was said before, unless they are known.
+// Clients that come back read an hour of what they have missed, and of announcements only
+// those who are signed in read any; a hook makes exceptions.
 func ExampleReach() {
-	b, err := broker.New(broker.WithChannelRules(
+	b := mustNew(broker.WithChannelRules(
 		broker.ChannelRule{Pattern: "presence-team-*", History: broker.Retention{Events: 1000},
 			Reach: broker.Reach{Events: 200, Age: time.Hour}},
 		broker.ChannelRule{Pattern: "announcements", History: broker.Retention{Events: 100},
 			Reach: broker.Reach{Readers: broker.OnlyUsers}},
 	))
-	if err != nil {
-		log.Fatal(err)
-	}
 	b.AddHooks(broker.Hooks{Subscribe: func(_ context.Context, r *broker.SubscribeRequest) error {
 		if user := r.Session.User(); user != nil && user.ID == "archivist" {
 			r.Reach = broker.Reach{} // all that is kept
 		}
 		return nil
 	}})
+	fmt.Println(b.Shutdown(context.Background()))
+	// Output: <nil>
 }
 
 func ExampleWithRateLimits() {
