@@ -61,16 +61,12 @@ e2e: debian examples/chat/web/dist clients/pusher-resume/dist
 	@failed=0; (cd examples/chat/web && npm test && npm run e2e) || failed=1; \
 	(cd conformance/browser && npm ci --no-audit --no-fund && npm test) || failed=1; exit $$failed
 
-## soak: for half an hour what tests do briefly: 200 cuts of every client of the add-on, kill -9 and power cuts under SQLite; SEED repeats the cuts of a run
+## soak: for half an hour what tests do briefly: 200 cuts of every client of the add-on and of three who chat, kill -9 and power cuts under SQLite; SEED repeats the cuts of a run
 .PHONY: soak
-soak: debian clients/pusher-resume/dist
+soak: debian clients/pusher-resume/dist examples/chat/web/dist
 	cd storage/sqlite && go test -count 1 -timeout 30m -v -run '^(TestKill|TestPowerCuts)$$' . -kills 100 -power-cuts 1000
 	cd conformance && npm ci --no-audit --no-fund && CUTS=200 npm test -- tests/resume.test.mjs
 	cd conformance/browser && npm ci --no-audit --no-fund && CUTS=200 node --test --test-force-exit resume.test.mjs
-
-## soak: three people chat through 200 random cuts of their networks; SEED repeats a run
-.PHONY: soak
-soak: debian examples/chat/web/dist
 	cd examples/chat/web && npm run soak
 
 ## looks: pictures of every state of the chat, in three widths, light and dark, in SHOTS
