@@ -1,6 +1,7 @@
 // Quickstart is a chat with presence in one program: run it and open two tabs.
 //
 //	go run ./examples/quickstart # or ADDR=127.0.0.1:9000 go run ./examples/quickstart
+//	go run ./examples/quickstart -storage sqlite:quickstart.db # has the messages still after a restart
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -17,11 +19,13 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/storage/sqlite"
 )
 
 //go:embed index.html
@@ -32,16 +36,29 @@ const room = "presence-room"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends it at once
-	if err := run(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), os.Stdout); err != nil {
+	storage := flag.String("storage", "memory", "`where` messages are kept: memory, or sqlite:FILE")
+	flag.Parse()
+	if err := run(ctx, cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"), *storage, os.Stdout); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run serves on an address until ctx ends, and says to out where.
-func run(ctx context.Context, addr string, out io.Writer) error {
+func run(ctx context.Context, addr, storage string, out io.Writer) error {
 	// New subscribers get the last 20 messages; a reload is not a leave and a join.
-	b, err := broker.New(broker.WithChannelRules(broker.ChannelRule{Pattern: room, Rewind: 20, LeaveGrace: 2 * time.Second,
-		History: broker.Retention{Events: 20}}))
+	options := []broker.Option{broker.WithChannelRules(broker.ChannelRule{Pattern: room, Rewind: 20, LeaveGrace: 2 * time.Second,
+		History: broker.Retention{Events: 20}})}
+	if file, ok := strings.CutPrefix(storage, "sqlite:"); ok {
+		store, err := sqlite.Open(file)
+		if err != nil {
+			return err
+		}
+		defer store.Close() // after the broker, which Shutdown closes
+		options = append(options, broker.WithHistory(store))
+	} else if storage != "memory" {
+		return fmt.Errorf("-storage %q is neither memory nor sqlite:FILE", storage)
+	}
+	b, err := broker.New(options...)
 	if err != nil {
 		return err
 	}

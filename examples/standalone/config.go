@@ -40,6 +40,8 @@ type config struct {
 	// compressFrom is from how many bytes on messages are compressed; 0 is never.
 	compressFrom int
 	debug        bool
+	// database is the file that keeps history and presence; empty is memory.
+	database string
 }
 
 // errUsage says that flags or environment are wrong.
@@ -99,6 +101,7 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 		c.rules = append(c.rules, rule)
 		return err
 	})
+	storage := flags.String("storage", "memory", "`where` events that -history keeps, and members, are: memory, or sqlite:FILE, which outlives the process and may be shared by several")
 	rewind := flags.Int("rewind", 0, "give new subscribers up to the last `n` events that -history keeps, at most 8192")
 	grace := flags.Duration("leave-grace", 0, "how long members of presence channels stay after their last connection has gone")
 	flags.DurationVar(&c.activityTimeout, "activity-timeout", pusher.DefaultActivityTimeout, "how long a connection may be silent before it is pinged")
@@ -132,6 +135,11 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	}
 	if _, _, err := net.SplitHostPort(c.metrics); err != nil && c.metrics != "" {
 		return config{}, fmt.Errorf("-metrics %q is not host:port", c.metrics)
+	}
+	if file, ok := strings.CutPrefix(*storage, "sqlite:"); ok && file != "" {
+		c.database = file
+	} else if *storage != "memory" {
+		return config{}, fmt.Errorf("-storage %q is neither memory nor sqlite:FILE", *storage)
 	}
 	c.app.AllowedOrigins, c.app.Hosts = list(*origins), list(*hosts)
 	if *webhookEvents+*webhookPrefix != "" || *webhookBatch {

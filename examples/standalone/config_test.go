@@ -48,12 +48,14 @@ func TestConfigOfEveryFlag(t *testing.T) {
 		"-max-connections", "9", "-client-events-per-second", "20", "-presence-members", "50", "-event-bytes", "1000",
 		"-connections-per-ip", "1", "-publishes-per-second", "2", "-subscribes-per-second", "3",
 		"-trusted-proxies", "10.0.0.0/8,unix,::1", "-debug", "-hosts", "c.example,d.example:8443",
+		"-storage", "sqlite:a:b.db",
 	}, environment, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, ":1", c.addr)
 	require.Equal(t, "/realtime", c.prefix)
 	require.False(t, c.defaultSecret)
 	require.True(t, c.debug)
+	require.Equal(t, "a:b.db", c.database)
 	require.Equal(t, []string{"https://a.example", "https://b.example"}, c.app.AllowedOrigins)
 	require.Len(t, c.app.EncryptionMasterKey, 32)
 	require.Equal(t, []pusher.Webhook{
@@ -101,6 +103,8 @@ func TestConfigErrors(t *testing.T) {
 		"-history news=1,":                        "-history: age",
 		"-history news=9999 -rewind 8193":         "-rewind 8193 is more than 8192",
 		"-rewind 3":                               "-rewind 3 needs -history",
+		"-storage sqlite:":                        `-storage "sqlite:" is neither memory nor sqlite:FILE`,
+		"-storage redis:x":                        `-storage "redis:x" is neither`,
 		"-history news=1 -rewind -1":              "-rewind -1",
 		"-leave-grace -1s":                        "-leave-grace -1s",
 		"-activity-timeout -1s":                   "-activity-timeout -1s",
@@ -164,7 +168,7 @@ func TestHelp(t *testing.T) {
 	var text strings.Builder
 	_, err := readConfig([]string{"-help"}, environment, &text)
 	require.ErrorIs(t, err, flag.ErrHelp)
-	for _, name := range []string{"PUSHER_APP_KEY", "-addr", "-prefix", "-origins", "-webhook ", "-history", "-rewind"} {
+	for _, name := range []string{"PUSHER_APP_KEY", "-addr", "-prefix", "-origins", "-webhook ", "-history", "-rewind", "-storage"} {
 		require.Contains(t, text.String(), name)
 	}
 	require.NotContains(t, text.String(), "secret")

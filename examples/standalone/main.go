@@ -23,6 +23,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/storage/sqlite"
 	"github.com/carillon-rt/carillon/transport/websocket"
 	"github.com/carillon-rt/carillon/transport/xhr"
 )
@@ -55,8 +56,18 @@ func main() {
 const shutdownTime = 20 * time.Second
 
 // run serves until ctx ends. It calls started with the base URL.
-func run(ctx context.Context, c config, log *slog.Logger, started func(url string)) error {
-	b, err := broker.New(broker.WithLogger(log), broker.WithRateLimits(c.limits), broker.WithChannelRules(c.rules...))
+func run(ctx context.Context, c config, log *slog.Logger, started func(url string)) (err error) {
+	kept := []broker.Option{broker.WithLogger(log), broker.WithRateLimits(c.limits), broker.WithChannelRules(c.rules...)}
+	if c.database != "" {
+		store, opening := sqlite.Open(c.database)
+		if opening != nil {
+			return fmt.Errorf("-storage: %w", opening)
+		}
+		// Once the broker, which is shut down below, has written all that it has.
+		defer func() { err = errors.Join(err, store.Close()) }()
+		kept = append(kept, broker.WithHistory(store), broker.WithPresence(store))
+	}
+	b, err := broker.New(kept...)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +16,8 @@ import (
 	sdk "github.com/pusher/pusher-http-go/v5"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/carillon-rt/carillon/storage/sqlite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -104,6 +108,29 @@ func TestUp(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, res.StatusCode)
 	require.Equal(t, "ok\n", string(body))
+}
+
+// What is kept in a file is there after a restart, and a second server shares it.
+func TestStorageOutlivesTheServer(t *testing.T) {
+	flags := []string{"-storage", "sqlite:" + filepath.Join(t.TempDir(), "carillon.db"), "-history", "news=10", "-rewind", "10"}
+	f := start(t, flags...)
+	require.NoError(t, f.sdk().Trigger("news", "headline", "before"))
+	f.stop()
+	f = start(t, flags...)
+	ws := f.dial()
+	ws.subscribe("news", "")
+	require.Equal(t, "before", ws.expect("headline").text(t))
+	other := start(t, flags...)
+	require.NoError(t, other.sdk().Trigger("news", "headline", "of another"))
+	require.Equal(t, "of another", ws.expect("headline").text(t))
+}
+
+func TestRunFailsWhereTheFileIsNoStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notes.txt")
+	require.NoError(t, os.WriteFile(path, []byte("not a database, but some notes that somebody needs"), 0o600))
+	c, err := readConfig([]string{"-storage", "sqlite:" + path}, environment, io.Discard)
+	require.NoError(t, err)
+	require.ErrorIs(t, runAndStop(t, c), sqlite.ErrForeign)
 }
 
 func TestRunFailsWhereTheAddressIsTaken(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// code is this module, to look up what its packages declare, exported or not.
+// code is this module, and the adapter whose limits the README has, to look up what its packages declare, exported or not.
 type code struct {
 	fset *token.FileSet
 	// packages are by folder, exported by package name as well.
@@ -37,7 +37,7 @@ type checked struct {
 func newCode(t *testing.T) *code {
 	t.Helper()
 	const module = "github.com/carillon-rt/carillon/"
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Export,Dir,GoFiles", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-export", "-deps", "-json=ImportPath,Export,Dir,GoFiles", "./...", "./storage/sqlite")
 	cmd.Dir = "../.."
 	out, err := cmd.Output()
 	require.NoError(t, err)

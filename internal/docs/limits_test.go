@@ -66,6 +66,8 @@ var limits = map[string][]string{
 		"pusher.retryTime time"},
 	"calls waiting for a set of hooks":                                                    {"broker.maxHookCalls _", "broker.maxHookCallBytes bytes"},
 	"webhooks held back, in case they are undone":                                         {"pusher.maxHeld _"},
+	"appends that wait for the writer of a SQLite file":                                   {"storage/sqlite.DefaultQueueEvents _", "storage/sqlite.DefaultQueueBytes bytes"},
+	"wait for another transaction on a SQLite file":                                       {"storage/sqlite.DefaultBusyTimeout time"},
 	"call of a store, look-up of an app":                                                  {"broker.DefaultStoreTimeout time", "none"},
 	"call of a `ratelimit.Limiter`":                                                       {"ratelimit.LimiterTimeout time"},
 	"lease of a broker on a presence store that is shared, after which its members leave": {"presence.Lease time"},

@@ -30,7 +30,7 @@ var imports = []string{
 	"context", "errors", "fmt", "net/http", "os", "os/signal", "syscall", "testing", "time",
 	"github.com/carillon-rt/carillon/broker", "github.com/carillon-rt/carillon/brokertest",
 	"github.com/carillon-rt/carillon/pusher", "github.com/carillon-rt/carillon/storage",
-	"github.com/carillon-rt/carillon/storage/storagetest",
+	"github.com/carillon-rt/carillon/storage/sqlite", "github.com/carillon-rt/carillon/storage/storagetest",
 }
 
 // TestSnippets compiles the Go code of the documents as it is written there.

@@ -77,7 +77,7 @@ func WithQueue(events, bytes int) Option {
 }
 
 // WithReaders sets how many connections read at a time; further reads wait for one.
-// Each takes about 1 MB of memory once it is in use.
+// Each takes about 2 MB of memory once it is in use.
 func WithReaders(n int) Option {
 	return func(c *config) error {
 		c.readers = n
