@@ -234,7 +234,7 @@ async function type(page, s, who) {
 }
 
 async function open(page, id) {
-  if (!(await page.getByTestId(id).count())) await page.getByTestId('people').click()
+  if ((await page.getByTestId('people').getAttribute('aria-expanded')) === 'false') await page.getByTestId('people').click()
   await page.getByTestId(id).waitFor()
 }
 

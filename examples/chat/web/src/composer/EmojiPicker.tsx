@@ -11,6 +11,9 @@ interface Props {
 
 const gap = 4
 
+/** Frimousse counts rows and columns from 0, ARIA from 1. */
+const fromOne = (index: number | undefined) => (index === undefined ? undefined : index + 1)
+
 /** The picker, floating beside what it was opened from. */
 export default function EmojiPicker({ anchor, onPick, onClose }: Props) {
   const box = useRef<HTMLDivElement>(null)
@@ -54,12 +57,12 @@ export default function EmojiPicker({ anchor, onPick, onClose }: Props) {
                 </div>
               ),
               Row: ({ children, ...props }) => (
-                <div className="emoji-row" {...props}>
+                <div className="emoji-row" {...props} aria-rowindex={fromOne(props['aria-rowindex'])}>
                   {children}
                 </div>
               ),
               Emoji: ({ emoji, ...props }) => (
-                <button type="button" className={`emoji${emoji.isActive ? ' active' : ''}`} aria-label={emoji.label} {...props}>
+                <button type="button" className={`emoji${emoji.isActive ? ' active' : ''}`} aria-label={emoji.label} {...props} aria-colindex={fromOne(props['aria-colindex'])}>
                   {emoji.emoji}
                 </button>
               ),

@@ -5,7 +5,7 @@ import { names } from '../ui/people'
 export function TypingLine({ conversation }: { conversation: Conversation }) {
   const typing = useStore(conversation, (s) => s.typing)
   return (
-    <p className="typing quiet tiny" data-testid="typing">
+    <p className="typing quiet tiny cut" data-testid="typing">
       {typing.length > 0 && (
         <>
           <span className="dots" aria-hidden="true">

@@ -1,5 +1,6 @@
-import { useEffect, useState, useSyncExternalStore } from 'react'
-import { getConnectionStatus, onConnectionStatus, reconnectNow } from '@/lib/websocket'
+import { useEffect, useState } from 'react'
+import { useConnectionStatus } from '@/lib/hooks'
+import { reconnectNow } from '@/lib/websocket'
 import { Icon } from '../ui/Icon'
 
 /** A moment without connection is nobody's concern. */
@@ -9,7 +10,7 @@ const labels = { connected: 'Connected', connecting: 'Connecting…', disconnect
 
 /** One quiet bar while there is no connection. */
 export function Banner() {
-  const status = useSyncExternalStore(onConnectionStatus, getConnectionStatus)
+  const status = useConnectionStatus()
   const [shown, setShown] = useState(false)
   useEffect(() => {
     if (status === 'connected') return setShown(false)

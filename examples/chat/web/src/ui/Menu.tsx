@@ -20,7 +20,9 @@ export function Menu({ anchor, label, onClose, children }: Props) {
     const at = anchor.getBoundingClientRect()
     const below = at.bottom + gap + el.offsetHeight <= innerHeight
     el.style.top = `${below ? at.bottom + gap : Math.max(gap, at.top - gap - el.offsetHeight)}px`
-    el.style.left = `${Math.max(gap, Math.min(at.right - el.offsetWidth, innerWidth - el.offsetWidth - gap))}px`
+    // Beside a small button it ends where that ends; on something wide it begins where that begins.
+    const left = at.width > el.offsetWidth ? at.left : at.right - el.offsetWidth
+    el.style.left = `${Math.max(gap, Math.min(left, innerWidth - el.offsetWidth - gap))}px`
     el.querySelector<HTMLElement>('.menu-item')?.focus()
   }, [anchor])
 
