@@ -140,6 +140,9 @@ func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked 
 	if req.Rewind < 0 {
 		return b.refusal(&FieldError{Field: "rewind", Problem: "is negative"})
 	}
+	if req.Reach.Events < 0 || req.Reach.Age < 0 {
+		return b.refusal(&FieldError{Field: "reach", Problem: "is negative"})
+	}
 	if kind.Base() != Presence {
 		return nil
 	}

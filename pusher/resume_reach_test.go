@@ -146,6 +146,7 @@ func TestAHookBoundsHowFarBackAPositionReaches(t *testing.T) {
 	}{
 		{"it takes the position away", "gap", func(r *broker.SubscribeRequest) { r.After = nil }},
 		{"it allows fewer", "gap", func(r *broker.SubscribeRequest) { r.Reach.Events = 1 }},
+		{"it makes no sense", "", func(r *broker.SubscribeRequest) { r.Reach.Events = -1 }},
 		{"it allows nobody", "gap", func(r *broker.SubscribeRequest) { r.Reach.Readers = broker.NoSubscriber }},
 		{"it cannot change what is spoken", "resumed", func(r *broker.SubscribeRequest) { r.Protocol, r.Again, r.Sockets = nil, false, []string{"1.1"} }},
 	} {
@@ -164,6 +165,11 @@ func TestAHookBoundsHowFarBackAPositionReaches(t *testing.T) {
 		r.publish("1", broker.Exclude("1.1"))
 		r.publish("2")
 		asked := r.last
+		if test.status == "" {
+			r.ask(r.last)
+			expectSubscriptionError(t, r.c, "room", "InvalidRequest", 400, "reach is negative")
+			continue
+		}
 		status, _ := r.subscribe()
 		assert.Equal(t, test.status, status, test.name)
 		require.NotNil(t, after)
