@@ -19,7 +19,7 @@ const bundle = await build({
   format: 'esm',
   target: 'es2021',
   // The fields of State, which nobody sees.
-  mangleProps: /^(last|first|known|live|request|wait|timer|holes|held)$/,
+  mangleProps: /^(last|first|known|live|request|timer|holes|held)$/,
 });
 const [map, code] = bundle.outputFiles;
 const { code: esm, map: sources } = await minify(code.text, {

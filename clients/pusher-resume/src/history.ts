@@ -1,6 +1,6 @@
 // Pages of the past.
 
-import type { State } from './index.js';
+import type { State } from './state.js';
 import type { Channel, HistoryEvent, HistoryOptions, HistoryPage } from './types.js';
 
 /** Settle takes a page or what an error says; nothing if there is no answer. */

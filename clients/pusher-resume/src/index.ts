@@ -5,40 +5,12 @@
 
 import { open, pager, parse, type Settle } from './history.js';
 import { follows, isAfter, type Position } from './position.js';
+import type { Message, State } from './state.js';
 import { keep } from './storage.js';
 import type { Options, PusherLike, Resumable } from './types.js';
 
 export type { Position } from './position.js';
 export type { HistoryEvent, HistoryOptions, HistoryPage, Options, PusherLike, Resumable, Told } from './types.js';
-
-/** State is what is known of a channel, by its name: pusher-js makes some channels anew. */
-export interface State {
-  name: string;
-  /** last is the position that the next event has to follow. */
-  last?: Position | undefined;
-  /** first says which events came before the first that was delivered. */
-  first?: { until: Position } | { before: Position } | undefined;
-  /** known: the server has answered before, so that a start without a position is a gap. */
-  known?: boolean;
-  /** live: the server has answered, and nothing was lost since. */
-  live?: boolean;
-  /** request is the subscribe that pusher-js sent. */
-  request?: object;
-  /** wait is how long an answer may take, in milliseconds, and timer what comes then. */
-  wait?: number;
-  timer?: ReturnType<typeof setTimeout>;
-  /** holes counts those in a row that new answers have not closed. */
-  holes?: number;
-  /** held is what waits until the channel is rewound. */
-  held?: [Message, string][] | undefined;
-}
-
-interface Message {
-  event: string;
-  channel?: string;
-  data?: any;
-  user_id?: string | undefined;
-}
 
 interface Frame {
   resume?: { status: string; missed: number };
@@ -46,7 +18,7 @@ interface Frame {
   prev?: Position;
 }
 
-const answerWithin = 5000;
+const answerWithin = 10_000;
 const maxHoles = 9;
 const maxSockets = 5;
 
@@ -70,8 +42,6 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
   const states = new Map<string, State>();
   /** sockets are the IDs that the page has had, newest first. */
   const sockets: string[] = [];
-  /** speaks: the server has answered once. */
-  let speaks = false;
   /** raw is the text of the message that pusher-js handles now. */
   let raw: string | undefined;
   /** waiting are those who have asked for a page, by the IDs of their requests. */
@@ -86,7 +56,7 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
     const asked = { v: 1, after: s.last, sockets: sockets.slice(1) };
     const sent = send('pusher:subscribe', { ...s.request, resume: asked });
     // Requests over plain HTTP get lost without a word.
-    if (sent && speaks) s.timer = setTimeout(subscribe, (s.wait! *= 2), s);
+    if (sent && s.known) s.timer = setTimeout(subscribe, answerWithin, s);
     return sent;
   };
 
@@ -130,7 +100,6 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
     const resumed = answer?.status === 'resumed';
     s.live = !!answer;
     s.known ||= s.live;
-    speaks ||= s.live;
     if (!resumed || !s.first) startAt(s, pos);
     // A request that was sent twice is answered twice.
     else if (pos && isAfter(pos, s.last!)) s.last = pos;
@@ -196,6 +165,7 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
   const connected = () => {
     states.forEach((s) => {
       clearTimeout(s.timer);
+      s.live = false;
       // Who was not rewound yet starts anew.
       if (s.held) states.delete(s.name);
     });
@@ -215,7 +185,7 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
   };
   pusher.send_event = (event: string, data: any, channel?: string) => {
     if (event !== 'pusher:subscribe') return send(event, data, channel);
-    const s: State = { ...states.get(data.channel), name: data.channel, request: data, wait: answerWithin, holes: 0 };
+    const s: State = { ...states.get(data.channel), name: data.channel, request: data, holes: 0 };
     states.set(s.name, s);
     return subscribe(s);
   };

@@ -1,6 +1,6 @@
 // Positions over reloads.
 
-import type { State } from './index.js';
+import type { State } from './state.js';
 import type { Options } from './types.js';
 
 /** keep takes what the page before has left, and leaves it when the page goes. */

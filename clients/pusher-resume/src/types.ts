@@ -34,13 +34,13 @@ export interface Options {
    * They are written when the page is left and taken when it is back, so that a
    * duplicate of the tab has none. Without it a reload starts anew.
    */
-  storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
+  storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'> | undefined;
   /**
    * How many past events a channel starts with, 100 at most; none by default. They
    * arrive as if they were live, oldest first, before what is live, and not again
    * when the channel resumes.
    */
-  rewind?: (channel: string) => number;
+  rewind?: ((channel: string) => number) | undefined;
 }
 
 export interface HistoryEvent {
@@ -70,9 +70,9 @@ export interface HistoryPage {
 
 export interface HistoryOptions {
   /** The `pos` of the oldest event that is here already. */
-  before?: Position;
+  before?: Position | undefined;
   /** 50 by default, 100 at most. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 export interface Resumable {

@@ -37,7 +37,7 @@ test('npm packs what is needed and nothing else, and it can be used with its typ
       execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', folder], { cwd: here, encoding: 'utf8' }),
     );
     const both = (name) => ['cjs', 'esm'].map((format) => `dist/${format}/${name}`);
-    const sources = ['history', 'index', 'position', 'storage', 'types'];
+    const sources = ['history', 'index', 'position', 'state', 'storage', 'types'];
     assert.deepEqual(packed.files.map(({ path }) => path).sort(), [
       'LICENSE', 'README.md', 'package.json', 'dist/cjs/package.json', ...both('index.js'), ...both('index.js.map'),
       ...sources.flatMap((name) => [...both(`${name}.d.ts`), `src/${name}.ts`]),

@@ -94,8 +94,12 @@ test('it rejects where it cannot be answered', async () => {
   const lost = pusher.history('c');
   pusher.lose();
   await assert.rejects(pusher.history('c'), /no history of c/, 'no connection');
+  pusher.names.clear();
   pusher.connect();
+  pusher.names.add('c');
   await assert.rejects(lost, /no history of c/, 'the connection was lost');
+  await assert.rejects(pusher.history('c'), /no history of c/, 'not asked for yet on this connection');
+  pusher.ask('c');
   pusher.requests();
   await assert.rejects(pusher.history('c'), /no history of c/, 'not answered on this connection');
   pusher.success('c');

@@ -179,15 +179,15 @@ test('an earlier socket is named, the newest first and five of them', () => {
   assert.deepEqual(asked(pusher).at(-1)[1].sockets, ['1.7', '1.6', '1.5', '1.4', '1.3']);
 });
 
-test('a request that is lost is sent again, ever later, until it is answered', () => {
+test('a request that is lost is sent again until it is answered', () => {
   const pusher = subscribed();
   pusher.event('c', at(19));
   assert.equal(pusher.requests().length, 1);
   mock.timers.tick(10_000);
   assert.deepEqual(asked(pusher), ask(at(17)));
-  mock.timers.tick(10_000);
+  mock.timers.tick(9_999);
   assert.deepEqual(pusher.requests(), []);
-  mock.timers.tick(10_000);
+  mock.timers.tick(1);
   assert.equal(pusher.requests().length, 1);
   // Both are answered after all.
   pusher.success('c', 'resumed', at(17), 2);
@@ -220,6 +220,15 @@ for (const [status, again] of [[429, 1], [403, 0]]) {
     assert.equal(pusher.requests().length, again);
   });
 }
+
+test('a channel that is refused at first is not asked for again', () => {
+  const pusher = subscribed();
+  pusher.subscribe('d');
+  pusher.requests();
+  pusher.get({ event: 'pusher:subscription_error', channel: 'd', data: JSON.stringify({ type: 'AuthError', error: 'no', status: 403 }) });
+  mock.timers.tick(1e6);
+  assert.deepEqual([pusher.take(), pusher.requests()], [['subscription_error'], []]);
+});
 
 test('against a server that does not speak this, nothing but the field is sent', () => {
   const pusher = resume(new Stub());

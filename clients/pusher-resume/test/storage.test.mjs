@@ -1,6 +1,6 @@
 // Positions over reloads of a page.
 
-import { afterEach, test } from 'node:test';
+import { afterEach, beforeEach, mock, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { resume } from '../dist/esm/index.js';
 import { Stub } from './lib/stub.mjs';
@@ -15,7 +15,11 @@ class Storage extends Map {
 }
 
 let window;
-afterEach(() => delete globalThis.addEventListener);
+beforeEach(() => mock.timers.enable({ apis: ['setTimeout'] }));
+afterEach(() => {
+  mock.timers.reset();
+  delete globalThis.addEventListener;
+});
 
 /** open is a page of the tab whose storage it is. */
 function open(storage) {
