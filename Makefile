@@ -108,7 +108,7 @@ release:
 bench:
 	go test -run '^$$' -bench . -benchmem $(CORE_BENCHMARKS)
 
-## bench-sqlite: storage/sqlite beside a bare table of the same driver, for a quarter of an hour on a machine with nothing else to do
+## bench-sqlite: storage/sqlite beside a bare table of the same driver, for some minutes on a machine with nothing else to do
 .PHONY: bench-sqlite
 bench-sqlite:
 	go run ./storage/sqlite/internal/bench

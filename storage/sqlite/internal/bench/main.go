@@ -41,6 +41,9 @@ func run(parent string, rounds, rows, events int) error {
 	if err := writes(ctx, dir, rounds, rows); err != nil {
 		return err
 	}
+	if err := deliveries(ctx, dir); err != nil {
+		return err
+	}
 	if events == 0 {
 		return nil
 	}
