@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -62,4 +63,53 @@ func TestBrokersShareAFile(t *testing.T) {
 		}
 		require.Equal(t, want, got)
 	}
+}
+
+// TestPreparedAmendmentsGoOut amends an event in each way within transactions of the
+// caller, of which every other one is rolled back.
+func TestPreparedAmendmentsGoOut(t *testing.T) {
+	st := open(t)
+	kit := brokerOn(t, st)
+	sub, err := kit.App.Subscribe(t.Context(), "room")
+	require.NoError(t, err)
+	defer sub.Close()
+	published, err := kit.App.Publish(t.Context(), "room", "message", []byte("hello"))
+	require.NoError(t, err)
+	for _, a := range []struct {
+		prepare func(ctx context.Context) (storage.Prepared, error)
+		want    string
+	}{
+		{func(ctx context.Context) (storage.Prepared, error) {
+			return kit.App.PrepareEdit(ctx, "room", published.ID, []byte("good"))
+		}, "good"},
+		{func(ctx context.Context) (storage.Prepared, error) {
+			return kit.App.PrepareAppend(ctx, "room", published.ID, []byte("bye"))
+		}, "goodbye"},
+		{func(ctx context.Context) (storage.Prepared, error) {
+			return kit.App.PrepareRetract(ctx, "room", published.ID)
+		}, ""},
+	} {
+		for _, outcome := range []error{errors.New("rolled back"), nil} {
+			require.ErrorIs(t, st.InTx(t.Context(), func(ctx context.Context, tx *sql.Tx) error {
+				p, err := a.prepare(ctx)
+				require.NoError(t, err)
+				_, err = st.AppendTx(ctx, tx, p)
+				require.NoError(t, err)
+				return outcome
+			}), outcome)
+		}
+		page, err := st.Read(t.Context(), storage.ChannelID{App: kit.App.ID(), Name: "room"}, storage.ReadOptions{Current: true})
+		require.NoError(t, err)
+		require.Len(t, page.Events, 1)
+		require.Equal(t, a.want, string(page.Events[0].Data))
+		require.Equal(t, a.want == "", page.Events[0].Retracted)
+	}
+	var got []storage.AmendKind
+	for ev, err := range sub.Events() {
+		require.NoError(t, err)
+		if got = append(got, ev.Amends); len(got) == 4 {
+			break
+		}
+	}
+	require.Equal(t, []storage.AmendKind{0, storage.Edit, storage.Extend, storage.Retract}, got)
 }

@@ -88,6 +88,22 @@
 //	channels at a time                           2^25-1 (33 million)    fixed
 //	an event                                     1 GB, of SQLite        fixed
 //
+// # Transactions of the program's own
+//
+// Store.DB is the same file, for the program's own tables, and Store.AppendTx appends
+// events within a transaction of it, so that a row and its event are both there or
+// neither:
+//
+//	prepared, err := app.Prepare(ctx, "room", "message", data)
+//	// …
+//	err = store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+//		if _, err := tx.ExecContext(ctx, `INSERT INTO message VALUES (?, ?)`, prepared.Event.ID, data); err != nil {
+//			return err
+//		}
+//		_, err := store.AppendTx(ctx, tx, prepared)
+//		return err
+//	})
+//
 // # The driver
 //
 // The driver is github.com/ncruces/go-sqlite3, which is SQLite translated to Go. The

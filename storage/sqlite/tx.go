@@ -64,7 +64,8 @@ func (st *Store) AppendTx(ctx context.Context, tx *sql.Tx, prepared ...storage.P
 // after an error, or a panic, it is rolled back. The context that f gets tells the
 // methods of the Store that they are called within it: those that write fail with
 // ErrInTransaction then, at once. In a transaction that was begun otherwise they wait
-// for it until they fail with ErrLocked.
+// for it until they fail with ErrLocked. Amendments are prepared with it as well, or
+// before.
 func (st *Store) InTx(ctx context.Context, f func(ctx context.Context, tx *sql.Tx) error) error {
 	if within(ctx, st) {
 		return fmt.Errorf("sqlite: %s: %w", st.path, ErrInTransaction)
