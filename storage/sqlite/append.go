@@ -213,7 +213,10 @@ func (s *session) insert(c *channel, ev *storage.Event) error {
 	} else {
 		add.int(int64(ev.Version))
 	}
-	return add.exec()
+	if err := add.exec(); err != nil || !s.hasIndex || ev.Amends != 0 || ev.Retracted {
+		return err
+	}
+	return s.index(c, ev)
 }
 
 // skip notes that the channel had an event which is not kept.

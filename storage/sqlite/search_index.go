@@ -9,6 +9,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/ext/fts5"
 
+	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/words"
 )
 
@@ -16,7 +17,8 @@ import (
 // for its channel and its app, in a table of FTS5 that keeps no text and no places:
 // whether all of a query is there, and where, is seen from the event. Rows are numbered
 // in the order in which events were appended, over all channels, so that the newest come
-// first without sorting. Triggers keep it up, whoever writes to the file.
+// first without sorting. What changes is seen to by triggers; what is appended is not, since
+// FTS5 would write its part of the index out for each event.
 const createIndex = `
 CREATE TABLE carillon_doc (
 	id    INTEGER PRIMARY KEY, -- of carillon_words
@@ -24,12 +26,6 @@ CREATE TABLE carillon_doc (
 ) STRICT;
 
 CREATE VIRTUAL TABLE carillon_words USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = ascii, prefix = '1 2 3');
-
-CREATE TRIGGER carillon_doc_new AFTER INSERT ON carillon_event WHEN NEW.flags < 2 BEGIN
-	INSERT INTO carillon_doc (event) VALUES (NEW.id);
-	INSERT INTO carillon_words (rowid, words) VALUES (last_insert_rowid(),
-		carillon_tokens((SELECT app FROM carillon_channel WHERE id = NEW.id >> 38), NEW.id >> 38, NEW.data));
-END;
 
 CREATE TRIGGER carillon_doc_amended AFTER INSERT ON carillon_state BEGIN
 	UPDATE carillon_words SET words = carillon_tokens((SELECT app FROM carillon_channel WHERE id = NEW.id >> 38), NEW.id >> 38, NEW.data)
@@ -71,19 +67,35 @@ func tokenOfApp(app string) string {
 	return appToken + strconv.FormatUint(h.Sum64(), 36)
 }
 
+// tokensOf returns what the index has of an event.
+func tokensOf(app string, channel int64, data []byte) string {
+	return tokenOfApp(app) + " " + tokenOfChannel(channel) + " " + strings.Join(words.Tokens(data), " ")
+}
+
+// index puts the channel's last event into the index.
+func (s *session) index(c *channel, ev *storage.Event) error {
+	doc := s.use(`INSERT INTO carillon_doc (event) VALUES (?)`)
+	doc.int(c.eventID(c.last))
+	if err := doc.exec(); err != nil {
+		return err
+	}
+	add := s.use(`INSERT INTO carillon_words (rowid, words) VALUES (last_insert_rowid(), ?)`)
+	add.text(tokensOf(c.name.App, c.id, ev.Data))
+	return add.exec()
+}
+
 // prepareConn registers what the triggers of the index need on a connection.
 func prepareConn(conn *sqlite3.Conn) error {
 	tokens := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
-		all := words.Tokens(arg[2].RawBlob())
-		ctx.ResultText(tokenOfApp(arg[0].Text()) + " " + tokenOfChannel(arg[1].Int64()) + " " + strings.Join(all, " "))
+		ctx.ResultText(tokensOf(arg[0].Text(), arg[1].Int64(), arg[2].RawBlob()))
 	}
 	return errors.Join(fts5.Register(conn), conn.CreateFunction("carillon_tokens", 3, sqlite3.DETERMINISTIC|sqlite3.INNOCUOUS, tokens))
 }
 
 // WithSearch gives the file an index of the words in its events, which Search needs. It
-// stays: whoever opens the file keeps it up, with this option or without. Appending
-// takes about twice as long with it. A file that has events is indexed before Open
-// returns, at some 20 s for a million.
+// stays: whoever opens the file keeps it up, with this option or without, and appends take
+// more time. A file that has events is indexed before Open returns, which takes seconds
+// for a million.
 //
 // What is retracted, or is removed by the retention, is not found any more at once. Which
 // words it had stays in the index until FTS5 merges that part of it.

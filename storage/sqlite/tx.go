@@ -132,6 +132,9 @@ func (t *txConn) do(ctx sqlite3.Context, arg ...sqlite3.Value) {
 func (t *txConn) appendAll(call *txCall) (err error) {
 	s := t.session
 	clear(s.epochs) // what was begun may have been rolled back since
+	if _, err := s.indexed(); err != nil {
+		return err
+	}
 	if err := s.use(`SAVEPOINT carillon_append`).exec(); err != nil {
 		return err
 	}

@@ -205,6 +205,9 @@ func (w *writer) refresh() error {
 		return err
 	}
 	w.forget()
+	if _, err := w.session.indexed(); err != nil {
+		return err
+	}
 	w.version = version
 	if n := w.store.dbCommits.Load(); n != w.dbCommits {
 		w.dbCommits, w.untold = n, true
