@@ -100,6 +100,8 @@ func (c *channel) readDue() {
 		c.planRead()
 	case k.Behind() || k.doubted():
 		c.read()
+	default:
+		k.retry = 0 // what a read could not decide came by itself
 	}
 }
 

@@ -345,6 +345,29 @@ func TestAFailedAppendMayLandLate(t *testing.T) {
 	}
 }
 
+// A read that failed, and was needed no longer when it was to be tried again, does not
+// keep the store from being looked at after the next failure.
+func TestALateAppendIsFoundAfterAReadThatFailed(t *testing.T) {
+	faults := map[storagetest.Op]map[int]storagetest.Fault{
+		storagetest.OpAppend: {1: {Hold: 5 * time.Millisecond}, 3: {Err: assert.AnError, Late: time.Second}},
+		storagetest.OpRead:   {1: {Err: assert.AnError}},
+	}
+	ordered(t, 100, func(c storagetest.Call) storagetest.Fault { return faults[c.Op][c.N] }, func(t *testing.T, kit *brokertest.Kit) {
+		f := follow(t, kit.App, "room")
+		var first sync.WaitGroup
+		first.Go(func() { mustSay(t, kit.App, "1") })
+		synctest.Wait()
+		mustSay(t, kit.App, "2") // waits for the first, which the store holds back
+		first.Wait()
+		time.Sleep(time.Second)
+		f.want(t, "1", "2")
+		_, err := say(kit.App, "3")
+		require.ErrorIs(t, err, assert.AnError)
+		time.Sleep(7 * time.Second)
+		f.want(t, "1", "2", "3")
+	})
+}
+
 // lagging answers reads as a copy of the store does that is behind.
 type lagging struct {
 	*memory.Store

@@ -40,6 +40,7 @@ var mutants = []mutant{
 	{"keys of failed appends stay", order, "		c.failed.add(opts.IdempotencyKey)", ""},
 	{"stores keep a floor for the fill", order, ", Fill: true}", "}"},
 	{"a failed append may land late", order, "	k.doubt, k.check = time.Now().Add(orderDoubt), 0", "	k.doubt, k.check = time.Now(), 0"},
+	{"a failed append is looked for though a read had failed before", order, "		k.retry = 0 // what a read could not decide came by itself", ""},
 	{"a stale answer decides nothing", reads, "{ return r.heard.After(latest) }", "{ return false }"},
 	{"a gap that events have overtaken is none", reads, " || r.From != c.last {", " {"},
 	{"a joiner's page reaches the cursor", past, "	old := q.reach.After(latest)", "	old := false"},
