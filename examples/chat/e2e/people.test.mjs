@@ -76,6 +76,7 @@ describe('people', { timeout: 180_000 }, () => {
     await bob.room('Lobby').getByTestId('unread').waitFor()
     await bob.room('Lobby').click()
     await bob.sees('read me')
+    await ann.get('read-by').getByText('Read by Bob').waitFor()
     await second.room('Lobby').getByTestId('unread').waitFor({ state: 'detached' })
   })
 })

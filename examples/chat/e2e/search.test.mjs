@@ -3,6 +3,30 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { useWorld } from './world.mjs'
 
+describe('much that is unread', { timeout: 120_000 }, () => {
+  const world = useWorld('-messages', '100000')
+
+  test('is read from where reading stopped', async () => {
+    const { tab: ann } = await world.enter('Ann')
+    const poster = await world.client('Poster')
+    await poster.post(1, ['the last one read'])
+    await ann.sees('the last one read')
+    await ann.makeRoom('Elsewhere')
+    await poster.post(1, Array.from({ length: 120 }, (_, i) => `new ${i + 1}`))
+    await ann.room('Lobby').getByText('99+').waitFor()
+    await ann.page.reload()
+    await ann.room('Lobby').click()
+    await ann.message('new 1').waitFor()
+    await ann.get('new-line').waitFor()
+    await ann.get('messages').hover()
+    await ann.until(async () => {
+      await ann.page.mouse.wheel(0, 2_000)
+      assert.equal(await ann.message('new 120').count(), 1)
+    })
+    await ann.room('Lobby').getByTestId('unread').waitFor({ state: 'detached' })
+  })
+})
+
 describe('search', { timeout: 120_000 }, () => {
   const world = useWorld('-messages', '100000')
 

@@ -123,7 +123,7 @@ export function Timeline({ conversation, room, me, actions }: Props) {
     }
   })
   // Nobody looks at a room that is not on the screen.
-  useEffect(() => () => conversation.setLooking(false), [conversation])
+  useEffect(() => () => conversation.leave(), [conversation])
   // A page that does not fill the window is no reason to stop.
   useEffect(() => {
     if (loaded) scrolled()

@@ -106,7 +106,9 @@ export class Conversation extends Store<ConversationState> {
       listenToPresenceEvent<ReadMarker>(id, 'read-marker', this.readerMoved),
     ]
     this.set({ unreadFrom: this.room.unread > 0 ? this.room.read_id : null })
-    this.opening = messageId ? this.jumpTo(messageId) : this.toNewest()
+    // More than a page is unread: reading goes on where it stopped.
+    const stopped = this.room.unread > pageSize && this.room.read_id > 0 ? this.room.read_id : undefined
+    this.opening = messageId || stopped ? this.jumpTo(messageId || stopped!) : this.toNewest()
     void this.loadMembers()
   }
 
@@ -250,6 +252,12 @@ export class Conversation extends Store<ConversationState> {
 
   messageChanged = (message: Message) => {
     this.set({ timeline: changed(this.get().timeline, message) })
+  }
+
+  /** The room is no longer on the screen. What is read by then has no line next time. */
+  leave() {
+    this.setLooking(false)
+    if (this.get().unseen === 0) this.set({ unreadFrom: null })
   }
 
   /** The list tells whether its reader sees the newest message. */
