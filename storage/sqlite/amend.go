@@ -9,30 +9,10 @@ import (
 )
 
 // Target implements storage.Amend.
-func (st *Store) Target(ctx context.Context, ch storage.ChannelID, id string) (ev storage.Event, err error) {
-	named := false
-	look := func(s *session) error {
-		c, release, err := s.look(ch)
-		if err != nil {
-			return err
-		}
-		var refused error
-		// Within a transaction of the caller the channel cannot be named: see target.
-		if named = c.named || c.id == 0 || within(ctx, st); named {
-			var t target
-			if t, refused, err = s.target(&c, id, st.config.now().UnixMilli()); err == nil && refused == nil {
-				ev, err = s.targetEvent(&c, &t)
-			}
-		}
-		if released := release(); err == nil {
-			err = released
-		}
-		if err == nil {
-			err = refused
-		}
-		return err
-	}
-	if err := st.readers.with(ctx, look); err != nil || named {
+func (st *Store) Target(ctx context.Context, ch storage.ChannelID, id string) (storage.Event, error) {
+	// Within a transaction of the caller the channel cannot be named: see target.
+	ev, looked, err := st.lookForTarget(ctx, ch, id, within(ctx, st))
+	if err != nil || looked {
 		return ev, err
 	}
 	// The first time that an event of the channel is asked for.
@@ -46,8 +26,34 @@ func (st *Store) Target(ctx context.Context, ch storage.ChannelID, id string) (e
 	if err != nil {
 		return storage.Event{}, err
 	}
-	err = st.readers.with(ctx, look)
+	ev, _, err = st.lookForTarget(ctx, ch, id, true) // it may have been deleted meanwhile
 	return ev, err
+}
+
+// lookForTarget looks for an event that can be amended, in a channel that is not named only
+// if it has to: looked says whether it has.
+func (st *Store) lookForTarget(ctx context.Context, ch storage.ChannelID, id string, always bool) (ev storage.Event, looked bool, err error) {
+	var refused error
+	err = st.readers.with(ctx, func(s *session) error {
+		c, release, err := s.look(ch)
+		if err != nil {
+			return err
+		}
+		if looked = always || c.named || c.id == 0; looked {
+			var t target
+			if t, refused, err = s.target(&c, id, st.config.now().UnixMilli()); err == nil && refused == nil {
+				ev, err = s.targetEvent(&c, &t)
+			}
+		}
+		if released := release(); err == nil {
+			err = released
+		}
+		return err
+	})
+	if err == nil {
+		err = refused
+	}
+	return ev, looked, err
 }
 
 // Amend implements storage.Amend. It returns when the change is on the disk.

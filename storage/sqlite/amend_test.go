@@ -154,3 +154,19 @@ func TestAmendAfterRetention(t *testing.T) {
 	assert.Equal(t, []string{"8/0", "e9/1", "10/0"}, currentOf(t, st))
 	require.ErrorIs(t, amend("7", 1), storage.ErrNoTarget)
 }
+
+// A target that there is not is no fault of the file: its error says nothing of that, and
+// the connection is used again.
+func TestNoTargetIsNoFaultOfTheFile(t *testing.T) {
+	st := open(t)
+	_, err := st.Append(t.Context(), room, prepared("a").Event, prepared("a").Options)
+	require.NoError(t, err)
+	for range 2 {
+		_, err = st.Target(t.Context(), room, "b")
+		require.ErrorIs(t, err, storage.ErrNoTarget)
+		assert.NotContains(t, err.Error(), st.path)
+		st.readers.mu.Lock()
+		assert.Len(t, st.readers.idle, 1)
+		st.readers.mu.Unlock()
+	}
+}

@@ -53,11 +53,10 @@ func (st *Store) connected(conn *sqlite3.Conn) error {
 		if pages < checkpointPages {
 			return nil
 		}
-		_, _, err := conn.WALCheckpoint(schema, sqlite3.CHECKPOINT_PASSIVE)
-		if errors.Is(err, sqlite3.BUSY) {
-			return nil // another one is at it
-		}
-		return err
+		// The transaction is committed, whatever becomes of this: the next one tries again,
+		// and who has to write to a file with no room left is told so.
+		_, _, _ = conn.WALCheckpoint(schema, sqlite3.CHECKPOINT_PASSIVE)
+		return nil
 	})
 	err = conn.Trace(sqlite3.TRACE_CLOSE, func(sqlite3.TraceEvent, any, any) error { return t.session.finalize() })
 	return errors.Join(err, conn.CreateFunction(appendFunction, 1, sqlite3.DIRECTONLY, t.do))

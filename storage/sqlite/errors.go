@@ -138,11 +138,11 @@ func fileError(path string, err error) error {
 		reason = ErrForeign
 	case errors.Is(err, sqlite3.CORRUPT), errors.Is(err, sqlite3.IOERR_SHORT_READ):
 		reason = ErrCorrupt
-	case errors.Is(err, sqlite3.READONLY), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, sqlite3.READONLY), errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		reason = ErrReadOnly
 	case errors.Is(err, sqlite3.BUSY), errors.Is(err, sqlite3.LOCKED):
 		reason = ErrLocked
-	case errors.Is(err, sqlite3.FULL), errors.Is(err, syscall.ENOSPC):
+	case errors.Is(err, sqlite3.FULL), errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		reason = ErrFull
 	default:
 		return fmt.Errorf("sqlite: %s: %w", path, err)

@@ -18,6 +18,9 @@ const (
 	defaultHits = 50
 	// maxSearched is how many events one call looks at that are no hits.
 	maxSearched = 20_000
+	// maxRankedCalls is how many times as many a ranked search looks at, so that one that
+	// finds little of what is common elsewhere ends.
+	maxRankedCalls = 10
 	// maxChannelTokens is how many channels are looked up in the index; of more, what is
 	// found on others is left out afterwards.
 	maxChannelTokens = 64
@@ -351,7 +354,7 @@ func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
 	}
 	var all []scored
 	var more int64 = 1<<63 - 1
-	for more > 0 && len(all) < storage.MaxRanked {
+	for calls := 0; more > 0 && len(all) < storage.MaxRanked && calls < maxRankedCalls; calls++ {
 		if more, err = f.each(more, true, func(st *statement, _ *searched, found words.Found) bool {
 			all = append(all, scored{st.ColumnInt64(12), found.Score})
 			return len(all) < storage.MaxRanked

@@ -5,10 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -67,9 +69,9 @@ func Open(path string, opts ...Option) (*Store, error) {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}
 	registerSpace()
-	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path),
-		// The WAL gets the mode of the file.
-		RawQuery: url.Values{"vfs": {st.config.vfs}, "modeof": {st.path}}.Encode()}).String()
+	// The WAL gets the mode of the file. SQLite takes a plus for a plus.
+	query := strings.ReplaceAll(url.Values{"vfs": {st.config.vfs}, "modeof": {st.path}}.Encode(), "+", "%20")
+	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path), RawQuery: query}).String()
 	st.queue = newQueue(st.config.queueEvents, st.config.queueBytes)
 	st.readers = newReaders(st, st.config.readers)
 	if st.db, err = st.openDB(); err != nil {
@@ -88,7 +90,7 @@ func Open(path string, opts ...Option) (*Store, error) {
 
 // prepare makes the file, and opens it for the writer.
 func (st *Store) prepare(w *writer) error {
-	if err := st.createFiles(); err != nil {
+	if err := st.createFile(); err != nil {
 		return err
 	}
 	if err := w.open(); err != nil {
@@ -96,6 +98,9 @@ func (st *Store) prepare(w *writer) error {
 	}
 	conn := w.session.conn
 	_, err := schemaOf(conn, st.config.otherTables)
+	if err == nil {
+		err = st.createIndex()
+	}
 	if err == nil {
 		err = conn.Exec(`PRAGMA journal_mode = WAL`)
 	}
@@ -123,26 +128,51 @@ func (st *Store) sameFile() error {
 	return nil
 }
 
-// createFiles makes the file and the index of its WAL, if there are none, for its owner
-// only: SQLite would let others read them.
-func (st *Store) createFiles() error {
-	mode := fs.FileMode(0o600)
-	if info, err := os.Stat(st.path); err == nil {
-		mode = info.Mode().Perm()
+// createFile makes the file, if there is none, for its owner only: SQLite would let others
+// read it. One that has a WAL already is read by way of that, and so gets its index first.
+func (st *Store) createFile() error {
+	f, err := os.OpenFile(st.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		return f.Close()
 	}
-	for _, suffix := range []string{"", "-shm"} {
-		f, err := os.OpenFile(st.path+suffix, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := f.Close(); err != nil {
-			return err
-		}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
 	}
-	return nil
+	if f, err = os.Open(st.path); err != nil {
+		return err
+	}
+	const size = 20
+	header := make([]byte, size)
+	n, _ := io.ReadFull(f, header) // what is wrong with it SQLite says
+	if err := f.Close(); err != nil {
+		return err
+	}
+	const magic, walFormat = "SQLite format 3\x00", 2
+	if n < size || !strings.HasPrefix(string(header), magic) || header[size-1] != walFormat {
+		return nil
+	}
+	return st.createIndex()
+}
+
+// createIndex makes the index of the file's WAL, if there is none, for those only who may
+// read and write the file.
+func (st *Store) createIndex() error {
+	path, err := filepath.EvalSymlinks(st.path)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path+"-shm", os.O_RDWR|os.O_CREATE|os.O_EXCL, info.Mode().Perm())
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // connectionPragmas have to be set for each connection. What is removed from a page is

@@ -47,12 +47,12 @@ func (st *Store) AppendTx(ctx context.Context, tx *sql.Tx, prepared ...storage.P
 	call := &txCall{store: st, prepared: prepared}
 	_, err := tx.ExecContext(ctx, `SELECT `+appendFunction+`(?)`, sqlite3.Pointer(call))
 	switch {
-	case call.err != nil && ctx.Err() != nil && errors.Is(call.err, sqlite3.INTERRUPT):
+	case call.done: // the call may have been interrupted after that
+		return call.results, nil
+	case ctx.Err() != nil && errors.Is(errors.Join(call.err, err), sqlite3.INTERRUPT):
 		return nil, ctx.Err()
 	case call.err != nil:
 		return nil, st.fileError(call.err)
-	case err == nil && call.done:
-		return call.results, nil
 	case err == nil || ctx.Err() == nil && !errors.Is(err, sql.ErrTxDone):
 		// Other connections lack the function, and other drivers cannot pass the call.
 		return nil, errors.Join(fmt.Errorf("sqlite: %s: %w", st.path, ErrTransaction), err)
@@ -139,6 +139,8 @@ func (t *txConn) appendAll(call *txCall) (err error) {
 		return err
 	}
 	defer func() {
+		// What was begun is ended, also when the context of the call has.
+		defer s.conn.SetInterrupt(s.conn.SetInterrupt(context.Background()))
 		if err != nil {
 			err = errors.Join(err, s.conn.Exec(`ROLLBACK TO carillon_append`))
 		}

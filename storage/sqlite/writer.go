@@ -22,6 +22,9 @@ const (
 	// tellEvery is how often watchers are asked to look at everything at most, while DB
 	// is in use.
 	tellEvery = 500 * time.Millisecond
+	// maxPatience is how long the writer waits at most for more to come, which takes a
+	// processor: a transaction that took very long says nothing of those who come next.
+	maxPatience = 10 * time.Millisecond
 )
 
 // writer is the one goroutine that writes to the file. It commits what waits in one
@@ -47,6 +50,7 @@ type writer struct {
 	// waits for them.
 	expected int
 	patience time.Duration
+	began    time.Time // when the last transaction had its turn
 }
 
 // run writes until the queue is closed and empty.
@@ -106,7 +110,6 @@ func (w *writer) gather(group []*task) []*task {
 // fails, each has one of its own, so that none fails because of another. It returns the
 // group with those who came meanwhile.
 func (w *writer) commit(group []*task) []*task {
-	started := time.Now()
 	busy := w.keeper.busy()
 	group, began, err := w.transact(group, busy)
 	if err != nil && began && (len(group) > 1 || busy) && !errors.Is(err, storage.ErrOutcomeUnknown) {
@@ -118,7 +121,7 @@ func (w *writer) commit(group []*task) []*task {
 		return group
 	}
 	w.store.watchers.tell(group, err)
-	w.expected, w.patience = len(group)+w.store.queue.waits(), time.Since(started)/8
+	w.expected, w.patience = len(group)+w.store.queue.waits(), min(time.Since(w.began)/8, maxPatience)
 	for _, t := range group {
 		t.done <- err
 	}
@@ -190,6 +193,7 @@ func (w *writer) begin() error {
 	if err := w.session.use(`BEGIN IMMEDIATE`).exec(); err != nil {
 		return w.store.beginError(started, err)
 	}
+	w.began = time.Now()
 	return w.refresh()
 }
 
