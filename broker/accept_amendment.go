@@ -27,7 +27,9 @@ type amending struct {
 	// limit is what rate limits are asked about, and limited that they have been.
 	limit   ratelimit.Request
 	limited bool
-	sender  *sender // nil for the server side
+	// anyVersion says that the last amendment was made of whatever the target was.
+	anyVersion bool
+	sender     *sender // nil for the server side
 }
 
 // amending checks all of a request that does not depend on the target.
@@ -70,6 +72,13 @@ func (a *amending) accept(ctx context.Context, req *AmendRequest) (storage.Prepa
 		}
 		a.limited = true
 	}
+	hook := func(h *Hooks) func(context.Context, *AmendRequest) error { return h.Amend }
+	notAllowed := func() error {
+		return b.refusal(Refuse(403, fmt.Sprintf("channel %q lets clients amend no events", req.Channel)))
+	}
+	if !req.Allowed && !decides(&b.hooks, hook) { // looking for the target may be work
+		return storage.Prepared{}, notAllowed()
+	}
 	target, err := b.target(ctx, a.channel.id, req.EventID)
 	if err != nil {
 		return storage.Prepared{}, err
@@ -78,12 +87,11 @@ func (a *amending) accept(ctx context.Context, req *AmendRequest) (storage.Prepa
 	asked := *req
 	asked.Target = target
 	hash := amendHash(req)
-	hook := func(h *Hooks) func(context.Context, *AmendRequest) error { return h.Amend }
 	if err := decide(ctx, &b.hooks, hook, &asked); err != nil {
 		return storage.Prepared{}, err
 	}
 	if !asked.Allowed {
-		return storage.Prepared{}, b.refusal(Refuse(403, fmt.Sprintf("channel %q lets clients amend no events", req.Channel)))
+		return storage.Prepared{}, notAllowed()
 	}
 	if a.sender != nil && a.sender.revoked() { // while a hook was thinking
 		return storage.Prepared{}, b.refusal(ErrRevoked)
@@ -95,6 +103,7 @@ func (a *amending) accept(ctx context.Context, req *AmendRequest) (storage.Prepa
 			return storage.Prepared{}, b.refusal(err)
 		}
 	}
+	a.anyVersion = asked.Version == nil
 	amendment, err := a.make(&asked)
 	if err != nil {
 		return storage.Prepared{}, err
@@ -125,6 +134,9 @@ func (a *amending) make(req *AmendRequest) (*storage.Amendment, error) {
 			said.Data = text(data)
 		}
 	case storage.Extend:
+		if !utf8.Valid(req.Data) && !req.JSON {
+			return nil, b.refusal(&FieldError{Field: "data", Problem: "is not valid UTF-8: a character must not be cut in two"})
+		}
 		if target.JSON {
 			return nil, b.refusal(&FieldError{Field: "id", Value: req.EventID, Problem: "is an event that carries JSON, to which no text can be added"})
 		}

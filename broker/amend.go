@@ -137,7 +137,7 @@ func (a *amending) do(ctx context.Context, req *AmendRequest) (Amended, error) {
 			return Amended{}, err
 		}
 		out, err := b.history.(storage.Amend).Amend(ctx, p.Channel, *p.Amendment)
-		if errors.Is(err, storage.ErrStaleVersion) && req.Version == nil {
+		if errors.Is(err, storage.ErrStaleVersion) && a.anyVersion {
 			continue
 		}
 		if isAmendRefused(err) {

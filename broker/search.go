@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -84,12 +85,29 @@ func (a *App) Search(ctx context.Context, channel, text string, opts ...SearchOp
 	case err != nil:
 		return SearchPage{}, b.storeFailed("history search", ChannelID{App: a.id, Name: channel}, err)
 	}
+	// What is sealed has no words, but what looks like some.
+	page.Hits = slices.DeleteFunc(page.Hits, func(h Hit) bool { return KindOf(h.Event.Channel).Base() == Encrypted })
 	for i := range page.Hits {
 		page.Hits[i].Event.Exclude, page.Hits[i].Event.Prev = "", Position{} // for those who hand it out
 	}
 	return page, nil
 }
 
+// shortPattern makes one star of several, which mean the same and cost more.
+func shortPattern(pattern string) string {
+	if !strings.Contains(pattern, "**") {
+		return pattern
+	}
+	var short strings.Builder
+	for i := range len(pattern) {
+		if pattern[i] != '*' || i == 0 || pattern[i-1] != '*' {
+			short.WriteByte(pattern[i])
+		}
+	}
+	return short.String()
+}
+
+// checkSearch checks a search, and makes its patterns as short as they can be.
 func checkSearch(q *storage.SearchQuery) error {
 	switch {
 	case q.MaxHits < 1 || q.MaxHits > MaxHits:
@@ -97,7 +115,10 @@ func checkSearch(q *storage.SearchQuery) error {
 	case len(q.Channels) > MaxSearched:
 		return &FieldError{Field: "channel", Problem: "is given too often", Limit: MaxSearched, Got: len(q.Channels)}
 	}
-	for _, name := range q.Channels {
+	q.Channels = slices.Clone(q.Channels)
+	for i, name := range q.Channels {
+		name = shortPattern(name)
+		q.Channels[i] = name
 		plain := strings.ReplaceAll(name, "*", "")
 		if plain == "" && name != "" || strings.HasPrefix(plain, serverToUserPrefix) {
 			continue

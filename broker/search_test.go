@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -67,9 +68,46 @@ func TestSearch(t *testing.T) {
 func TestSearchFindsNothingThatIsSealed(t *testing.T) {
 	kit := brokertest.New(t, keeping(10))
 	publishTo(t, kit, "private-encrypted-room", "secret")
-	page, err := kit.App.Search(t.Context(), "", "secret")
-	require.NoError(t, err)
-	assert.Empty(t, page.Hits)
+	queries := []string{"secret"}
+	for _, c := range "abcdefghijklmnopqrstuvwxyz0123456789" {
+		queries = append(queries, string(c)+"*") // what is sealed begins with one of them
+	}
+	for _, text := range queries {
+		page, err := kit.App.Search(t.Context(), "", text)
+		require.NoError(t, err)
+		assert.Empty(t, page.Hits, text)
+	}
+}
+
+// searched is a store that notes what it is asked.
+type searched struct {
+	*memory.Store
+	queries []storage.SearchQuery
+	targets int
+}
+
+func (a *searched) Search(ctx context.Context, q storage.SearchQuery) (storage.SearchPage, error) {
+	a.queries = append(a.queries, q)
+	return a.Store.Search(ctx, q)
+}
+
+func (a *searched) Target(ctx context.Context, ch storage.ChannelID, id string) (storage.Event, error) {
+	a.targets++
+	return a.Store.Target(ctx, ch, id)
+}
+
+// A store is not given patterns that are longer than a name can be.
+func TestStarsInARowAreOne(t *testing.T) {
+	store := &searched{Store: memory.New()}
+	kit := brokertest.New(t, broker.WithHistory(store), keeping(10))
+	publishTo(t, kit, "room-1", "hello")
+	many := strings.Repeat("*", 100_000)
+	for pattern, short := range map[string]string{many: "*", "room" + many + "1": "room*1", "*r*" + many: "*r*"} {
+		page, err := kit.App.Search(t.Context(), pattern, "hello")
+		require.NoError(t, err)
+		assert.Len(t, page.Hits, 1, short)
+		assert.Equal(t, []string{short}, store.queries[len(store.queries)-1].Channels)
+	}
 }
 
 func TestAStoreThatFindsNothing(t *testing.T) {

@@ -122,7 +122,7 @@ func TestAmendmentsOfClientsCountAsClientEvents(t *testing.T) {
 	bob.Subscribe("private-room")
 	for range 10 {
 		bob.Trigger("private-room", "client-carillon-retract", map[string]string{"id": "a"})
-		expectError(t, bob, 0, "no event to amend")
+		expectError(t, bob, 0, "lets clients amend no events")
 	}
 	bob.Trigger("private-room", "client-carillon-retract", map[string]string{"id": "a"})
 	expectError(t, bob, 4301, "retry in")

@@ -49,13 +49,22 @@ func (s *Store) Search(ctx context.Context, q storage.SearchQuery) (storage.Sear
 	if err != nil {
 		return storage.SearchPage{}, err
 	}
-	slices.SortStableFunc(all.Hits, func(a, b storage.Hit) int {
-		return cmp.Compare(query.Find(b.Event.Data).Score, query.Find(a.Event.Data).Score)
-	})
-	hits := all.Hits[min(after.Rank, len(all.Hits)):]
-	page := storage.SearchPage{Hits: hits}
-	if len(hits) > want {
-		page.Hits, page.Next = hits[:want], next{Rank: after.Rank + want}.String()
+	type scored struct {
+		hit   int
+		score float64
+	}
+	scores := make([]scored, len(all.Hits))
+	for i := range all.Hits {
+		scores[i] = scored{i, query.Find(all.Hits[i].Event.Data).Score}
+	}
+	slices.SortStableFunc(scores, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
+	scores = scores[min(after.Rank, len(scores)):]
+	page := storage.SearchPage{}
+	if len(scores) > want {
+		scores, page.Next = scores[:want], next{Rank: after.Rank + want}.String()
+	}
+	for _, s := range scores {
+		page.Hits = append(page.Hits, all.Hits[s.hit])
 	}
 	return page, nil
 }
