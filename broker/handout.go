@@ -132,13 +132,7 @@ func (s *subscriber) sendWithExtras(d *delivery) {
 	if m == nil || !x.live.Load() && s.queueUntilLive(m, d.event) {
 		return
 	}
-	if d.event != nil && x.had.covers(d.event) {
-		if covered(d.event.Position, x.had.last) {
-			return
-		}
-		m = s.passed(d.event)
-	}
-	if m == nil || s.conn == nil {
+	if d.event != nil && covered(d.event.Position, x.had) || s.conn == nil {
 		return
 	}
 	if err := s.conn.Send(m); err != nil {

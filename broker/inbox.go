@@ -21,7 +21,7 @@ type inbox struct {
 	mu      sync.Mutex
 	queue   []*Event      // guarded by mu
 	gaps    []error       // guarded by mu: those that queue and batch have in place of events
-	had     had           // guarded by mu: the past, which must not come again
+	had     Position      // guarded by mu: where the past ends, which must not come again
 	wake    chan struct{} // guarded by mu; made when the consumer first waits
 	waiting bool          // guarded by mu
 	full    bool          // guarded by mu: takes nothing more and is about to end
@@ -68,7 +68,7 @@ func (in *inbox) endWith(ctx context.Context) {
 // add queues an event; an inbox that is full ends the subscription.
 func (in *inbox) add(ev *Event) {
 	in.mu.Lock()
-	if in.ended || in.full || in.had.covers(ev) {
+	if in.ended || in.full || covered(ev.Position, in.had) {
 		in.mu.Unlock()
 		return
 	}

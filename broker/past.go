@@ -17,9 +17,9 @@ type pastEvents struct {
 	events []Event
 	// more says that there are older ones than the latest, which these are.
 	more bool
-	// current is up to where events are as amendments have made them; zero for a stretch
-	// of the log.
-	current Position
+	// end is up to where these are the channel's state: what is not among them has been
+	// retracted, or has amended others. It is zero for a stretch of the log.
+	end Position
 
 	mu       sync.Mutex
 	messages map[Protocol][]*transport.Message // guarded by mu
@@ -176,19 +176,6 @@ func before(ev *Event) Position {
 // covered reports whether an event at p has been part of the past up to last.
 func covered(p, last Position) bool {
 	return !p.IsZero() && !p.After(last)
-}
-
-// had is how far a subscriber knows a channel by the past that it has been sent.
-type had struct {
-	// last is where that past ends.
-	last Position
-	// current is up to where the events in it are as amendments have made them.
-	current Position
-}
-
-// covers reports whether an event is part of that past, or of what made it.
-func (h *had) covers(ev *Event) bool {
-	return covered(ev.Position, h.last) || ev.Amends != 0 && covered(ev.Position, h.current)
 }
 
 // pastReader reads the past events of a channel for those who subscribe, once within

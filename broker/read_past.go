@@ -82,7 +82,7 @@ func (c *channel) readLatest(queries, again []*pastQuery) []*pastQuery {
 	slices.Reverse(found.events)
 	// Who has not seen an event has no use for its retraction.
 	found.events = slices.DeleteFunc(found.events, func(ev Event) bool { return ev.Retracted })
-	found.current, found.more = page.Latest, page.More
+	found.end, found.more = page.Latest, page.More
 	link(Position{}, found.events)
 	for _, q := range queries {
 		if q.settle(c.id, found, q.fit(found.events), &page, err) {

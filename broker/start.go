@@ -94,7 +94,7 @@ type start struct {
 	messages []*transport.Message
 	events   int      // how many of messages are past events
 	position Position // before the first of messages, where that is known
-	had               // where the subscriber has been told all up to
+	had      Position // where the past ends that it is told of
 	noCache  bool     // there is no event on a cache channel
 }
 
@@ -120,7 +120,7 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 		if !isGap(err) {
 			return done, err
 		}
-		st.resume, st.last = ResumeGap, done.last
+		st.resume, st.had = ResumeGap, done.had
 	}
 	limit := req.Rewind
 	if req.Kind.Cache() {
@@ -143,30 +143,32 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 		st.messages = []*transport.Message{sub.protocol.Encode(CacheMissNotice{sub.channel.id.Name})}
 		return st, nil
 	}
-	st.current = r.found.current
 	past := room.encode(sub.protocol, r.found, r.from, own)
 	st.messages, st.events = past.messages, past.events
 	if past.first > r.from {
 		s.broker.stats.rewindsCut.Add(1)
 	}
+	end := r.found.end
 	if n := len(r.events()); n > 0 {
 		last := r.events()[n-1].Position
 		st.position = last
 		if past.first < len(r.found.events) {
 			st.position = before(&r.found.events[past.first])
 		}
-		if last.After(st.last) {
-			st.last = last
+		if sub.positions && end.After(last) { // behind it is nothing that is to be seen
+			st.messages = append(st.messages, sub.protocol.Encode(PositionNotice{Channel: req.Channel, Position: end, Prev: last}))
 		}
-		if sub.positions && sub.at.After(last) { // behind it there were amendments only
-			st.messages = append(st.messages, sub.protocol.Encode(PositionNotice{Channel: req.Channel, Position: sub.at, Prev: last}))
-		}
+	} else if end.After(st.position) {
+		st.position = end
+	}
+	if end.After(st.had) {
+		st.had = end
 	}
 	return st, nil
 }
 
 // missed reads every event after a position. Where one would be left out, the error
-// wraps storage.ErrGap, and last is all that counts of the start.
+// wraps storage.ErrGap, and had is all that counts of the start.
 func (s *Session) missed(ctx context.Context, sub *subscriber, req *SubscribeRequest, room *pastRoom, own []string) (start, error) {
 	after := *req.After
 	if after.IsZero() || !req.Reach.allows(sub.isMember() || s.User() != nil) {
@@ -177,23 +179,23 @@ func (s *Session) missed(ctx context.Context, sub *subscriber, req *SubscribeReq
 		r.limit = min(r.limit, most)
 	}
 	if err := sub.channel.readPast(r); isGap(err) {
-		return start{had: had{last: r.seen}}, err
+		return start{had: r.seen}, err
 	} else if err != nil {
 		return start{}, err // r may still be read for
 	}
 	events := r.events()
 	if len(events) > 0 && req.Reach.tooOld(&events[0]) {
-		return start{had: had{last: after}}, fmt.Errorf("%w: channel %q: what was missed is older than %v", storage.ErrGap, req.Channel, req.Reach.Age)
+		return start{had: after}, fmt.Errorf("%w: channel %q: what was missed is older than %v", storage.ErrGap, req.Channel, req.Reach.Age)
 	}
 	past := room.encode(sub.protocol, r.found, r.from, own)
 	if past.first > r.from {
-		return start{had: had{last: after}}, r.errTooMuch(sub.channel.id)
+		return start{had: after}, r.errTooMuch(sub.channel.id)
 	}
-	st := start{resume: Resumed, messages: past.messages, events: past.events, position: after, had: had{last: after}}
+	st := start{resume: Resumed, messages: past.messages, events: past.events, position: after, had: after}
 	if n := len(events); n > 0 {
-		st.last = events[n-1].Position
+		st.had = events[n-1].Position
 	} else if sub.at.After(after) {
-		st.position, st.last = sub.at, sub.at // nothing lies between
+		st.position, st.had = sub.at, sub.at // nothing lies between
 	}
 	return st, nil
 }

@@ -47,8 +47,8 @@ type sessionExtras struct {
 	// live is set once the subscriber has been told of its success and of the
 	// past events: what goes out meanwhile waits in waiting.
 	live atomic.Bool
-	// had is the past that the subscriber has; set before live.
-	had     had
+	// had is where the past ends that the subscriber has been told of; set before live.
+	had     Position
 	mu      sync.Mutex
 	waiting []waitingMessage // guarded by mu
 	size    int              // guarded by mu: bytes of waiting
@@ -93,7 +93,7 @@ func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event) bool {
 
 // finish tells the subscriber of its success, then of past events, then of what has gone
 // out since, unless that is part of them; from now on it is live.
-func (s *subscriber) finish(success *transport.Message, past []*transport.Message, had had) {
+func (s *subscriber) finish(success *transport.Message, past []*transport.Message, had Position) {
 	session, x := s.session, s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -103,11 +103,8 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 	}
 	x.had = had
 	for _, w := range x.waiting {
-		switch {
-		case w.event == nil || !had.covers(w.event):
+		if w.event == nil || !covered(w.event.Position, had) {
 			session.Send(w.message)
-		case !covered(w.event.Position, had.last):
-			session.Send(s.passed(w.event))
 		}
 	}
 	x.waiting, x.size = nil, 0

@@ -210,12 +210,11 @@ func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
 	var events []Event
 	if gap == nil {
 		events = r.events()
-		in.had.current = r.found.current
 	}
 	in.queue = make([]*Event, 0, len(events)+len(since)+1)
 	in.size, in.pastBytes, in.exempt = 0, 0, int32(len(events))
 	// What the consumer has had must not come again, not behind a gap either.
-	in.had.last = r.seen
+	in.had = r.seen
 	if gap != nil {
 		in.queue = append(in.queue, gapAhead)
 		in.gaps = append([]error{gap}, in.gaps...)
@@ -223,11 +222,14 @@ func (in *inbox) startWith(ctx context.Context, o subscribeOptions) error {
 	}
 	for i := range events {
 		in.queue = append(in.queue, &events[i])
-		in.had.last = events[i].Position
+		in.had = events[i].Position
 		in.pastBytes += len(events[i].Data)
 	}
+	if gap == nil && r.found.end.After(in.had) {
+		in.had = r.found.end
+	}
 	for _, ev := range since {
-		if in.had.covers(ev) {
+		if covered(ev.Position, in.had) {
 			continue
 		}
 		in.queue = append(in.queue, ev)
