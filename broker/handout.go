@@ -28,6 +28,14 @@ type delivery struct {
 	excluded int // how many were passed over
 }
 
+// gapEnd is up to where a gap goes; zero for what is none, and where that is not known.
+func (d *delivery) gapEnd() Position {
+	if d.gap == nil {
+		return Position{}
+	}
+	return d.notice.(GapNotice).Position
+}
+
 // in returns what goes out in a protocol's words, encoded once for each.
 func (d *delivery) in(p Protocol) *transport.Message {
 	if d.protocol == p {
@@ -129,10 +137,12 @@ func (s *subscriber) sendWithExtras(d *delivery) {
 	case !d.counts || s.session.counts:
 		m = d.in(s.protocol)
 	}
-	if m == nil || !x.live.Load() && s.queueUntilLive(m, d.event) {
+	if m == nil || !x.live.Load() && s.queueUntilLive(m, d.event, d.gapEnd()) {
 		return
 	}
-	if d.event != nil && covered(d.event.Position, x.had) || s.conn == nil {
+	// Who has been told of more of the past than the cursor knew has no gap in it either, and
+	// would go back to where that ends.
+	if d.event != nil && covered(d.event.Position, x.had) || covered(d.gapEnd(), x.had) || s.conn == nil {
 		return
 	}
 	if err := s.conn.Send(m); err != nil {

@@ -65,38 +65,63 @@ func (s *Session) Page(ctx context.Context, req PageRequest) (Page, error) {
 	if room := s.pastRoom(); room.events == 0 || room.bytes == 0 {
 		return Page{}, b.refusal(Refuse(429, "read what was sent before"))
 	}
-	page, err := b.page(ctx, sub.channel.id, &req, &reach)
-	s.usage.gotPast(dataBytes(page.Events))
+	page, bytes, err := b.page(ctx, sub.channel.id, &req, &reach)
+	s.usage.gotPast(bytes)
+	s.op.Lock()
+	defer s.op.Unlock()
+	if s.subs[req.Channel] == nil {
+		// Taken from it meanwhile: what was read may be newer than that.
+		b.stats.refused.Add(1)
+		return Page{}, fmt.Errorf("%w to channel %q any more", ErrNotSubscribed, req.Channel)
+	}
 	return page, err
 }
 
-// page reads as far as the reach goes.
-func (b *Broker) page(ctx context.Context, ch ChannelID, req *PageRequest, reach *Reach) (Page, error) {
+// page reads as far as the reach goes. It returns how many bytes of data it has read, which
+// are more than the page has where the reach is a number of events: where these end is
+// known only by reading them.
+func (b *Broker) page(ctx context.Context, ch ChannelID, req *PageRequest, reach *Reach) (page Page, bytes int, err error) {
 	o := storage.ReadOptions{From: req.From, Inclusive: req.Inclusive, Backward: true, Current: true,
 		MaxEvents: req.Limit, MaxBytes: maxPageBytes}
-	if reach.Events > 0 {
-		// Where these end is known only by reading them.
-		o.From, o.Inclusive, o.MaxEvents, o.MaxBytes = Position{}, false, reach.Events, 0
+	left := reach.Events
+	if left > 0 {
+		o.From, o.Inclusive = Position{}, false
 	}
-	read, err := b.history.Read(ctx, ch, o)
-	if err != nil {
-		if !isGap(err) {
-			err = b.storeFailed("history read", ch, err)
+	for {
+		if reach.Events > 0 {
+			o.MaxEvents, o.MaxBytes = min(left, MaxPage), maxPageBytes
 		}
-		return Page{}, err
-	}
-	page := Page{Events: read.Events, More: read.More}
-	if reach.Events > 0 {
-		page.Events = slices.DeleteFunc(page.Events, func(ev Event) bool { return !req.begins(ev.Position) })
+		read, err := b.history.Read(ctx, ch, o)
+		if err != nil {
+			if !isGap(err) {
+				err = b.storeFailed("history read", ch, err)
+			}
+			return Page{}, bytes, err
+		}
+		bytes += dataBytes(read.Events)
+		left -= len(read.Events)
+		page.Events, page.More = append(page.Events, req.part(read.Events)...), read.More
 		n := req.fits(page.Events)
-		page.Events, page.More = page.Events[:n], n < len(page.Events)
+		if reach.Events == 0 {
+			break
+		}
+		if full := n < len(page.Events); full || left <= 0 || !read.More || len(read.Events) == 0 {
+			page.Events, page.More = page.Events[:n], full
+			break
+		}
+		o.From = read.Events[len(read.Events)-1].Position
 	}
 	for i := range page.Events {
 		if reach.tooOld(&page.Events[i]) {
-			return Page{Events: page.Events[:i]}, nil
+			return Page{Events: page.Events[:i]}, bytes, nil
 		}
 	}
-	return page, nil
+	return page, bytes, nil
+}
+
+// part is what of events, newest first, may be on the page.
+func (r *PageRequest) part(events []Event) []Event {
+	return slices.DeleteFunc(events, func(ev Event) bool { return !r.begins(ev.Position) })
 }
 
 // begins reports whether a page may begin at a position.

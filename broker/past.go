@@ -63,6 +63,8 @@ type pastQuery struct {
 	// seen is after, if it was a position of the channel: what is before it must not
 	// come again, be it that there is a gap behind it.
 	seen Position
+	// wasted is how many bytes were read for it that are too much for it.
+	wasted int
 }
 
 const (
@@ -91,7 +93,7 @@ func (q *pastQuery) settle(ch ChannelID, found *pastEvents, from int, page *stor
 	case err != nil && gap == nil:
 		q.end(err)
 	case gap == nil && q.after != nil && q.tooMuch(found.events[from:], page.More):
-		q.seen = *q.after
+		q.seen, q.wasted = *q.after, dataBytes(found.events[from:])
 		q.end(q.errTooMuch(ch))
 	case old && q.tries < maxPastTries, ahead && q.tries < maxAheadTries:
 		q.tries++

@@ -121,6 +121,9 @@ func (s *Session) starts(ctx context.Context, rule *ChannelRule, sub *subscriber
 			return done, err
 		}
 		st.resume, st.had = ResumeGap, done.had
+		if st.had.After(st.position) { // what lies between comes to nobody who has been further
+			st.position = st.had
+		}
 	}
 	limit := req.Rewind
 	if req.Kind.Cache() {
@@ -179,16 +182,19 @@ func (s *Session) missed(ctx context.Context, sub *subscriber, req *SubscribeReq
 		r.limit = min(r.limit, most)
 	}
 	if err := sub.channel.readPast(r); isGap(err) {
+		s.usage.gotPast(r.wasted) // or anybody could have it read for nothing, again and again
 		return start{had: r.seen}, err
 	} else if err != nil {
 		return start{}, err // r may still be read for
 	}
 	events := r.events()
 	if len(events) > 0 && req.Reach.tooOld(&events[0]) {
+		s.usage.gotPast(dataBytes(events))
 		return start{had: after}, fmt.Errorf("%w: channel %q: what was missed is older than %v", storage.ErrGap, req.Channel, req.Reach.Age)
 	}
 	past := room.encode(sub.protocol, r.found, r.from, own)
 	if past.first > r.from {
+		s.usage.gotPast(dataBytes(events))
 		return start{had: after}, r.errTooMuch(sub.channel.id)
 	}
 	st := start{resume: Resumed, messages: past.messages, events: past.events, position: after, had: after}

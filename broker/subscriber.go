@@ -66,12 +66,13 @@ func newSessionExtras(positions bool, reach Reach, formerly []string) *extras {
 
 type waitingMessage struct {
 	message *transport.Message
-	event   *Event // nil for what is none
+	event   *Event   // nil for what is none
+	gap     Position // up to where a gap goes; zero for what is none
 }
 
 // queueUntilLive keeps m for later, unless the subscriber is live. A session for which more
 // waits than its connection has room for is cut off: its store hangs.
-func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event) bool {
+func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event, gap Position) bool {
 	x := s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -87,7 +88,7 @@ func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event) bool {
 		return true
 	}
 	x.size += q.Bytes - before
-	x.waiting = append(x.waiting, waitingMessage{m, ev})
+	x.waiting = append(x.waiting, waitingMessage{m, ev, gap})
 	return true
 }
 
@@ -103,9 +104,10 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 	}
 	x.had = had
 	for _, w := range x.waiting {
-		if w.event == nil || !covered(w.event.Position, had) {
-			session.Send(w.message)
+		if w.event != nil && covered(w.event.Position, had) || covered(w.gap, had) {
+			continue
 		}
+		session.Send(w.message)
 	}
 	x.waiting, x.size = nil, 0
 	if session.slow.Load() {
