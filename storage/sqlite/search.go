@@ -65,7 +65,7 @@ func (st *Store) Search(ctx context.Context, q storage.SearchQuery) (page storag
 		return err
 	})
 	if err == nil && !indexed {
-		err = fmt.Errorf("sqlite: %s: the file has no index, which WithSearch gives it: %w", st.path, errors.ErrUnsupported)
+		err = fmt.Errorf("sqlite: the file has no index, which WithSearch gives it: %w", errors.ErrUnsupported) // clients see it
 	}
 	if err != nil {
 		return storage.SearchPage{}, err
