@@ -88,9 +88,11 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
     const page = await ask(s.name, { limit }, parse).catch(() => undefined);
     s.held = undefined;
     if (states.get(s.name) !== s) return;
-    for (const { event, data, user_id, retracted } of page?.events.reverse() ?? []) {
+    page?.events.reverse().forEach(({ event, data, user_id, retracted, pos }, i) => {
+      // A page of history ends before what is here by this.
+      if (!i) s.first = { before: pos };
       if (!retracted) pass({ event, channel: s.name, data, user_id });
-    }
+    });
     for (const [message, text] of held) receive(message, text);
   };
 

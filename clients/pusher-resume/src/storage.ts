@@ -14,12 +14,12 @@ export const keep = (
   const take = () => storage.removeItem(key);
   try {
     const [ids, positions] = JSON.parse(storage.getItem(key)!);
+    take();
     sockets.push(...ids);
     for (const [name, last] of positions) states.set(name, { name, last, known: true });
   } catch {
-    // Nothing was left, or not by this.
+    // Nothing was left, or not by this, or the browser keeps its storage to itself.
   }
-  take();
   globalThis.addEventListener?.('pagehide', () => {
     const positions = [...states.values()].filter((s) => s.known).map((s) => [s.name, s.last]);
     storage.setItem(key, JSON.stringify([sockets, positions]));

@@ -129,6 +129,19 @@ test('a rewound channel gets the past, then what came meanwhile', async () => {
   assert.deepEqual(pusher.requests(), []);
 });
 
+test('the first page of a rewound channel ends before what it was rewound to', async () => {
+  const pusher = subscribed(rewinding);
+  answer(pusher, { events: [past(17), past(16), past(15, { data: '', retracted: true })], more: true });
+  await settled();
+  void pusher.history('c').catch(() => {});
+  assert.deepEqual(request(pusher), { channel: 'c', before: at(15) });
+  pusher.lose();
+  pusher.connect();
+  pusher.success('c', 'resumed', at(17));
+  void pusher.history('c').catch(() => {});
+  assert.deepEqual(request(pusher), { channel: 'c', before: at(15) });
+});
+
 test('a channel whose past is refused goes on without', async () => {
   const pusher = subscribed(rewinding);
   pusher.event('c', at(18));

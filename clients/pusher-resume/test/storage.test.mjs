@@ -114,3 +114,14 @@ test('without a window there is nothing to keep it for', () => {
   pusher.subscribe('c');
   assert.equal(pusher.sent.length, 1);
 });
+
+test('a storage that may not be used is as if there were none', () => {
+  const denied = () => {
+    throw new Error('denied');
+  };
+  for (const storage of [{ getItem: denied, removeItem: denied, setItem: denied }, { getItem: () => null, removeItem: denied }]) {
+    const page = open(storage);
+    page.subscribe('c');
+    assert.deepEqual(asked(page), [{ v: 1, sockets: [] }]);
+  }
+});
