@@ -77,7 +77,8 @@ func (a *App) Retract(ctx context.Context, channel, eventID string, opts ...Amen
 
 // Append adds text to the end of an event's data: an answer that is written while it is
 // read. Subscribers are sent what was added only. Events that carry JSON cannot be added
-// to, and JSON text is none any more with something behind it: publish plain text. The
+// to, and JSON text is none any more with something behind it: publish plain text. What is
+// added is UTF-8 of whole characters, as subscribers are told it by itself. The
 // data may not get longer than WithMaxEventBytes allows. On an encrypted channel each
 // append seals all of it anew. Otherwise it is as Edit.
 func (a *App) Append(ctx context.Context, channel, eventID string, text []byte, opts ...AmendOption) (Amended, error) {

@@ -27,7 +27,8 @@ const (
 )
 
 // Search implements storage.Search, for a file that WithSearch has given an index. Without
-// one its error wraps errors.ErrUnsupported.
+// one its error wraps errors.ErrUnsupported. A search that is ranked looks at up to 200 000
+// events that are no hits, and ranks what it has found until then.
 func (st *Store) Search(ctx context.Context, q storage.SearchQuery) (page storage.SearchPage, err error) {
 	if err := ctx.Err(); err != nil {
 		return storage.SearchPage{}, err
