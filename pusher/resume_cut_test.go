@@ -100,6 +100,9 @@ func (l *socketLine) send(message string) error {
 
 func (l *socketLine) next() (string, error) {
 	_, message, err := l.conn.Read(l.ctx)
+	if err == nil && !json.Valid(message) {
+		err = io.ErrUnexpectedEOF // the package takes a connection that ends within a message for its end
+	}
 	return string(message), err
 }
 

@@ -6,6 +6,7 @@ import (
 	"compress/flate"
 	"encoding/binary"
 	"io"
+	"net"
 	"runtime"
 	"slices"
 	"strconv"
@@ -126,6 +127,35 @@ func TestGoodInput(t *testing.T) {
 		require.EqualValues(t, 5, stats.MessagesIn)
 		require.EqualValues(t, stats.MessagesIn, stats.MessagesOut)
 		require.Zero(t, stats.Dropped)
+	}
+}
+
+// A connection that ends within a message has brought none, wherever it was cut.
+func TestAMessageThatIsCutOffIsNone(t *testing.T) {
+	whole := masked(finText, []byte(strings.Repeat("x", 3*1024)))
+	parts := slices.Concat(masked(0x01, []byte("one")), masked(0x80, []byte("two")))
+	for _, opts := range [][]Option{nil, {portable}} {
+		for name, sent := range map[string][]byte{
+			"within a header":     whole[:3],
+			"before the payload":  whole[:8],
+			"one byte of it":      whole[:9],
+			"512 bytes of it":     whole[:8+512],
+			"4 KiB in all":        masked(finText, make([]byte, 8<<10))[:4<<10],
+			"all but one byte":    whole[:len(whole)-1],
+			"between its frames":  parts[:9],
+			"in the second frame": parts[:15],
+		} {
+			t.Run(name, func(t *testing.T) {
+				f := newFixture(t, opts...)
+				p, e := f.raw("")
+				p.write(sent)
+				require.NoError(t, p.Conn.(*net.TCPConn).CloseWrite())
+				end := <-e.closed
+				require.Equal(t, transport.StatusAbnormal, end.code)
+				require.ErrorIs(t, end.err, io.EOF)
+				require.Zero(t, f.server.Stats().MessagesIn)
+			})
+		}
 	}
 }
 

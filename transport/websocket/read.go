@@ -162,6 +162,9 @@ func (c *conn) receiveOne() error {
 	defer c.putBuffer(buffer)
 	data, err := readAll(r, (*buffer)[:0])
 	keep(buffer, data)
+	if err == nil {
+		err = c.readErr // a connection that ends before the rest of a message looks like its end
+	}
 	if err != nil {
 		return err
 	}
