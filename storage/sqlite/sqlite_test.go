@@ -34,12 +34,16 @@ func openFile(t testing.TB, path string, opts ...Option) *Store {
 	return st
 }
 
-// clock is one that a test moves, and that runs with real time besides.
+// clock is one that only a test moves: what has expired does not depend on how busy the
+// machine is.
 type clock struct{ ahead atomic.Int64 }
+
+// clockStart is where every clock begins.
+var clockStart = time.Now()
 
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
-func (c *clock) now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time { return clockStart.Add(time.Duration(c.ahead.Load())) }
 
 // onClock has a store go by a clock.
 func onClock(c *clock) Option {
