@@ -11,9 +11,10 @@ import (
 const (
 	// MaxPage is the most events that one page of a channel's history has for a client.
 	MaxPage = 100
-	// maxPageBytes is the most data that it has, unless one event has more. Encoded it may
-	// become seven times as much, which is to fit into the queue of a connection.
+	// maxPageBytes is the most data that it has, unless one event has more.
 	maxPageBytes = 256 << 10
+	// pageGrowth is how many times as large it may become when it is encoded.
+	pageGrowth = 7
 )
 
 // PageRequest says which of a channel's past events a client wants to see.
@@ -27,6 +28,8 @@ type PageRequest struct {
 	Inclusive bool
 	// Limit is the most events, from 1 to MaxPage.
 	Limit int
+	// bytes is the most data that the page has, unless one event has more.
+	bytes int
 }
 
 // Page is a stretch of a channel's history, newest event first.
@@ -62,9 +65,11 @@ func (s *Session) Page(ctx context.Context, req PageRequest) (Page, error) {
 	if err := s.usage.mayGetPast(s.authorized.Load()); err != nil {
 		return Page{}, b.refusal(err)
 	}
-	if room := s.pastRoom(); room.events == 0 || room.bytes == 0 {
+	room := s.pastRoom()
+	if room.events == 0 || room.bytes == 0 {
 		return Page{}, b.refusal(Refuse(429, "read what was sent before"))
 	}
+	req.bytes = min(max(room.queue.ByteLimit/pageGrowth, 1), maxPageBytes)
 	page, bytes, err := b.page(ctx, sub.channel.id, &req, &reach)
 	s.usage.gotPast(bytes)
 	s.op.Lock()
@@ -82,14 +87,14 @@ func (s *Session) Page(ctx context.Context, req PageRequest) (Page, error) {
 // known only by reading them.
 func (b *Broker) page(ctx context.Context, ch ChannelID, req *PageRequest, reach *Reach) (page Page, bytes int, err error) {
 	o := storage.ReadOptions{From: req.From, Inclusive: req.Inclusive, Backward: true, Current: true,
-		MaxEvents: req.Limit, MaxBytes: maxPageBytes}
+		MaxEvents: req.Limit, MaxBytes: req.bytes}
 	left := reach.Events
 	if left > 0 {
 		o.From, o.Inclusive = Position{}, false
 	}
 	for {
 		if reach.Events > 0 {
-			o.MaxEvents, o.MaxBytes = min(left, MaxPage), maxPageBytes
+			o.MaxEvents, o.MaxBytes = min(left, MaxPage), req.bytes
 		}
 		read, err := b.history.Read(ctx, ch, o)
 		if err != nil {
@@ -133,7 +138,7 @@ func (r *PageRequest) begins(p Position) bool {
 func (r *PageRequest) fits(events []Event) int {
 	n, bytes := 0, 0
 	for n < min(len(events), r.Limit) {
-		if bytes += len(events[n].Data); bytes > maxPageBytes && n > 0 {
+		if bytes += len(events[n].Data); bytes > r.bytes && n > 0 {
 			break
 		}
 		n++

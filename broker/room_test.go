@@ -204,3 +204,29 @@ func TestMembersFitTheConnectionTheyGoTo(t *testing.T) {
 	assert.Contains(t, last, "subscription_succeeded")
 	assert.Zero(t, kit.Broker.Stats().SlowSessions)
 }
+
+// A page of history that the connection's queue cannot take would cut it off each time it
+// asks.
+func TestAPageFitsTheConnectionItGoesTo(t *testing.T) {
+	for name, bytes := range map[string]int{"small": 16 << 10, "usual": 4 << 20} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kit := brokertest.New(t, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 100}}))
+				for range 100 {
+					_, err := kit.App.Publish(t.Context(), "room", "message", []byte(strings.Repeat("\x01", 1000)))
+					require.NoError(t, err)
+				}
+				c := dial(t, kit, 64, bytes)
+				ask(t, c, "room")
+				_, last := received(c)
+				require.Contains(t, last, "subscription_succeeded")
+				require.NoError(t, c.Send([]byte(`{"event":"pusher:history","data":{"id":1,"channel":"room"}}`)))
+				synctest.Wait()
+				_, last = received(c)
+				assert.Contains(t, last, "pusher_internal:history")
+				assert.NotContains(t, last, "error")
+				assert.Zero(t, kit.Broker.Stats().SlowSessions)
+			})
+		})
+	}
+}
