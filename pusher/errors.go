@@ -131,16 +131,20 @@ func (a *answer) writeHeaders(h http.Header) {
 // writeError answers with what went wrong, in plain text.
 func (h *Handler) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	a := answerTo(err)
-	if a.status == http.StatusInternalServerError {
-		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
-	} else {
-		h.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "status", a.status, "error", err)
-	}
+	h.logRefusal(r, &a, err)
 	a.writeHeaders(w.Header())
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(a.status)
 	_, _ = io.WriteString(w, clip(a.text))
+}
+
+func (h *Handler) logRefusal(r *http.Request, a *answer, err error) {
+	if a.status == http.StatusInternalServerError {
+		h.log.Error("request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+	} else {
+		h.log.Debug("request refused", "method", r.Method, "path", r.URL.Path, "status", a.status, "error", err)
+	}
 }
 
 // apiError is an answer over HTTP other than 200 that the handler itself has decided.

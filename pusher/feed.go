@@ -173,7 +173,7 @@ type feedRequest struct {
 
 // serveFeed answers GET {prefix}/sse/app/{key}?channels=a,b&channel=c, of which the
 // second may come again and again: its names may hold commas. A request that is
-// refused gets a status, after which EventSource does not come back.
+// refused gets a status, after which EventSource does not come back; see refuseFeed.
 func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) {
 	if r.Method == http.MethodOptions {
 		// Whether the page may read the feed is answered with the feed.
@@ -213,8 +213,26 @@ func (h *Handler) serveFeed(w http.ResponseWriter, r *http.Request, key string) 
 		}
 	}
 	if err != nil {
-		h.writeError(w, r, err)
+		h.refuseFeed(w, r, err)
 	}
+}
+
+// feedRetry is how long an EventSource waits at least after a refusal that may pass.
+const feedRetry = 3 * time.Second
+
+// refuseFeed answers with what went wrong. EventSource gives up for good at every status
+// but 200: where trying again may help, it gets a feed that has ended.
+func (h *Handler) refuseFeed(w http.ResponseWriter, r *http.Request, err error) {
+	a := answerTo(err)
+	passes := a.status == http.StatusTooManyRequests || a.status >= 500 && a.status != http.StatusNotImplemented
+	if !passes || !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		h.writeError(w, r, err)
+		return
+	}
+	h.logRefusal(r, &a, err)
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = fmt.Fprintf(w, "retry: %d\n%s", max(a.retry, feedRetry).Milliseconds(), sse.Comment(clip(a.text)))
 }
 
 func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) (*feedRequest, error) {

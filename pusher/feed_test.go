@@ -356,6 +356,37 @@ func TestFeedOverQuota(t *testing.T) {
 	assert.NotEmpty(t, w.Header().Get("Retry-After"))
 }
 
+// An EventSource comes back only after a feed, so that is what it gets where coming back
+// may help.
+func TestAnEventSourceComesBackAfterWhatMayPass(t *testing.T) {
+	for name, c := range map[string]struct {
+		accept, path string
+		change       func(*App)
+		status       int
+		body         string
+	}{
+		"over the quota":                  {accept: "text/event-stream", path: "?channels=a", change: func(a *App) { a.MaxConnections = 1 }, status: 200, body: "retry: 10000\n: "},
+		"over the quota, for another":     {accept: "*/*", path: "?channels=a", change: func(a *App) { a.MaxConnections = 1 }, status: 503, body: "limit is 1"},
+		"nothing that waiting would mend": {accept: "text/event-stream", path: "?channels=private-a", status: 401, body: "token"},
+		"no channels":                     {accept: "text/event-stream", path: "", status: 400, body: "channels is missing"},
+		"disabled":                        {accept: "text/event-stream", path: "?channels=a", change: func(a *App) { a.Disabled = true }, status: 403, body: "disabled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFeedTest(t)
+			f.open(t, url.Values{"channels": {"a"}}, "")
+			if c.change != nil {
+				c.change(f.app)
+			}
+			r := httptest.NewRequest("GET", "/sse/app/key"+c.path, nil)
+			r.Header.Set("Accept", c.accept)
+			w := f.do(r)
+			assert.Equal(t, c.status, w.Code)
+			assert.Contains(t, w.Body.String(), c.body)
+			assert.Equal(t, c.status == 200, w.Header().Get("Content-Type") == "text/event-stream")
+		})
+	}
+}
+
 func TestPagesOfAllowedOriginsMayRead(t *testing.T) {
 	f := newFeedTest(t)
 	f.app.AllowedOrigins = []string{"https://*.example"}

@@ -27,6 +27,8 @@ func Block(id ID, data []byte) []byte {
 
 // Named returns a block as Block does, which clients hand to those who listen for events of
 // this name, and which arrives also without data. A line end in the name becomes a space.
+// EventSource has events of its own that are called open and error: a block of such a name
+// reaches who listens for those.
 func Named(id ID, name string, data []byte) []byte {
 	block := beginBlock(id, len(name)+len(data))
 	block = append(append(append(block, "event: "...), oneLine.Replace(name)...), '\n')
