@@ -24,10 +24,18 @@ type connection struct {
 func (cs *connections) add(l login, s *broker.Session) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
+	cs.note(l, s)
+}
+
+// note returns the connection of a session. The caller holds cs.mu.
+func (cs *connections) note(l login, s *broker.Session) *connection {
 	if cs.open == nil {
 		cs.open = make(map[string]*connection)
 	}
-	cs.open[s.ID()] = &connection{session: s, login: l}
+	if cs.open[s.ID()] == nil {
+		cs.open[s.ID()] = &connection{session: s, login: l}
+	}
+	return cs.open[s.ID()]
 }
 
 func (cs *connections) remove(s *broker.Session) {
@@ -68,17 +76,14 @@ func (cs *connections) of(match func(*connection) bool) (found []*broker.Session
 	return found
 }
 
-// look notes whether a user's connection is looked at. It reports whether there is
-// such a connection.
-func (cs *connections) look(userID int64, socketID string, looking bool) bool {
+// look notes whether a session's page is looked at. The hook that adds it may come only
+// after the page has said so; the one that removes it comes after its context has ended.
+func (cs *connections) look(l login, s *broker.Session, looking bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
-	c := cs.open[socketID]
-	if c == nil || c.login.user.ID != userID {
-		return false
+	if s.Context().Err() == nil {
+		cs.note(l, s).looking = looking
 	}
-	c.looking = looking
-	return true
 }
 
 // lookedAt reports whether any of a user's connections is looked at.

@@ -222,8 +222,14 @@ func (c *chat) setLooking(r *call) (any, error) {
 	if err := readJSON(r.w, r.Request, &body); err != nil {
 		return nil, err
 	}
-	if !c.connections.look(r.user.ID, body.SocketID, body.Looking) {
+	session := c.broker.Session(body.SocketID)
+	if session == nil {
 		return nil, notFound("connection")
 	}
+	l, _ := loginIn(session.Context())
+	if l.user.ID != r.user.ID {
+		return nil, notFound("connection")
+	}
+	c.connections.look(l, session, body.Looking)
 	return nil, nil
 }

@@ -23,6 +23,7 @@ type chat struct {
 	store  *sqlite.Store
 	db     *sql.DB // the store's file
 
+	broker   *broker.Broker
 	realtime *pusher.Handler
 	app      *pusher.App
 	events   *broker.App
@@ -101,7 +102,7 @@ func (c *chat) openBroker() error {
 	if err != nil {
 		return err
 	}
-	c.events = b.App(c.app.ID)
+	c.broker, c.events = b, b.App(c.app.ID)
 	c.realtime, err = pusher.NewHandler(b, apps, options...)
 	return err
 }
