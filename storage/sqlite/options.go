@@ -77,7 +77,8 @@ func WithQueue(events, bytes int) Option {
 }
 
 // WithReaders sets how many connections read at a time; further reads wait for one.
-// Each takes about 2 MB of memory once it is in use.
+// Each takes about 2 MB of memory once it is in use, and up to 16 MB of pages of a file that
+// is larger.
 func WithReaders(n int) Option {
 	return func(c *config) error {
 		c.readers = n

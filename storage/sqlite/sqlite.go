@@ -176,8 +176,9 @@ func (st *Store) createIndex() error {
 }
 
 // connectionPragmas have to be set for each connection. What is removed from a page is
-// overwritten, so that retracted data does not stay behind.
-const connectionPragmas = `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST`
+// overwritten, so that retracted data does not stay behind. A ranked search takes half as
+// long again with SQLite's own 2 MB of pages in memory.
+const connectionPragmas = `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST; PRAGMA cache_size = -16000`
 
 // connect opens a connection to the file.
 func (st *Store) connect() (*sqlite3.Conn, error) {
