@@ -41,7 +41,7 @@ func run(args []string, in io.Reader, out io.Writer) error {
 		return err
 	}
 	if o.path != "" {
-		failed = errors.Join(failed, os.WriteFile(o.path, []byte(text), 0o644))
+		failed = errors.Join(failed, write(o.path, text))
 	}
 	return failed
 }
@@ -52,6 +52,21 @@ type options struct {
 	scenarios []scenario
 	rounds    int
 	path      string
+}
+
+// apart begins what a report has that other commands have measured.
+const apart = "\n## Measured by other commands\n"
+
+// write writes a report, and keeps of the one before what other commands have measured.
+func write(path, text string) error {
+	before, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if _, kept, ok := strings.Cut(string(before), apart); ok {
+		text += apart + kept
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
 }
 
 func parseOptions(args []string, out io.Writer) (options, error) {

@@ -110,3 +110,13 @@ func TestOptionsThatAreNotValid(t *testing.T) {
 		require.Error(t, run(args, nil, io.Discard), "%q", args)
 	}
 }
+
+func TestTheReportKeepsWhatOthersHaveMeasured(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "RESULTS.md")
+	require.NoError(t, write(path, "first\n"))
+	require.NoError(t, os.WriteFile(path, []byte("first\n"+apart+"\nby hand\n"), 0o600))
+	require.NoError(t, write(path, "second\n"))
+	got, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Equal(t, "second\n"+apart+"\nby hand\n", string(got))
+}
