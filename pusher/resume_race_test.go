@@ -2,7 +2,6 @@ package pusher_test
 
 import (
 	"fmt"
-	"github.com/stretchr/testify/require"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
