@@ -5,7 +5,7 @@ SHELL := /usr/bin/env bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
-MODULES := . benchmarks examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
+MODULES := . benchmarks cmd/carillon examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -50,7 +50,7 @@ clients/pusher-resume/dist: $(shell find clients/pusher-resume -type f -not -pat
 	cd clients/pusher-resume && npm ci --no-audit --no-fund && npm run build
 	touch $@
 
-## conformance: the official clients against examples/standalone
+## conformance: the official clients against cmd/carillon
 .PHONY: conformance
 conformance: debian node clients/pusher-resume/dist
 	cd conformance && npm ci --no-audit --no-fund && npm test
@@ -125,10 +125,10 @@ attack:
 	trap 'rm -rf "$$dir"; git worktree prune' EXIT; \
 	if [ -n "$(BEFORE)" ]; then \
 	  git worktree add -q --detach "$$dir/tree" $(BEFORE); \
-	  (cd "$$dir/tree" && go build -o "$$dir/before" ./examples/standalone); \
+	  (cd "$$dir/tree" && go build -o "$$dir/before" ./cmd/carillon); \
 	  servers+=(-server "before=$$dir/before"); \
 	fi; \
-	go build -o "$$dir/after" ./examples/standalone; \
+	go build -o "$$dir/after" ./cmd/carillon; \
 	cd benchmarks; go run ./attack "$${servers[@]}" -server "after=$$dir/after" $(ATTACK); \
 	echo "in process:"; go run ./attack/inprocess; go run ./attack/lookup
 

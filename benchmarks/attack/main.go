@@ -1,10 +1,10 @@
 // Command attack runs attacks against servers, one after another, and reports what
 // each of them costs: memory and CPU of the server, and what honest clients notice.
-// A server is a binary of examples/standalone; several, as of a commit and of the
+// A server is a binary of cmd/carillon; several, as of a commit and of the
 // one before it, are compared line by line.
 //
-//	go build -o /tmp/before ./examples/standalone # in a checkout of the one before
-//	go build -o /tmp/after ./examples/standalone
+//	go build -o /tmp/before ./cmd/carillon # in a checkout of the one before
+//	go build -o /tmp/after ./cmd/carillon
 //	cd benchmarks && go run ./attack -server before=/tmp/before -server after=/tmp/after
 //
 // Everything is on this machine and bounded in time. Where attacker and server
@@ -50,7 +50,7 @@ func parse(args []string, out io.Writer) (settings, error) {
 	s := settings{}
 	flags := flag.NewFlagSet("attack", flag.ContinueOnError)
 	flags.SetOutput(out)
-	flags.Func("server", "`name=path` of a binary of examples/standalone; may be given several times", func(v string) error {
+	flags.Func("server", "`name=path` of a binary of cmd/carillon; may be given several times", func(v string) error {
 		name, path, ok := strings.Cut(v, "=")
 		if !ok {
 			return errors.New("want name=path")

@@ -27,7 +27,7 @@ const (
 	appSecret = "app-secret"
 )
 
-// server is a process of examples/standalone.
+// server is a process of cmd/carillon.
 type server struct {
 	addr string
 	cmd  *exec.Cmd

@@ -1,4 +1,4 @@
-// The server under test: examples/standalone, one process for each test.
+// The server under test: cmd/carillon, one process for each test.
 
 import { spawn, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -16,9 +16,9 @@ const repository = resolve(fileURLToPath(import.meta.url), '../../..');
 /** build compiles the server into a new folder and returns both paths. */
 export function build() {
   const folder = mkdtempSync(join(tmpdir(), 'carillon-conformance-'));
-  const path = join(folder, 'standalone');
+  const path = join(folder, 'carillon');
   try {
-    execFileSync('go', ['build', '-o', path, './examples/standalone'], { cwd: repository, stdio: 'inherit' });
+    execFileSync('go', ['build', '-o', path, './cmd/carillon'], { cwd: repository, stdio: 'inherit' });
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
     throw error;
@@ -28,9 +28,9 @@ export function build() {
 
 let built;
 
-/** binary is the path of the server: STANDALONE_BIN, or one that is built for this process. */
+/** binary is the path of the server: CARILLON_BIN, or one that is built for this process. */
 function binary() {
-  if (process.env.STANDALONE_BIN) return process.env.STANDALONE_BIN;
+  if (process.env.CARILLON_BIN) return process.env.CARILLON_BIN;
   if (!built) {
     built = build();
     process.on('exit', () => rmSync(built.folder, { recursive: true, force: true }));

@@ -11,13 +11,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestAddresses sees to it that all examples can run at once, and that the README
+// TestAddresses sees to it that all examples and the server can run at once, and that the README
 // says where each one is.
 func TestAddresses(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	files, err := filepath.Glob("../../examples/*/*.go")
 	require.NoError(t, err)
+	server, err := filepath.Glob("../../cmd/carillon/*.go")
+	require.NoError(t, err)
+	files = append(files, server...)
 	of := make(map[string]string)
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {

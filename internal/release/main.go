@@ -22,7 +22,7 @@ import (
 )
 
 // server is the package that one installs.
-const server = "examples/standalone"
+const server = "cmd/carillon"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

@@ -60,15 +60,15 @@ func TestModules(t *testing.T) {
 		_, writable := copied(t)
 		var out bytes.Buffer
 		require.NoError(t, release(t.Context(), w, writable, "v0.99.0-rc.1", &out))
-		assert.Contains(t, out.String(), "mod\tgithub.com/carillon-rt/carillon/examples\tv0.99.0-rc.1")
+		assert.Contains(t, out.String(), "mod\tgithub.com/carillon-rt/carillon/cmd/carillon\tv0.99.0-rc.1")
 		assert.Contains(t, out.String(), "dep\tgithub.com/carillon-rt/carillon\tv0.99.0-rc.1")
 		assert.Contains(t, out.String(), "git tag v0.99.0-rc.1")
-		assert.Contains(t, out.String(), "git tag examples/v0.99.0-rc.1")
+		assert.Contains(t, out.String(), "git tag cmd/carillon/v0.99.0-rc.1")
 
 		work, err := os.ReadFile(filepath.Join(writable.dir, "go.work"))
 		require.NoError(t, err)
 		assert.Contains(t, string(work), "replace github.com/carillon-rt/carillon v0.99.0-rc.1 => .")
-		sums, err := os.ReadFile(filepath.Join(writable.dir, "examples", "go.sum"))
+		sums, err := os.ReadFile(filepath.Join(writable.dir, "cmd", "carillon", "go.sum"))
 		require.NoError(t, err)
 		assert.Contains(t, string(sums), "github.com/carillon-rt/carillon v0.99.0-rc.1 h1:")
 	})

@@ -44,9 +44,6 @@ type config struct {
 	database string
 }
 
-// errUsage says that flags or environment are wrong.
-var errUsage = errors.New("run with -help for the flags")
-
 // localOrigins are the pages that may connect where -origins does not say.
 const localOrigins = "http://localhost,http://localhost:*,http://127.0.0.1,http://127.0.0.1:*," +
 	"https://localhost,https://localhost:*,https://127.0.0.1,https://127.0.0.1:*"
@@ -74,11 +71,11 @@ func parseConfig(args []string, env func(string) string, output io.Writer) (conf
 	c.app.Secret = getenv("PUSHER_APP_SECRET", "app-secret")
 	masterKey := env("PUSHER_ENCRYPTION_MASTER_KEY_BASE64")
 
-	flags := flag.NewFlagSet("standalone", flag.ContinueOnError)
+	flags := flag.NewFlagSet("carillon run", flag.ContinueOnError)
 	var text bytes.Buffer
 	flags.SetOutput(&text)
 	flags.Usage = func() {
-		text.WriteString("Standalone serves one app, that of PUSHER_APP_ID (a number), PUSHER_APP_KEY and PUSHER_APP_SECRET.\n\n")
+		text.WriteString("Carillon serves one app, that of PUSHER_APP_ID (a number), PUSHER_APP_KEY and PUSHER_APP_SECRET.\n\n")
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&c.addr, "addr", getenv("ADDR", "127.0.0.1:6001"), "address to listen on, `host:port` (also ADDR)")

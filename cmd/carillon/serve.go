@@ -1,24 +1,14 @@
-// Standalone is a drop-in server for clients and backends written for Pusher.
-//
-//	PUSHER_APP_ID=1 PUSHER_APP_KEY=key PUSHER_APP_SECRET=secret go run ./examples/standalone
-//
-// Run it with -help for its flags; wrong ones end it with exit code 2. It ends
-// gracefully on SIGTERM and SIGINT: connections are closed so that their clients
-// come back at once. A second signal ends it without that.
 package main
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -28,35 +18,24 @@ import (
 	"github.com/carillon-rt/carillon/transport/xhr"
 )
 
-func main() {
-	var level slog.LevelVar
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: &level}))
-	c, err := readConfig(os.Args[1:], os.Getenv, os.Stderr)
-	if errors.Is(err, flag.ErrHelp) {
-		return
-	}
-	if c.debug {
-		level.Set(slog.LevelDebug)
-	}
-	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-		context.AfterFunc(ctx, stop) // a second signal ends it at once
-		err = run(ctx, c, log, func(string) {})
-	}
+// runServer is the command run.
+func runServer(ctx context.Context, args []string, io stdio) error {
+	c, err := readConfig(args, os.Getenv, io.out)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "standalone:", err)
-		if errors.Is(err, errUsage) {
-			os.Exit(2)
-		}
-		os.Exit(1)
+		return err
 	}
+	level := slog.LevelInfo
+	if c.debug {
+		level = slog.LevelDebug
+	}
+	return serve(ctx, c, slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: level})), func(string) {})
 }
 
 // shutdownTime is how long open connections have to end.
 const shutdownTime = 20 * time.Second
 
-// run serves until ctx ends. It calls started with the base URL.
-func run(ctx context.Context, c config, log *slog.Logger, started func(url string)) (err error) {
+// serve serves until ctx ends. It calls started with the base URL.
+func serve(ctx context.Context, c config, log *slog.Logger, started func(url string)) (err error) {
 	kept := []broker.Option{broker.WithLogger(log), broker.WithRateLimits(c.limits), broker.WithChannelRules(c.rules...)}
 	if c.database != "" {
 		store, opening := sqlite.Open(c.database)

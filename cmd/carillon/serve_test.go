@@ -15,12 +15,9 @@ import (
 
 	sdk "github.com/pusher/pusher-http-go/v5"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"github.com/carillon-rt/carillon/storage/sqlite"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
@@ -73,7 +70,7 @@ func startWith(t *testing.T, c config, transport *http.Transport) *fixture {
 	ctx, cancel := context.WithCancel(context.Background())
 	started, ended := make(chan string, 1), make(chan error, 1)
 	go func() {
-		ended <- run(ctx, c, slog.New(slog.NewTextHandler(f.log, nil)), func(url string) { started <- url })
+		ended <- serve(ctx, c, slog.New(slog.NewTextHandler(f.log, nil)), func(url string) { started <- url })
 	}()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
@@ -137,7 +134,7 @@ func TestRunFailsWhereTheAddressIsTaken(t *testing.T) {
 	f := start(t)
 	c, err := readConfig([]string{"-addr", f.url.Host}, environment, io.Discard)
 	require.NoError(t, err)
-	err = run(t.Context(), c, slog.New(slog.DiscardHandler), func(string) {})
+	err = serve(t.Context(), c, slog.New(slog.DiscardHandler), func(string) {})
 	require.ErrorContains(t, err, f.url.Host)
 }
 
@@ -157,5 +154,5 @@ func TestShutdownSendsClientsToTheNextServer(t *testing.T) {
 func runAndStop(t *testing.T, c config) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	return run(ctx, c, slog.New(slog.DiscardHandler), func(string) { cancel() })
+	return serve(ctx, c, slog.New(slog.DiscardHandler), func(string) { cancel() })
 }
