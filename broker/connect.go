@@ -58,6 +58,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 	s := &Session{
 		broker: b, app: app, ip: opts.IP, conn: opts.Conn, protocol: opts.Protocol, ctx: context.Background(),
 		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes, usage: usage{limits: opts.Limits},
+		since: time.Now().UnixNano(),
 	}
 	if b.hooks.any() {
 		s.ctx = context.WithoutCancel(ctx)
@@ -102,8 +103,7 @@ func (s *Session) End(code int) {
 		return
 	}
 	s.ended = true
-	subs := s.subs
-	s.subs = nil
+	subs := s.takeSubs()
 	b := s.broker
 	if s.grants != nil {
 		b.grantEnds.Cancel(&s.grants.end)

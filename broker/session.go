@@ -38,8 +38,11 @@ type Session struct {
 
 	// op is held while the session's subscriptions or user change.
 	op    sync.Mutex
-	subs  map[string]*subscriber // guarded by op
+	subs  map[string]*subscriber // guarded by op; whoever changes it holds subsMu too
 	ended bool                   // guarded by op
+	// subsMu lets subs be read while a store keeps somebody who holds op waiting.
+	subsMu sync.Mutex
+	since  int64 // in nanoseconds since 1970
 	// nil for most; guarded by op.
 	grants *grants
 
@@ -106,6 +109,29 @@ func (s *Session) Subscribed(channel string) bool {
 	s.op.Lock()
 	defer s.op.Unlock()
 	return s.subs[channel] != nil
+}
+
+// setSub notes the session's subscription to a channel, or with nil that there is none.
+// The caller holds s.op.
+func (s *Session) setSub(channel string, sub *subscriber) {
+	s.subsMu.Lock()
+	defer s.subsMu.Unlock()
+	if sub == nil {
+		delete(s.subs, channel)
+		return
+	}
+	if s.subs == nil {
+		s.subs = make(map[string]*subscriber, 1)
+	}
+	s.subs[channel] = sub
+}
+
+// takeSubs takes all subscriptions away. The caller holds s.op.
+func (s *Session) takeSubs() (subs map[string]*subscriber) {
+	s.subsMu.Lock()
+	defer s.subsMu.Unlock()
+	subs, s.subs = s.subs, nil
+	return subs
 }
 
 // grants are what bounds a session's authorizations besides a signature. Few

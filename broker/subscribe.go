@@ -70,10 +70,7 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	if err != nil && sub.channel == nil {
 		return err
 	}
-	if s.subs == nil {
-		s.subs = make(map[string]*subscriber, 1)
-	}
-	s.subs[req.Channel] = sub
+	s.setSub(req.Channel, sub)
 	if err != nil {
 		s.undo(ctx, req.Channel, old != nil)
 		return err

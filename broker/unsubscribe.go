@@ -22,7 +22,7 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 	if sub == nil {
 		return false
 	}
-	delete(s.subs, channel)
+	s.setSub(channel, nil)
 	s.ungranted(channel)
 	s.informUnsubscribed(channel, sub)
 	s.dropAlone(ctx, sub)
@@ -40,7 +40,7 @@ func (s *Session) undo(ctx context.Context, channel string, known bool) {
 		return
 	}
 	sub := s.subs[channel]
-	delete(s.subs, channel)
+	s.setSub(channel, nil)
 	s.dropAlone(ctx, sub)
 }
 

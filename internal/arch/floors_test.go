@@ -102,7 +102,7 @@ func exportsOf(t *testing.T, dir string) importer.Lookup {
 // programs and protocols call, what decides, the channel, and what all of them use. A
 // file may use those that come after it.
 var floors = [][]string{
-	{"new", "options", "shared", "shared_history", "topic", "describe", "online", "history", "page",
+	{"new", "options", "shared", "shared_history", "topic", "describe", "inspect", "online", "history", "page",
 		"revoke", "search", "amend", "accept_amendment", "prepare", "publish", "client_event", "subscription", "consume", "connect",
 		"shutdown", "subscribe", "start", "unsubscribe", "sign_in", "grant", "accept", "append",
 		"idempotency", "app", "broker"},
