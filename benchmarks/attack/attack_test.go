@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // Every attack runs, against a server of this tree, and has its line.
 func TestEveryAttack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "carillon")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/carillon-rt/carillo./cmd/carillon").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "github.com/carillon-rt/carillon/cmd/carillon").CombinedOutput()
 	require.NoError(t, err, string(out))
 	var table, log bytes.Buffer
 	require.NoError(t, run(t.Context(), []string{"-server", "this=" + path, "-for", "400ms", "-scale", "100"}, &table, &log))
