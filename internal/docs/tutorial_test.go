@@ -11,6 +11,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// requireQuoted requires that every function that a document shows is in its programs as
+// it is there, and returns how many pieces of code it shows.
+func requireQuoted(t *testing.T, text, programs string) int {
+	t.Helper()
+	quoted := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(text, -1)
+	for _, q := range quoted {
+		for part := range strings.SplitSeq(q[1], "\n}\n\n") {
+			part = strings.TrimSuffix(strings.TrimSpace(part), "\n}")
+			assert.Contains(t, programs, part)
+		}
+	}
+	return len(quoted)
+}
+
+// TestAdapter holds what the page about adapters shows to the adapter.
+func TestAdapter(t *testing.T) {
+	text, err := os.ReadFile("../../docs/adapter.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("../../examples/bbolt/*.go")
+	require.NoError(t, err)
+	var programs strings.Builder
+	for _, file := range files {
+		program, err := os.ReadFile(file)
+		require.NoError(t, err)
+		programs.Write(program)
+	}
+	assert.GreaterOrEqual(t, requireQuoted(t, string(text), programs.String()), 4)
+}
+
 // TestTutorial holds what the tutorial shows to its programs, which are compiled with
 // all others: every function that it quotes is in one of them as it is there.
 func TestTutorial(t *testing.T) {
@@ -27,14 +56,7 @@ func TestTutorial(t *testing.T) {
 		run := "go run ./examples/chat/steps/" + filepath.Base(filepath.Dir(file))
 		assert.Contains(t, string(text), run)
 	}
-	quoted := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
-	require.GreaterOrEqual(t, len(quoted), 7)
-	for _, q := range quoted {
-		for part := range strings.SplitSeq(q[1], "\n}\n\n") {
-			part = strings.TrimSuffix(strings.TrimSpace(part), "\n}")
-			assert.Contains(t, programs.String(), part)
-		}
-	}
+	assert.GreaterOrEqual(t, requireQuoted(t, string(text), programs.String()), 7)
 	for _, name := range regexp.MustCompile("`([a-z]+\\.go|internal/[a-z]+)`").FindAllStringSubmatch(string(text), -1) {
 		_, err := os.Stat(filepath.Join("../../examples/chat", name[1]))
 		assert.NoError(t, err, "the tutorial names a file that is not there")
