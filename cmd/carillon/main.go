@@ -39,10 +39,9 @@ type command struct {
 
 // commands lists what the program does, in the order of the help.
 func commands() []command {
-	return []command{
+	return append(append([]command{
 		{"run", "serve; what carillon does without a command", runServer},
-		{"version", "say which version this is, and what it was built with", printVersion},
-	}
+	}, clientCommands()...), command{"version", "say which version this is, and what it was built with", printVersion})
 }
 
 // errUsage says that the command line, or what stands for it, is wrong.
