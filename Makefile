@@ -5,7 +5,7 @@ SHELL := /usr/bin/env bash
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
-MODULES := . benchmarks cmd/carillon examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
+MODULES := . benchmarks console cmd/carillon examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
