@@ -190,6 +190,13 @@ func (q *quotas) give(app string) {
 	}
 }
 
+// of is how many sessions the app has.
+func (q *quotas) of(app string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.apps[app]
+}
+
 // eventBound is what events have to fit into: see Broker.BoundEvents.
 type eventBound struct {
 	free  int

@@ -126,6 +126,8 @@ func (r *apiRequest) route(rest string) (func() (any, error), error) {
 		answer = r.search
 	case rest == "/channels":
 		answer = r.channels
+	case rest == "/connections":
+		answer = r.connections
 	case strings.HasPrefix(rest, "/channels/"):
 		name := strings.TrimPrefix(rest, "/channels/")
 		answer = func() (any, error) { return r.channel(name) }

@@ -128,6 +128,14 @@ func (r *apiRequest) users(channel string) (any, error) {
 	}{users}, nil
 }
 
+// connections serves GET /connections, as Laravel Reverb does: how many the app has on
+// this node.
+func (r *apiRequest) connections() (any, error) {
+	return struct {
+		Connections int `json:"connections"`
+	}{r.app.Connections()}, nil
+}
+
 // terminate serves POST /users/{id}/terminate_connections.
 func (r *apiRequest) terminate(userID string) (any, error) {
 	userID, err := pathName(userID, "user_id")

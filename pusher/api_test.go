@@ -164,6 +164,18 @@ func TestChannelUsers(t *testing.T) {
 	a.expectError(a.get("/channels/b/users", nil), 400, "presence")
 }
 
+func TestConnections(t *testing.T) {
+	a := newAPITest(t)
+	a.expect(a.get("/connections", nil), `{"connections":0}`)
+	a.client("news")
+	ends := a.client()
+	a.expect(a.get("/connections", nil), `{"connections":2}`)
+	ends.Close(1000, "")
+	a.expect(a.get("/connections", nil), `{"connections":1}`)
+	a.expectError(a.post("/connections", "{}"), 405, "GET")
+	a.expectError(a.do(httptest.NewRequest("GET", "/apps/1/connections", nil)), 401, "auth_key")
+}
+
 func TestTerminate(t *testing.T) {
 	a := newAPITest(t)
 	for path, id := range map[string]string{

@@ -22,6 +22,11 @@ type App struct {
 	ID string
 	// Key is what clients connect with; it is no secret. Secret signs.
 	Key, Secret string
+	// OtherSecrets are accepted as well as Secret, which alone signs: of requests,
+	// authorizations and tokens. To change the secret without a break, put the new one
+	// here; then, once all backends have it, let the two change places; and take the old
+	// one away when nothing is signed with it any more.
+	OtherSecrets []string
 
 	// Disabled refuses connections (4003) and requests (403).
 	Disabled bool
@@ -216,6 +221,11 @@ func (a *App) check(path string) error {
 		}
 		if len(f.value) > maxAppName && f.name != "Secret" {
 			return &broker.FieldError{Field: path + f.name, Problem: "is too long, in bytes", Limit: maxAppName, Got: len(f.value)}
+		}
+	}
+	for i, secret := range a.OtherSecrets {
+		if secret == "" || secret == a.Secret {
+			return invalid(fmt.Sprintf("OtherSecrets[%d]", i), "", "is empty, or the secret itself")
 		}
 	}
 	switch n := len(a.EncryptionMasterKey); {

@@ -51,6 +51,8 @@ func TestInvalidApps(t *testing.T) {
 		"key with control":  {func(a *App) { a.Key = "a\r\nb" }, "apps[1].Key"},
 		"key of bad UTF-8":  {func(a *App) { a.Key = "a\xff" }, "apps[1].Key"},
 		"no secret":         {func(a *App) { a.Secret = "" }, "apps[1].Secret"},
+		"empty secret":      {func(a *App) { a.OtherSecrets = []string{"old", ""} }, "apps[1].OtherSecrets[1]"},
+		"secret twice":      {func(a *App) { a.OtherSecrets = []string{a.Secret} }, "apps[1].OtherSecrets[0]"},
 		"same ID":           {func(a *App) { a.ID = "1" }, "apps[1]"},
 		"same key":          {func(a *App) { a.Key = "first" }, "apps[1]"},
 		"short master key":  {func(a *App) { a.EncryptionMasterKey = []byte("short") }, "apps[1].EncryptionMasterKey"},

@@ -63,7 +63,12 @@ func checkFeedChannel(name string) error {
 // feedSignature signs channels of which each is there once. Names may hold commas,
 // but no line feed.
 func feedSignature(app *App, channels []string, seconds string) string {
-	return sign(app.Secret, "feed:", seconds, ":", strings.Join(slices.Sorted(slices.Values(channels)), "\n"))
+	return sign(app.Secret, feedText(channels, seconds)...)
+}
+
+// feedText is what is signed for a feed, in parts.
+func feedText(channels []string, seconds string) []string {
+	return []string{"feed:", seconds, ":", strings.Join(slices.Sorted(slices.Values(channels)), "\n")}
 }
 
 // verifyFeed returns when the token ends.
@@ -72,7 +77,7 @@ func verifyFeed(app *App, channels []string, token string) (expires time.Time, e
 		return time.Time{}, fmt.Errorf("%w: token is missing", ErrSignature)
 	}
 	seconds, got, _ := strings.Cut(token, ".")
-	if !equal(got, feedSignature(app, channels, seconds)) {
+	if !app.signed(got, feedText(channels, seconds)...) {
 		return time.Time{}, fmt.Errorf("%w: token was not made with the app's secret for these channels", ErrSignature)
 	}
 	n, err := strconv.ParseInt(seconds, 10, 64)

@@ -275,7 +275,7 @@ func apiRoute(path string) (id, rest string, ok bool) {
 		}
 		from += i + len("/apps/")
 		id, rest, ok = strings.Cut(path[from:], "/")
-		for _, route := range [...]string{"events", "batch_events", "channels", "users", "search"} {
+		for _, route := range [...]string{"events", "batch_events", "channels", "connections", "users", "search"} {
 			if tail, is := strings.CutPrefix(rest, route); ok && id != "" && is && (tail == "" || tail[0] == '/') {
 				return id, "/" + rest, true
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -64,10 +65,15 @@ func checkSocketID(id string) error {
 }
 
 func channelSignature(app *App, socketID, channel, channelData string) string {
+	return sign(app.Secret, channelText(socketID, channel, channelData)...)
+}
+
+// channelText is what is signed for a subscription, in parts.
+func channelText(socketID, channel, channelData string) []string {
 	if channelData != "" {
-		return sign(app.Secret, socketID, ":", channel, ":", channelData)
+		return []string{socketID, ":", channel, ":", channelData}
 	}
-	return sign(app.Secret, socketID, ":", channel)
+	return []string{socketID, ":", channel}
 }
 
 // SignUser returns the auth string for signing the connection with the socket
@@ -84,8 +90,11 @@ func SignUser(app *App, socketID, userData string) (string, error) {
 }
 
 func userSignature(app *App, socketID, userData string) string {
-	return sign(app.Secret, socketID, "::user::", userData)
+	return sign(app.Secret, userText(socketID, userData)...)
 }
+
+// userText is what is signed for a sign-in, in parts.
+func userText(socketID, userData string) []string { return []string{socketID, "::user::", userData} }
 
 // signWebhook returns the signature of a webhook's body.
 func signWebhook(secret string, body []byte) string {
@@ -104,15 +113,15 @@ func sign(secret string, parts ...string) string {
 }
 
 func verifyChannelAuth(app *App, socketID, channel, channelData, auth string) error {
-	return verifyAuth(app, auth, channelSignature(app, socketID, channel, channelData))
+	return verifyAuth(app, auth, channelText(socketID, channel, channelData)...)
 }
 
 func verifyUserAuth(app *App, socketID, userData, auth string) error {
-	return verifyAuth(app, auth, userSignature(app, socketID, userData))
+	return verifyAuth(app, auth, userText(socketID, userData)...)
 }
 
-// verifyAuth checks "key:signature" against the signature that it should have.
-func verifyAuth(app *App, auth, want string) error {
+// verifyAuth checks "key:signature" against the text that was to be signed.
+func verifyAuth(app *App, auth string, text ...string) error {
 	if auth == "" {
 		return fmt.Errorf("%w: auth is missing", ErrSignature)
 	}
@@ -123,7 +132,7 @@ func verifyAuth(app *App, auth, want string) error {
 	if key != app.Key {
 		return fmt.Errorf("%w: auth is for app key %q, the connection's is %q", ErrSignature, key, app.Key)
 	}
-	if !equal(got, want) {
+	if !app.signed(got, text...) {
 		return fmt.Errorf("%w: auth was not made with the app's secret for this socket ID, channel and data", ErrSignature)
 	}
 	return nil
@@ -138,6 +147,15 @@ func expectedSignature(socketID string, sub subscribeData) string {
 	}
 	_, got, _ := strings.Cut(sub.auth, ":")
 	return "Invalid signature: Expected HMAC SHA256 hex digest of " + signed + ", but got " + got
+}
+
+// signed reports whether a signature of the text, in parts, was made with one of the
+// app's secrets.
+func (a *App) signed(got string, text ...string) bool {
+	if equal(got, sign(a.Secret, text...)) {
+		return true
+	}
+	return slices.ContainsFunc(a.OtherSecrets, func(secret string) bool { return equal(got, sign(secret, text...)) })
 }
 
 // equal compares two signatures in constant time. Hex digits are compared in

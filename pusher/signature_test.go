@@ -124,6 +124,34 @@ func TestVerifyChannelAuth(t *testing.T) {
 	}
 }
 
+// While a secret is changed, what was signed with either is good; what is signed here is
+// signed with the first.
+func TestOtherSecrets(t *testing.T) {
+	app := &App{ID: "1", Key: "key", Secret: "new", OtherSecrets: []string{"older", "old"}}
+	for secret, good := range map[string]bool{"new": true, "old": true, "older": true, "none": false, "": false} {
+		by := &App{ID: "1", Key: "key", Secret: secret}
+		feed := feedSignature(by, []string{"private-a"}, "9999999999")
+		for what, err := range map[string]error{
+			"channel": verifyChannelAuth(app, "1.2", "private-a", "", UncheckedChannelAuth(by, "1.2", "private-a", "")),
+			"member":  verifyChannelAuth(app, "1.2", "presence-a", "{}", UncheckedChannelAuth(by, "1.2", "presence-a", "{}")),
+			"user":    verifyUserAuth(app, "1.2", "{}", UncheckedUserAuth(by, "1.2", "{}")),
+			"request": second(verifyQuery(app, signedRequest(by, "GET", "/apps/1/channels", "", nil))),
+			"feed":    second(verifyFeed(app, []string{"private-a"}, "9999999999."+feed)),
+		} {
+			if good {
+				require.NoError(t, err, "%s by %q", what, secret)
+			} else {
+				require.ErrorIs(t, err, ErrSignature, "%s by %q", what, secret)
+			}
+		}
+	}
+	signed, err := SignChannel(app, "1.2", "private-a", "")
+	require.NoError(t, err)
+	require.NoError(t, verifyChannelAuth(&App{Key: "key", Secret: "new"}, "1.2", "private-a", "", signed))
+}
+
+func second[T any](_ T, err error) error { return err }
+
 // signedRequest is a request as SDKs make it: the parameters are signed as they
 // are and sent encoded.
 func signedRequest(app *App, method, path, body string, params url.Values) *http.Request {
