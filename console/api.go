@@ -40,11 +40,20 @@ type action struct {
 // table lists the API. Everything but a GET needs the header that says who calls.
 func (c *Console) table() map[string]route {
 	get := func(f func(*call) (any, error)) route { return route{http.MethodGet: {do: f}} }
+	change := func(f func(*call) (any, error)) action { return action{do: f, changes: true} }
 	return map[string]route{
 		"session-state": {http.MethodGet: {do: c.sessionState, open: true, early: true}},
 		"sign-in":       {http.MethodPost: {do: c.signIn, open: true, early: true}},
 		"sign-out":      {http.MethodPost: {do: c.signOut, open: true, early: true}},
 		"info":          get(c.info),
+
+		"channels":        get(c.channels),
+		"channel":         get(c.channel),
+		"channel/history": {http.MethodGet: {do: c.history}, http.MethodDelete: change(c.deleteHistory)},
+		"sessions":        get(c.sessions),
+		"session":         get(c.session),
+		"session/close":   {http.MethodPost: change(c.closeSession)},
+		"user/terminate":  {http.MethodPost: change(c.terminateUser)},
 	}
 }
 

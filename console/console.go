@@ -37,6 +37,7 @@ type Console struct {
 	pages    pages
 	routes   map[string]route
 	started  time.Time
+	scans    chan struct{} // one place for each that goes through everything
 
 	attached atomic.Pointer[attached]
 	closing  chan struct{}
@@ -71,6 +72,7 @@ func New(opts ...Option) (*Console, error) {
 	if c.pages, err = readPages(embedded); err != nil {
 		return nil, err
 	}
+	c.scans = make(chan struct{}, c.limits.Scans)
 	c.routes = c.table()
 	return c, nil
 }
