@@ -113,19 +113,38 @@ func (a *App) amendRequest(kind storage.AmendKind, channel, eventID string, data
 func (a *App) prepareAmendment(ctx context.Context, kind storage.AmendKind, channel, eventID string, data []byte, opts []AmendOption) (storage.Prepared, error) {
 	req := a.amendRequest(kind, channel, eventID, data, opts)
 	m, err := a.broker.amending(&req, ratelimit.Publish)
-	if err != nil {
-		return storage.Prepared{}, err
+	var prepared storage.Prepared
+	if err == nil {
+		prepared, err = m.accept(ctx, &req)
 	}
-	return m.accept(ctx, &req)
+	if h := &a.broker.observers; err != nil && h.want(a.id, ObservePublishRefused) {
+		h.tell(ctx, a.id, PublishRefused{App: a.id, Channel: channel, Event: a.broker.names.of(kind), Bytes: len(data), Err: err})
+	}
+	return prepared, err
 }
 
 func (a *App) amend(ctx context.Context, kind storage.AmendKind, channel, eventID string, data []byte, opts []AmendOption) (Amended, error) {
 	req := a.amendRequest(kind, channel, eventID, data, opts)
-	m, err := a.broker.amending(&req, ratelimit.Publish)
-	if err != nil {
-		return Amended{}, err
+	return a.broker.amend(ctx, &req, func(ctx context.Context) (Amended, error) {
+		m, err := a.broker.amending(&req, ratelimit.Publish)
+		if err != nil {
+			return Amended{}, err
+		}
+		return m.do(ctx, &req)
+	})
+}
+
+// amend lets observers see an amendment as a publish of what announces it.
+func (b *Broker) amend(ctx context.Context, req *AmendRequest, do func(context.Context) (Amended, error)) (out Amended, err error) {
+	if !b.observers.any() {
+		return do(ctx)
 	}
-	return m.do(ctx, &req)
+	t := PublishTrace{App: req.App, Channel: req.Channel, Event: b.names.of(req.Amends), Bytes: len(req.Data), Session: req.Session}
+	_, err = b.observers.publish(ctx, t, func(ctx context.Context) (Published, error) {
+		out, err = do(ctx)
+		return Published{Position: out.Position, Duplicate: out.Duplicate}, err
+	})
+	return out, err
 }
 
 // do amends, from whatever version there is unless one was asked for: then it tries again
@@ -159,21 +178,26 @@ func (a *amending) do(ctx context.Context, req *AmendRequest) (Amended, error) {
 // OperationID it knows that it was done. The amendment counts as a client event against
 // rate limits. Errors are those of App.Edit and of ClientEvent.
 func (s *Session) Amend(ctx context.Context, req AmendRequest) error {
+	req.App, req.Session = s.app, s
+	_, err := s.broker.amend(ctx, &req, func(ctx context.Context) (Amended, error) { return s.amend(ctx, &req) })
+	return err
+}
+
+func (s *Session) amend(ctx context.Context, req *AmendRequest) (Amended, error) {
 	b := s.broker
 	sender, err := s.sender(req.Channel)
 	if err != nil {
-		return err
+		return Amended{}, err
 	}
-	req.App, req.Session, req.UserID, req.Allowed = s.app, s, sender.userID, false
-	m, err := b.amending(&req, ratelimit.ClientEvent)
+	req.UserID, req.Allowed = sender.userID, false
+	m, err := b.amending(req, ratelimit.ClientEvent)
 	if err != nil {
-		return err
+		return Amended{}, err
 	}
 	m.sender = &sender
 	m.limit.IP, m.limit.Session = s.ip, s.id
 	if user := s.User(); user != nil {
 		m.limit.User = user.ID
 	}
-	_, err = m.do(ctx, &req)
-	return err
+	return m.do(ctx, req)
 }

@@ -46,24 +46,44 @@ func (b *Broker) stored(ctx context.Context, ch *channelKey, ev *Event, opts *st
 		return done, nil
 	}
 	if c == nil {
-		b.informPublished(ch.id.App, ev)
-	} else {
-		c.handOutAtOnce(ev)
+		b.informPublished(ch.id.App, ev, nil)
+		return done, nil
 	}
-	return done, nil
+	return done, b.handOutAtOnce(ctx, c, ev)
+}
+
+// handOutAtOnce hands out an event that has no position.
+func (b *Broker) handOutAtOnce(ctx context.Context, c *channel, ev *Event) error {
+	if !b.observers.any() {
+		c.handOutAtOnce(ev)
+		return nil
+	}
+	return b.observers.handOut(ctx, c.id.App, ev, func(context.Context) error {
+		c.handOutAtOnce(ev)
+		return nil
+	})
 }
 
 // arrive lets an event take its place in its channel's order, and returns when it
 // has been handed out. Without it, the event at its position is meant, which the
 // store has.
 func (b *Broker) arrive(ctx context.Context, ch *channelKey, ev *Event, positionOnly bool) error {
+	if !b.observers.any() {
+		return b.takePlace(ctx, ch, ev, positionOnly)
+	}
+	return b.observers.handOut(ctx, ch.id.App, ev, func(ctx context.Context) error {
+		return b.takePlace(ctx, ch, ev, positionOnly)
+	})
+}
+
+func (b *Broker) takePlace(ctx context.Context, ch *channelKey, ev *Event, positionOnly bool) error {
 	for {
 		// Looked for now that the event is stored: who has come meanwhile may know
 		// only of a position before it.
 		c := b.channels.find(ch)
 		if c == nil {
 			if !positionOnly {
-				b.informPublished(ch.id.App, ev)
+				b.informPublished(ch.id.App, ev, nil)
 			}
 			return nil
 		}

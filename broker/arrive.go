@@ -209,6 +209,9 @@ func (c *channel) handOutGap(gap error, at Position) {
 	n.background(func() {
 		n.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
 	})
+	if n.observers.want(c.id.App, ObserveChannelGap) {
+		n.observers.tell(context.Background(), c.id.App, ChannelGap{App: c.id.App, Channel: c.id.Name, Err: gap})
+	}
 	inform(context.Background(), &n.hooks, gapTold, ChannelChange{App: c.id.App, Channel: c.id.Name, Time: time.Now()})
 	c.handOut(&delivery{gap: gap, notice: GapNotice{c.id.Name, at}})
 }

@@ -141,7 +141,7 @@ func (c *channel) occupied(is bool) {
 	switch n := c.node; {
 	case c.registry.occupancy != nil:
 		c.registry.occupancy.Occupy(c.id, is)
-	case n.hooks.any():
+	case n.hooks.any() || n.observers.any():
 		n.hooks.channelOccupied(is, c.change())
 	}
 }

@@ -65,6 +65,17 @@ type Broker struct {
 // handlers use it for their webhooks; programs usually have WithHooks.
 func (b *Broker) AddHooks(h Hooks) { b.hooks.add(h) }
 
+// AddObserver makes the broker tell another observer from now on, behind those it has. What
+// has begun by then it may learn of by halves: WithObserver tells of all.
+func (b *Broker) AddObserver(o Observer) { b.observers.add(newObserver(o)) }
+
+// observeSlow is for the session, which knows of no observers.
+func (b *Broker) observeSlow(s *Session, err error) {
+	if b.observers.want(s.app, ObserveSessionSlow) {
+		b.observers.tell(s.ctx, s.app, SessionSlow{Session: s, Queue: s.conn.Queue(), Err: err})
+	}
+}
+
 // StoreTimeout returns how long a call of a store may take; see WithStoreTimeout.
 func (b *Broker) StoreTimeout() time.Duration { return b.storeTimeout }
 
@@ -102,6 +113,7 @@ func (b *Broker) Stats() Stats {
 		Refused:                s.refused.Load(),
 		HooksDropped:           s.hooksDropped.Load(),
 		HookPanics:             s.hookPanics.Load(),
+		ObserverPanics:         s.observerPanics.Load(),
 		StoreErrors:            s.storeErrors.Load(),
 		StorePanics:            s.storePanics.Load(),
 		StoreTimeouts:          s.storeTimeouts.Load(),

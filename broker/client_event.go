@@ -14,6 +14,18 @@ import (
 // over. Errors wrap ErrInvalid, ErrRefused, ErrNotSubscribed or
 // ratelimit.ErrLimited.
 func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error {
+	h := &s.broker.observers
+	if !h.any() {
+		return s.clientEvent(ctx, req)
+	}
+	t := PublishTrace{App: s.app, Channel: req.Channel, Event: req.Event, Bytes: len(req.Data), Session: s}
+	_, err := h.publish(ctx, t, func(ctx context.Context) (Published, error) {
+		return Published{}, s.clientEvent(ctx, req)
+	})
+	return err
+}
+
+func (s *Session) clientEvent(ctx context.Context, req ClientEventRequest) error {
 	b := s.broker
 	sender, err := s.sender(req.Channel)
 	if err != nil {
@@ -52,7 +64,9 @@ func (s *Session) ClientEvent(ctx context.Context, req ClientEventRequest) error
 		keep = Retention{}
 	}
 	if keep.Events == 0 {
-		sender.sub.channel.handOutAtOnce(ev)
+		if err := b.handOutAtOnce(ctx, sender.sub.channel, ev); err != nil {
+			return err
+		}
 	} else {
 		key := sender.sub.channel.key()
 		if _, err := b.store(ctx, &key, ev, &storage.AppendOptions{Retention: keep, Floor: b.floor(&key)}); err != nil {

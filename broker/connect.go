@@ -40,6 +40,14 @@ type ConnectOptions struct {
 // ErrRefused or ratelimit.ErrLimited. A session that was made has to be ended
 // with End.
 func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, error) {
+	s, err := b.connect(ctx, opts)
+	if err != nil && b.observers.want(opts.App, ObserveSessionRefused) {
+		b.observers.tell(ctx, opts.App, SessionRefused{App: opts.App, IP: opts.IP, Transport: opts.Transport, Err: err})
+	}
+	return s, err
+}
+
+func (b *Broker) connect(ctx context.Context, opts ConnectOptions) (*Session, error) {
 	app := opts.App
 	limit := ratelimit.Request{Action: ratelimit.Connect, App: app, IP: opts.IP}
 	if opts.Admitted {
@@ -60,7 +68,7 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 		counts: opts.SubscriptionCounts, maxMembers: opts.MaxMembers, maxInfoBytes: opts.MaxUserInfoBytes, usage: usage{limits: opts.Limits},
 		since: time.Now().UnixNano(),
 	}
-	if b.hooks.any() {
+	if b.hooks.any() || b.observers.any() {
 		s.ctx = context.WithoutCancel(ctx)
 	}
 	s.ctx, s.gone = context.WithCancel(s.ctx)
@@ -77,6 +85,9 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 		return nil, ErrShutdown
 	}
 	b.stats.connected.Add(1)
+	if b.observers.want(app, ObserveSessionOpened) {
+		b.observers.tell(s.ctx, app, SessionOpened{s})
+	}
 	if opts.Welcome != nil {
 		s.Send(opts.Welcome(s.id))
 	}
@@ -89,7 +100,11 @@ func (b *Broker) Connect(ctx context.Context, opts ConnectOptions) (*Session, er
 // afterwards, which then checks only the limits that depend on what was unknown before.
 // The errors are those of Connect.
 func (b *Broker) Admit(ctx context.Context, ip string) error {
-	return b.rateLimits.limited(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: ip})
+	err := b.rateLimits.limited(ctx, ratelimit.Request{Action: ratelimit.Connect, IP: ip})
+	if err != nil && b.observers.want("", ObserveSessionRefused) {
+		b.observers.tell(ctx, "", SessionRefused{IP: ip, Err: err})
+	}
+	return err
 }
 
 // End ends the session's subscriptions, memberships and sign-in. Its protocol calls it
@@ -127,6 +142,9 @@ func (s *Session) End(code int) {
 	s.signOut(ctx)
 	s.op.Unlock()
 	inform(s.ctx, &b.hooks, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
+	if b.observers.want(s.app, ObserveSessionClosed) {
+		b.observers.tell(s.ctx, s.app, SessionClosed{Session: s, Code: code, Lasted: time.Since(s.Since())})
+	}
 	b.sessionEnded()
 }
 

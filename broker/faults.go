@@ -13,8 +13,9 @@ import (
 
 // faults counts and logs what goes wrong, and says what is told of it.
 type faults struct {
-	log   *slog.Logger
-	stats stats
+	log       *slog.Logger
+	stats     stats
+	observers observers
 }
 
 // refusal counts a refusal, and hides from the client what it is not told.
@@ -54,6 +55,17 @@ func (f *faults) guard(what string, call func()) {
 func (f *faults) panicked(what string, p any) {
 	f.stats.hookPanics.Add(1)
 	f.log.Error("panic in "+what, "panic", p, "stack", string(debug.Stack()))
+	if f.observers.want("", ObserveHookPanicked) {
+		f.observers.tell(context.Background(), "", HookPanicked{What: what, Value: p})
+	}
+}
+
+// observerPanicked counts a panic of an observer, and logs its first.
+func (f *faults) observerPanicked(first bool, p any) {
+	f.stats.observerPanics.Add(1)
+	if first {
+		f.log.Error("observer panicked, further panics of it are only counted", "panic", p, "stack", string(debug.Stack()))
+	}
 }
 
 // caught, when deferred, turns a panic of the program's own code into a refusal

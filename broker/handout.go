@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"time"
 
 	"github.com/carillon-rt/carillon/transport"
 )
@@ -25,7 +26,8 @@ type delivery struct {
 	// gap is what in-process subscribers get of events that will not be handed out.
 	gap error
 
-	excluded int // how many were passed over
+	subscribers int // how many there were
+	excluded    int // how many were passed over
 }
 
 // gapEnd is up to where a gap goes; zero for what is none, and where that is not known.
@@ -62,6 +64,7 @@ func (c *channel) handOut(d *delivery) {
 	subs := c.subs
 	c.reading = true
 	c.mu.Unlock()
+	d.subscribers = len(subs)
 	for _, s := range subs {
 		s.send(d)
 	}
@@ -80,8 +83,8 @@ func (c *channel) handOutEvent(ev *Event) {
 		d.exclude, _ = c.node.sessions.Load(ev.Exclude)
 	}
 	c.handOut(&d)
-	if n := c.node; n.hooks.published.Load() {
-		n.informPublished(c.id.App, ev)
+	if n := c.node; n.hooks.published.Load() || n.observers.any() {
+		n.informPublished(c.id.App, ev, &d)
 	} else {
 		n.stats.published.Add(1) // without a look at the channel's ID, which is further on
 	}
@@ -157,13 +160,33 @@ func (s *subscriber) failed(err error) {
 	s.session.sendFailed(err)
 }
 
-// informPublished counts an event that is handed out, and tells the hooks of it unless a
-// client has sent it.
-func (n *node) informPublished(app string, ev *Event) {
+// informPublished counts an event that is handed out, and tells observers of it, and the
+// hooks unless a client has sent it. Without d nobody is subscribed.
+func (n *node) informPublished(app string, ev *Event, d *delivery) {
 	n.stats.published.Add(1)
+	n.observePublished(app, ev, d)
 	if n.hooks.published.Load() && ev.SocketID == "" {
 		inform(context.Background(), &n.hooks, published, changeOf(app, ev, nil))
 	}
+}
+
+// observePublished tells of an event that was handed out: d says to whom, and is nil where
+// nobody is subscribed.
+func (n *node) observePublished(app string, ev *Event, d *delivery) {
+	if !n.observers.want(app, ObserveEventPublished) {
+		return
+	}
+	o := EventPublished{App: app, Event: ev, Took: time.Since(ev.Time)}
+	if d != nil {
+		o.Subscribers, o.Excluded = d.subscribers-d.excluded, d.excluded
+	}
+	ctx := context.Background()
+	if ev.SocketID != "" {
+		if o.Session, _ = n.sessions.Load(ev.SocketID); o.Session != nil {
+			ctx = o.Session.ctx
+		}
+	}
+	n.observers.tell(ctx, app, o)
 }
 
 // handOutAtOnce hands out an event that has no position.

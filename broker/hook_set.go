@@ -35,12 +35,23 @@ type hookCall = fairqueue.Item[subject, func()]
 func (n *hookSet) call(item hookCall) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if dropped := int64(n.queue.Push(item)); dropped > 0 && n.faults.stats.hooksDropped.Add(dropped) == dropped {
-		n.faults.log.Error("hooks are too slow, calls are dropped", "limit", maxHookCalls, "bytes", maxHookCallBytes)
+	if dropped := n.queue.Push(item); dropped > 0 {
+		n.dropped(dropped)
 	}
 	if !n.running {
 		n.running = true
 		go n.run()
+	}
+}
+
+// dropped counts calls that are never made, and logs the first.
+func (n *hookSet) dropped(calls int) {
+	f := n.faults
+	if f.stats.hooksDropped.Add(int64(calls)) == int64(calls) {
+		f.log.Error("hooks are too slow, calls are dropped", "limit", maxHookCalls, "bytes", maxHookCallBytes)
+	}
+	if f.observers.want("", ObserveHooksDropped) {
+		f.observers.tell(context.Background(), "", HooksDropped{Calls: calls})
 	}
 }
 

@@ -78,10 +78,10 @@ func (in *inbox) add(ev *Event) {
 		n := in.sub.channel.node
 		n.stats.slowInProcess.Add(1)
 		in.mu.Unlock()
+		err := fmt.Errorf("%w: channel %q, the buffer is %d events and %d bytes", ErrSlowSubscriber, ev.Channel, in.limit, in.byteLimit)
+		in.observeSlow(err)
 		// The caller holds the channel's order, which end must not wait for.
-		n.background(func() {
-			in.end(fmt.Errorf("%w: channel %q, the buffer is %d events and %d bytes", ErrSlowSubscriber, ev.Channel, in.limit, in.byteLimit))
-		})
+		n.background(func() { in.end(err) })
 		return
 	}
 	in.queue = append(in.queue, ev)
@@ -158,13 +158,25 @@ func (in *inbox) Held(yield func([]byte) bool) {
 
 // Release implements transport.Holder.
 func (in *inbox) Release(err error) {
+	err = fmt.Errorf("%w: channel %q: %w", ErrSlowSubscriber, in.sub.channel.id.Name, err)
 	in.mu.Lock()
-	if !in.ended {
+	slow := !in.ended
+	if slow {
 		in.sub.channel.node.stats.slowInProcess.Add(1)
 	}
 	in.forget()
 	in.mu.Unlock()
-	in.end(fmt.Errorf("%w: channel %q: %w", ErrSlowSubscriber, in.sub.channel.id.Name, err))
+	if slow {
+		in.observeSlow(err)
+	}
+	in.end(err)
+}
+
+func (in *inbox) observeSlow(err error) {
+	c := in.sub.channel
+	if h := &c.node.observers; h.want(c.id.App, ObserveInProcessSlow) {
+		h.tell(context.Background(), c.id.App, InProcessSlow{App: c.id.App, Channel: c.id.Name, Err: err})
+	}
 }
 
 // forget drops what is queued, and takes nothing more in. The caller holds mu.

@@ -132,30 +132,47 @@ var (
 		hook: func(h *Hooks) func(context.Context, SubscriptionChange) { return h.Unsubscribed }, about: aboutSubscription, size: subscriptionSize}
 )
 
+// channelOccupied tells hooks and observers, as do those below.
 func (h *hookSets) channelOccupied(is bool, change ChannelChange) {
+	ctx := context.Background()
 	if is {
-		inform(context.Background(), h, channelOccupied, change)
+		observe(ctx, h, change.App, ObserveChannelOccupied, ChannelOccupied(change))
+		inform(ctx, h, channelOccupied, change)
 	} else {
-		inform(context.Background(), h, channelVacated, change)
+		observe(ctx, h, change.App, ObserveChannelVacated, ChannelVacated(change))
+		inform(ctx, h, channelVacated, change)
+	}
+}
+
+// observe is apart so that a value that nobody hears of is not allocated.
+func observe[T Observation](ctx context.Context, h *hookSets, app string, kind ObservationKind, o T) {
+	if observers := &h.faults.observers; observers.want(app, kind) {
+		observers.tell(ctx, app, o)
 	}
 }
 
 func (h *hookSets) memberJoined(ctx context.Context, ch ChannelID, m presence.Member) {
-	if !h.any() {
+	if !h.any() && !h.faults.observers.any() {
 		return // without asking for the time
 	}
-	inform(ctx, h, memberJoined, MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()})
+	change := MemberChange{App: ch.App, Channel: ch.Name, Member: m, Time: time.Now()}
+	observe(ctx, h, ch.App, ObserveMemberJoined, MemberJoined(change))
+	inform(ctx, h, memberJoined, change)
 }
 
 func (h *hookSets) memberLeft(ctx context.Context, ch ChannelID, d presence.Departure) {
-	inform(ctx, h, memberLeft, MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time})
+	change := MemberChange{App: ch.App, Channel: ch.Name, Member: d.Member, Time: d.Time}
+	observe(ctx, h, ch.App, ObserveMemberLeft, MemberLeft(change))
+	inform(ctx, h, memberLeft, change)
 }
 
 // userChanged tells the hooks.
 func (h *hookSets) userChanged(ctx context.Context, change UserChange, online bool) {
 	if online {
+		observe(ctx, h, change.App, ObserveUserOnline, UserOnline(change))
 		inform(ctx, h, userOnline, change)
 	} else {
+		observe(ctx, h, change.App, ObserveUserOffline, UserOffline(change))
 		inform(ctx, h, userOffline, change)
 	}
 }

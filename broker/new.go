@@ -30,6 +30,7 @@ func New(opts ...Option) (*Broker, error) {
 	b.sessions = xsync.NewMapOf[string, *Session]()
 	b.channels.init(&b.node)
 	b.hooks.init(&b.faults)
+	b.observers.caught = b.observerPanicked
 	b.lifecycle.init()
 	b.rateLimits.faults = &b.faults
 	for _, opt := range opts {

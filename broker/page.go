@@ -44,6 +44,12 @@ type Page struct {
 // Errors wrap ErrInvalid, ErrNotSubscribed, ErrRefused, ratelimit.ErrLimited or
 // storage.ErrGap, or are the store's.
 func (s *Session) Page(ctx context.Context, req PageRequest) (Page, error) {
+	page, err := s.page(ctx, req)
+	s.observeRefused(ctx, "history", req.Channel, err)
+	return page, err
+}
+
+func (s *Session) page(ctx context.Context, req PageRequest) (Page, error) {
 	b := s.broker
 	if req.Limit < 1 || req.Limit > MaxPage {
 		return Page{}, b.refusal(&FieldError{Field: "limit", Problem: fmt.Sprintf("is not between 1 and %d", MaxPage), Got: req.Limit})

@@ -44,7 +44,15 @@ var ErrNotKept = errors.New("channel keeps no history")
 // events: there is nothing that a transaction could carry.
 func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (storage.Prepared, error) {
 	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)}
-	if err := a.check(ctx, &p); err != nil {
+	prepared, err := a.prepare(ctx, &p)
+	if h := &a.broker.observers; err != nil && h.want(a.id, ObservePublishRefused) {
+		h.tell(ctx, a.id, PublishRefused{App: a.id, Channel: channel, Event: event, Bytes: len(data), Err: err})
+	}
+	return prepared, err
+}
+
+func (a *App) prepare(ctx context.Context, p *accepted) (storage.Prepared, error) {
+	if err := a.check(ctx, p); err != nil {
 		return storage.Prepared{}, err
 	}
 	// Hooks may have sent it to another channel.

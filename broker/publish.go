@@ -56,10 +56,24 @@ func (a *App) Publish(ctx context.Context, channel, event string, data []byte, o
 	if len(opts) > 0 {
 		p.req = p.req.with(opts)
 	}
-	if err := a.accept(ctx, &p); err != nil {
+	if a.broker.observers.any() {
+		return a.broker.observers.publish(ctx, p.trace(a.id), func(ctx context.Context) (Published, error) {
+			return a.publish(ctx, &p)
+		})
+	}
+	return a.publish(ctx, &p)
+}
+
+func (a *App) publish(ctx context.Context, p *accepted) (Published, error) {
+	if err := a.accept(ctx, p); err != nil {
 		return Published{}, err
 	}
 	return p.publish(ctx)
+}
+
+// trace describes what is to be published, for observers.
+func (p *accepted) trace(app string) PublishTrace {
+	return PublishTrace{App: app, Channel: p.req.Channel, Event: p.req.Event, Bytes: len(p.req.Data)}
 }
 
 // with returns the request with the options: a copy, since what they are given
@@ -112,6 +126,48 @@ func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Publis
 	ready := make([]accepted, len(reqs))
 	for i := range reqs {
 		ready[i].req = reqs[i]
+	}
+	if len(ready) > 0 && a.broker.observers.any() {
+		return a.publishObserved(ctx, ready)
+	}
+	return a.publishBatch(ctx, ready)
+}
+
+// publishObserved traces each event of a batch while the batch is published. Of one that
+// fails, the event that is to blame is told of.
+func (a *App) publishObserved(ctx context.Context, ready []accepted) ([]Published, error) {
+	h := &a.broker.observers
+	traces := make([]PublishTrace, len(ready))
+	contexts := make([]context.Context, len(ready))
+	for i := range ready {
+		traces[i] = ready[i].trace(a.id)
+		contexts[i] = h.publishStart(ctx, traces[i])
+	}
+	if len(ready) == 1 {
+		ctx = contexts[0]
+	}
+	done, err := a.publishBatch(ctx, ready)
+	blamed := 0
+	var failed *BatchError
+	if errors.As(err, &failed) {
+		blamed, err = failed.Index, failed.Err
+	}
+	for i := len(traces) - 1; i >= 0; i-- {
+		if i < len(done) {
+			traces[i].Published = done[i]
+		} else if i == blamed {
+			traces[i].Err = err
+		}
+		h.publishEnd(contexts[i], traces[i])
+	}
+	if failed != nil {
+		return done, failed
+	}
+	return done, err
+}
+
+func (a *App) publishBatch(ctx context.Context, ready []accepted) ([]Published, error) {
+	for i := range ready {
 		if err := a.check(ctx, &ready[i]); err != nil {
 			return nil, &BatchError{Index: i, Err: err}
 		}
@@ -201,19 +257,18 @@ func (p *accepted) publish(ctx context.Context) (Published, error) {
 	b := p.broker
 	if !p.stored() {
 		c := b.channels.find(&p.channel)
-		if c == nil && !b.hooks.published.Load() {
+		if c == nil && !b.hooks.published.Load() && !b.observers.any() {
 			b.stats.published.Add(1)
 			return Published{ID: p.req.ID}, nil
 		}
 		ev := p.event()
 		if c == nil {
-			b.informPublished(p.channel.id.App, ev)
+			b.informPublished(p.channel.id.App, ev, nil)
 			return Published{ID: ev.ID}, nil
 		}
 		// Who subscribes from now on to a channel that has gone meanwhile does so
 		// after this event.
-		c.handOutAtOnce(ev)
-		return Published{ID: ev.ID}, nil
+		return Published{ID: ev.ID}, b.handOutAtOnce(ctx, c, ev)
 	}
 	opts := p.options()
 	return b.store(ctx, &p.channel, p.event(), &opts)

@@ -167,6 +167,19 @@ func (r *registry) allOf(app string) iter.Seq[*channel] {
 	}
 }
 
+// countOf is how many channels of an app clients are subscribed to.
+func (r *registry) countOf(app string) (n int) {
+	for i := range r.occupied {
+		l := &r.occupied[i]
+		l.mu.Lock()
+		if list := l.apps[app]; list != nil {
+			n += len(*list)
+		}
+		l.mu.Unlock()
+	}
+	return n
+}
+
 // question is one for the latest position of a channel, for all who open it meanwhile.
 type question struct {
 	answered chan struct{}

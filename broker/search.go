@@ -60,6 +60,14 @@ func InChannel(name string) SearchOption {
 // Errors wrap ErrInvalid, errors.ErrUnsupported if the store finds nothing by its words,
 // or are the store's.
 func (a *App) Search(ctx context.Context, channel, text string, opts ...SearchOption) (SearchPage, error) {
+	page, err := a.search(ctx, channel, text, opts)
+	if h := &a.broker.observers; err != nil && h.want(a.id, ObserveRequestRefused) {
+		h.tell(ctx, a.id, RequestRefused{App: a.id, Action: "search", Channel: channel, Err: err})
+	}
+	return page, err
+}
+
+func (a *App) search(ctx context.Context, channel, text string, opts []SearchOption) (SearchPage, error) {
 	q := storage.SearchQuery{App: a.id, Text: text, MaxHits: DefaultHits}
 	if channel != "" {
 		q.Channels = []string{channel}

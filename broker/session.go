@@ -23,6 +23,7 @@ type Session struct {
 	protocol Protocol
 	ctx      context.Context
 	gone     context.CancelFunc // ends ctx
+	since    int64              // when it connected: Unix time in nanoseconds
 
 	counts       bool
 	maxMembers   int
@@ -68,6 +69,9 @@ func (s *Session) Conn() transport.Conn { return s.conn }
 // User is who the session is signed in as, or nil. It must not be changed.
 func (s *Session) User() *User { return s.user.Load() }
 
+// Since is when the client connected.
+func (s *Session) Since() time.Time { return time.Unix(0, s.since) }
+
 // Context carries the values of the context that the session was made with, for
 // hooks. It ends with the connection: see Gone and End.
 func (s *Session) Context() context.Context { return s.ctx }
@@ -92,6 +96,7 @@ func (s *Session) sendFailed(err error) {
 	if errors.Is(err, transport.ErrSlow) && s.slow.CompareAndSwap(false, true) {
 		s.broker.stats.slowSessions.Add(1)
 		s.broker.log.Warn("slow client cut off", "app", s.app, "socket_id", s.id, "error", err)
+		s.broker.observeSlow(s, err)
 		// Close may call back into the session, and the caller may hold locks.
 		s.broker.background(func() { s.Close(CloseSlow) })
 	}

@@ -29,6 +29,19 @@ func onlineIn(app string) storage.ChannelID { return storage.ChannelID{App: app}
 // presence channels from then on, and of another watchlist the session hears as at
 // first. As another user it is refused with ErrSignedIn.
 func (s *Session) SignIn(ctx context.Context, u User, confirm func()) error {
+	err := s.signIn(ctx, u, confirm)
+	s.observeRefused(ctx, "sign in", "", err)
+	return err
+}
+
+// observeRefused tells observers of a request that has failed, if it has.
+func (s *Session) observeRefused(ctx context.Context, action, channel string, err error) {
+	if h := &s.broker.observers; err != nil && h.want(s.app, ObserveRequestRefused) {
+		h.tell(ctx, s.app, RequestRefused{App: s.app, Session: s, Action: action, Channel: channel, Err: err})
+	}
+}
+
+func (s *Session) signIn(ctx context.Context, u User, confirm func()) error {
 	b := s.broker
 	if err := s.checkUser(u.ID, u.Info); err != nil {
 		return b.refusal(err)

@@ -36,6 +36,8 @@ type Stats struct {
 	// hooks were too slow: see Hooks. HookPanics is how many hooks, ciphers and
 	// functions of rate limits panicked.
 	HooksDropped, HookPanics int64
+	// ObserverPanics is how many calls of observers panicked.
+	ObserverPanics int64
 	// Gaps is how many times the subscribers of a channel missed events that had been
 	// stored.
 	Gaps int64
@@ -57,6 +59,7 @@ type stats struct {
 	refused, rewindsCut            counter
 	resumed, resumeGaps            counter
 	hooksDropped, hookPanics       counter
+	observerPanics                 counter
 	storeErrors, storePanics       counter
 	storeTimeouts                  counter
 	gaps                           counter

@@ -70,20 +70,36 @@ const (
 )
 
 // callStore makes one call of a store that may block.
-func callStore[T any](ctx context.Context, s *storeCalls, op operation, f func(context.Context) (T, error)) (T, error) {
-	out, err := contain.Call(ctx, s.calls, f)
+func callStore[T any](ctx context.Context, s *storeCalls, op operation, ch ChannelID, f func(context.Context) (T, error)) (T, error) {
+	call := s.begin(ctx, op, ch)
+	out, err := contain.Call(call.ctx, s.calls, f)
 	if err != nil {
 		err = s.failed(op, err)
 	}
+	s.faults.observers.end(&call, err)
 	return out, err
 }
 
-// recovered, when deferred, turns a panic of a store that does not block into an
-// error.
-func (s *storeCalls) recovered(op operation, err *error) {
+// begin begins a call, for those who observe it.
+func (s *storeCalls) begin(ctx context.Context, op operation, ch ChannelID) storeCall {
+	return s.faults.observers.begin(ctx, string(op), ch)
+}
+
+// end, when deferred, ends a call of a store that does not block, and turns its panic into
+// an error.
+func (s *storeCalls) end(call *storeCall, err *error) {
 	if p := recover(); p != nil {
-		*err = s.failed(op, contain.Panic(p))
+		*err = s.failed(operation(call.op), contain.Panic(p))
 	}
+	s.faults.observers.end(call, *err)
+}
+
+// firstOf is what a call for several channels is about.
+func firstOf(channels []ChannelID) ChannelID {
+	if len(channels) == 0 {
+		return ChannelID{}
+	}
+	return channels[0]
 }
 
 // failed counts what should not happen, and says what callers can tell apart.
@@ -105,6 +121,13 @@ func (s *storeCalls) failed(op operation, err error) error {
 	return err
 }
 
+func firstAppend(batch []storage.AppendRequest) ChannelID {
+	if len(batch) == 0 {
+		return ChannelID{}
+	}
+	return batch[0].Channel
+}
+
 // historyCalls is a history whose calls are contained.
 type historyCalls struct {
 	storeCalls
@@ -117,23 +140,25 @@ func (h *historyCalls) Capabilities() storage.Capabilities { return storage.Capa
 // Append implements storage.History.
 func (h *historyCalls) Append(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (out storage.Appended, err error) {
 	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opAppend, func(ctx context.Context) (storage.Appended, error) {
+		return callStore(ctx, &h.storeCalls, opAppend, ch, func(ctx context.Context) (storage.Appended, error) {
 			return h.store.Append(ctx, ch, ev, opts)
 		})
 	}
-	defer h.recovered(opAppend, &err)
-	return h.store.Append(ctx, ch, ev, opts)
+	call := h.begin(ctx, opAppend, ch)
+	defer h.end(&call, &err)
+	return h.store.Append(call.ctx, ch, ev, opts)
 }
 
 // Read implements storage.History.
 func (h *historyCalls) Read(ctx context.Context, ch ChannelID, opts storage.ReadOptions) (page storage.Page, err error) {
 	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opRead, func(ctx context.Context) (storage.Page, error) {
+		return callStore(ctx, &h.storeCalls, opRead, ch, func(ctx context.Context) (storage.Page, error) {
 			return h.store.Read(ctx, ch, opts)
 		})
 	}
-	defer h.recovered(opRead, &err)
-	return h.store.Read(ctx, ch, opts)
+	call := h.begin(ctx, opRead, ch)
+	defer h.end(&call, &err)
+	return h.store.Read(call.ctx, ch, opts)
 }
 
 // AppendBatch implements storage.History.
@@ -148,36 +173,39 @@ func (h *historyCalls) AppendBatch(ctx context.Context, batch []storage.AppendRe
 		}
 	}()
 	if h.calls != nil {
-		results, err = callStore(ctx, &h.storeCalls, opAppend, func(ctx context.Context) ([]storage.AppendResult, error) {
+		results, err = callStore(ctx, &h.storeCalls, opAppend, firstAppend(batch), func(ctx context.Context) ([]storage.AppendResult, error) {
 			return h.store.AppendBatch(ctx, batch), nil
 		})
 		return results
 	}
-	defer h.recovered(opAppend, &err)
-	return h.store.AppendBatch(ctx, batch)
+	call := h.begin(ctx, opAppend, firstAppend(batch))
+	defer h.end(&call, &err)
+	return h.store.AppendBatch(call.ctx, batch)
 }
 
 // Latest implements storage.History.
 func (h *historyCalls) Latest(ctx context.Context, channels []ChannelID) (latest []Position, err error) {
 	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opLatest, func(ctx context.Context) ([]Position, error) {
+		return callStore(ctx, &h.storeCalls, opLatest, firstOf(channels), func(ctx context.Context) ([]Position, error) {
 			return h.store.Latest(ctx, channels)
 		})
 	}
-	defer h.recovered(opLatest, &err)
-	return h.store.Latest(ctx, channels)
+	call := h.begin(ctx, opLatest, firstOf(channels))
+	defer h.end(&call, &err)
+	return h.store.Latest(call.ctx, channels)
 }
 
 // Delete implements storage.History.
 func (h *historyCalls) Delete(ctx context.Context, ch ChannelID) (err error) {
 	if h.calls != nil {
-		_, err := callStore(ctx, &h.storeCalls, opDelete, func(ctx context.Context) (struct{}, error) {
+		_, err := callStore(ctx, &h.storeCalls, opDelete, ch, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, h.store.Delete(ctx, ch)
 		})
 		return err
 	}
-	defer h.recovered(opDelete, &err)
-	return h.store.Delete(ctx, ch)
+	call := h.begin(ctx, opDelete, ch)
+	defer h.end(&call, &err)
+	return h.store.Delete(call.ctx, ch)
 }
 
 const (

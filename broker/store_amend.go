@@ -32,12 +32,13 @@ func (h *historyCalls) Target(ctx context.Context, ch ChannelID, id string) (ev 
 		return Event{}, &UnsupportedError{string(opAmend), fmt.Sprintf("%T", h.store)}
 	}
 	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opTarget, func(ctx context.Context) (Event, error) {
+		return callStore(ctx, &h.storeCalls, opTarget, ch, func(ctx context.Context) (Event, error) {
 			return store.Target(ctx, ch, id)
 		})
 	}
-	defer h.recovered(opTarget, &err)
-	return store.Target(ctx, ch, id)
+	call := h.begin(ctx, opTarget, ch)
+	defer h.end(&call, &err)
+	return store.Target(call.ctx, ch, id)
 }
 
 // Amend implements storage.Amend.
@@ -47,12 +48,13 @@ func (h *historyCalls) Amend(ctx context.Context, ch ChannelID, a storage.Amendm
 		return storage.Amended{}, &UnsupportedError{string(opAmend), fmt.Sprintf("%T", h.store)}
 	}
 	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opAmend, func(ctx context.Context) (storage.Amended, error) {
+		return callStore(ctx, &h.storeCalls, opAmend, ch, func(ctx context.Context) (storage.Amended, error) {
 			return store.Amend(ctx, ch, a)
 		})
 	}
-	defer h.recovered(opAmend, &err)
-	return store.Amend(ctx, ch, a)
+	call := h.begin(ctx, opAmend, ch)
+	defer h.end(&call, &err)
+	return store.Amend(call.ctx, ch, a)
 }
 
 // Search implements storage.Search.
@@ -62,10 +64,11 @@ func (h *historyCalls) Search(ctx context.Context, q storage.SearchQuery) (page 
 		return storage.SearchPage{}, &UnsupportedError{string(opSearch), fmt.Sprintf("%T", h.store)}
 	}
 	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opSearch, func(ctx context.Context) (storage.SearchPage, error) {
+		return callStore(ctx, &h.storeCalls, opSearch, ChannelID{App: q.App}, func(ctx context.Context) (storage.SearchPage, error) {
 			return store.Search(ctx, q)
 		})
 	}
-	defer h.recovered(opSearch, &err)
-	return store.Search(ctx, q)
+	call := h.begin(ctx, opSearch, ChannelID{App: q.App})
+	defer h.end(&call, &err)
+	return store.Search(call.ctx, q)
 }

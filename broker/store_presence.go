@@ -27,7 +27,7 @@ type memberKey struct {
 
 // change makes a call that changes a connection's membership.
 func change[T any](ctx context.Context, p *presenceCalls, op operation, key memberKey, f func(context.Context) (T, error)) (T, error) {
-	return callStore(ctx, &p.storeCalls, op, func(ctx context.Context) (T, error) {
+	return callStore(ctx, &p.storeCalls, op, key.channel, func(ctx context.Context) (T, error) {
 		lock, err := p.changing.Lock(ctx, maphash.String(p.seed, key.conn.ID), key)
 		if err != nil {
 			var none T
@@ -45,8 +45,9 @@ func (p *presenceCalls) Join(ctx context.Context, ch ChannelID, conn storage.Con
 			return p.store.Join(ctx, ch, conn, m, opts)
 		})
 	}
-	defer p.recovered(opJoin, &err)
-	return p.store.Join(ctx, ch, conn, m, opts)
+	call := p.begin(ctx, opJoin, ch)
+	defer p.end(&call, &err)
+	return p.store.Join(call.ctx, ch, conn, m, opts)
 }
 
 // Leave implements storage.Presence.
@@ -56,81 +57,89 @@ func (p *presenceCalls) Leave(ctx context.Context, ch ChannelID, conn storage.Co
 			return p.store.Leave(ctx, ch, conn)
 		})
 	}
-	defer p.recovered(opLeave, &err)
-	return p.store.Leave(ctx, ch, conn)
+	call := p.begin(ctx, opLeave, ch)
+	defer p.end(&call, &err)
+	return p.store.Leave(call.ctx, ch, conn)
 }
 
 // Members implements storage.Presence.
 func (p *presenceCalls) Members(ctx context.Context, ch ChannelID) (roster storage.Roster, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opMembers, func(ctx context.Context) (storage.Roster, error) {
+		return callStore(ctx, &p.storeCalls, opMembers, ch, func(ctx context.Context) (storage.Roster, error) {
 			return p.store.Members(ctx, ch)
 		})
 	}
-	defer p.recovered(opMembers, &err)
-	return p.store.Members(ctx, ch)
+	call := p.begin(ctx, opMembers, ch)
+	defer p.end(&call, &err)
+	return p.store.Members(call.ctx, ch)
 }
 
 // Changes implements storage.Presence.
 func (p *presenceCalls) Changes(ctx context.Context, ch ChannelID, since Position) (changes []storage.PresenceChange, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opChanges, func(ctx context.Context) ([]storage.PresenceChange, error) {
+		return callStore(ctx, &p.storeCalls, opChanges, ch, func(ctx context.Context) ([]storage.PresenceChange, error) {
 			return p.store.Changes(ctx, ch, since)
 		})
 	}
-	defer p.recovered(opChanges, &err)
-	return p.store.Changes(ctx, ch, since)
+	call := p.begin(ctx, opChanges, ch)
+	defer p.end(&call, &err)
+	return p.store.Changes(call.ctx, ch, since)
 }
 
 // Counts implements storage.Presence.
 func (p *presenceCalls) Counts(ctx context.Context, channels []ChannelID) (counts []storage.Count, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opCounts, func(ctx context.Context) ([]storage.Count, error) {
+		return callStore(ctx, &p.storeCalls, opCounts, firstOf(channels), func(ctx context.Context) ([]storage.Count, error) {
 			return p.store.Counts(ctx, channels)
 		})
 	}
-	defer p.recovered(opCounts, &err)
-	return p.store.Counts(ctx, channels)
+	call := p.begin(ctx, opCounts, firstOf(channels))
+	defer p.end(&call, &err)
+	return p.store.Counts(call.ctx, channels)
 }
 
 // AreMembers implements storage.Presence.
 func (p *presenceCalls) AreMembers(ctx context.Context, ch ChannelID, userIDs []string) (are []bool, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opAreMembers, func(ctx context.Context) ([]bool, error) {
+		return callStore(ctx, &p.storeCalls, opAreMembers, ch, func(ctx context.Context) ([]bool, error) {
 			return p.store.AreMembers(ctx, ch, userIDs)
 		})
 	}
-	defer p.recovered(opAreMembers, &err)
-	return p.store.AreMembers(ctx, ch, userIDs)
+	call := p.begin(ctx, opAreMembers, ch)
+	defer p.end(&call, &err)
+	return p.store.AreMembers(call.ctx, ch, userIDs)
 }
 
 // Renew implements storage.Presence.
 func (p *presenceCalls) Renew(ctx context.Context, node string, lease time.Duration) (held bool, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opRenew, func(ctx context.Context) (bool, error) {
+		return callStore(ctx, &p.storeCalls, opRenew, ChannelID{}, func(ctx context.Context) (bool, error) {
 			return p.store.Renew(ctx, node, lease)
 		})
 	}
-	defer p.recovered(opRenew, &err)
-	return p.store.Renew(ctx, node, lease)
+	call := p.begin(ctx, opRenew, ChannelID{})
+	defer p.end(&call, &err)
+	return p.store.Renew(call.ctx, node, lease)
 }
 
 // Expire implements storage.Presence.
 func (p *presenceCalls) Expire(ctx context.Context) (gone []storage.Departure, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opExpire, p.store.Expire)
+		return callStore(ctx, &p.storeCalls, opExpire, ChannelID{}, p.store.Expire)
 	}
-	defer p.recovered(opExpire, &err)
-	return p.store.Expire(ctx)
+	call := p.begin(ctx, opExpire, ChannelID{})
+	defer p.end(&call, &err)
+	return p.store.Expire(call.ctx)
 }
 
 // LastSeen implements storage.Presence.
 func (p *presenceCalls) LastSeen(ctx context.Context, ch ChannelID, userIDs []string) (seen []time.Time, err error) {
 	if p.calls != nil {
-		return callStore(ctx, &p.storeCalls, opLastSeen, func(ctx context.Context) ([]time.Time, error) {
+		return callStore(ctx, &p.storeCalls, opLastSeen, ch, func(ctx context.Context) ([]time.Time, error) {
 			return p.store.LastSeen(ctx, ch, userIDs)
 		})
 	}
-	defer p.recovered(opLastSeen, &err)
-	return p.store.LastSeen(ctx, ch, userIDs)
+	call := p.begin(ctx, opLastSeen, ch)
+	defer p.end(&call, &err)
+	return p.store.LastSeen(call.ctx, ch, userIDs)
 }

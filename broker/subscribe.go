@@ -22,6 +22,20 @@ import (
 //
 // Session, Kind, Rewind and Reach of req are not taken from the caller.
 func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
+	h := &s.broker.observers
+	if !h.any() {
+		return s.subscribe(ctx, req, time.Time{})
+	}
+	began := time.Now()
+	err := s.subscribe(ctx, req, began)
+	if err != nil && h.want(s.app, ObserveSubscriptionRefused) {
+		h.tell(ctx, s.app, SubscriptionRefused{Session: s, Channel: req.Channel, Err: err, Took: time.Since(began)})
+	}
+	return err
+}
+
+// subscribe is Subscribe, which began at a time if anybody observes it.
+func (s *Session) subscribe(ctx context.Context, req SubscribeRequest, began time.Time) error {
 	b := s.broker
 	if err := CheckChannelName(req.Channel); err != nil {
 		return b.refusal(err)
@@ -79,6 +93,14 @@ func (s *Session) Subscribe(ctx context.Context, req SubscribeRequest) error {
 	s.granted(req.Channel, req.Expires)
 	if req.Kind.NeedsAuthorization() {
 		s.authorized.Store(true)
+	}
+	if !began.IsZero() && b.observers.want(s.app, ObserveSubscriptionOpened) {
+		opened := SubscriptionOpened{Session: s, Channel: req.Channel, Again: old != nil,
+			Resume: st.resume, PastEvents: st.events, Took: time.Since(began)}
+		if req.Member != nil {
+			opened.UserID = req.Member.UserID
+		}
+		b.observers.tell(ctx, s.app, opened)
 	}
 	if old != nil {
 		return nil

@@ -45,6 +45,7 @@ func (s *Session) undo(ctx context.Context, channel string, known bool) {
 }
 
 func (s *Session) informUnsubscribed(channel string, sub *subscriber) {
+	s.observeUnsubscribed(channel, sub)
 	if !s.broker.hooks.any() {
 		return
 	}
@@ -53,6 +54,16 @@ func (s *Session) informUnsubscribed(channel string, sub *subscriber) {
 		change.Member = &Member{UserID: sub.userID}
 	}
 	inform(s.ctx, &s.broker.hooks, unsubscribed, change)
+}
+
+func (s *Session) observeUnsubscribed(channel string, sub *subscriber) {
+	if h := &s.broker.observers; h.want(s.app, ObserveSubscriptionClosed) {
+		closed := SubscriptionClosed{Session: s, Channel: channel}
+		if sub.isMember() {
+			closed.UserID = sub.userID
+		}
+		h.tell(s.ctx, s.app, closed)
+	}
 }
 
 // leaving is a context for taking the session out of something, which happens

@@ -105,12 +105,13 @@ var floors = [][]string{
 	{"new", "options", "shared", "shared_history", "topic", "describe", "inspect", "online", "history", "page",
 		"revoke", "search", "amend", "accept_amendment", "prepare", "publish", "client_event", "subscription", "consume", "connect",
 		"shutdown", "subscribe", "start", "unsubscribe", "sign_in", "grant", "accept", "append",
-		"idempotency", "app", "broker"},
+		"idempotency", "sessions", "app", "observer_protocol", "broker"},
 	{"decide", "rules", "cipher"},
 	{"read_past", "arrive", "count", "handout", "inbox", "attach", "registry", "channel",
 		"subscriber"},
-	{"node", "inform", "hook_set", "hooks", "session", "limits", "channel_key", "past", "order", "amendment", "store_amend",
-		"store_presence", "store", "faults", "work", "protocol", "stats", "rule", "reach", "event",
+	{"node", "inform", "hook_set", "observe_sessions", "hooks", "observer_publish", "observe_protocol", "observe_events",
+		"session", "limits", "channel_key", "past", "order", "amendment", "store_amend",
+		"store_presence", "store", "faults", "observer", "observe_faults", "observe", "work", "protocol", "stats", "rule", "reach", "event",
 		"channel_name", "errors"},
 }
 

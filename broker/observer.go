@@ -1,0 +1,132 @@
+package broker
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// observer is an Observer, with what it is besides.
+type observer struct {
+	Observer
+	filter ObservationFilter // nil if it wants all
+	store  StoreTracer       // nil if it is none
+	// What else it is, for those who ask it.
+	publishes, handsOut, samples, traces, calls bool
+	panicked                                    atomic.Bool
+}
+
+func (o *observer) wants(app string, kind ObservationKind) bool {
+	return o.filter == nil || o.filter.WantsObservation(app, kind)
+}
+
+// observers are those of a broker. Without any, asking costs one load.
+type observers struct {
+	all atomic.Pointer[[]*observer]
+	// caught counts a panic of an observer, and logs its first.
+	caught func(first bool, p any)
+}
+
+// add takes another one in.
+func (h *observers) add(o *observer) {
+	for {
+		old := h.all.Load()
+		all := append(slices.Clone(h.list()), o)
+		if h.all.CompareAndSwap(old, &all) {
+			return
+		}
+	}
+}
+
+// any reports whether there is an observer.
+func (h *observers) any() bool { return h.all.Load() != nil }
+
+// list is those there are now. It must not be changed.
+func (h *observers) list() []*observer {
+	if all := h.all.Load(); all != nil {
+		return *all
+	}
+	return nil
+}
+
+// want reports whether anybody wants to be told. It is asked before an observation is
+// built.
+func (h *observers) want(app string, kind ObservationKind) bool {
+	return h.any() && h.wanted(app, kind)
+}
+
+func (h *observers) wanted(app string, kind ObservationKind) (wanted bool) {
+	for _, o := range h.list() {
+		h.guard(o, func() { wanted = wanted || o.wants(app, kind) })
+	}
+	return wanted
+}
+
+// tell tells all who want to know.
+func (h *observers) tell(ctx context.Context, app string, o Observation) {
+	for _, to := range h.list() {
+		h.guard(to, func() {
+			if to.wants(app, o.kind()) {
+				to.Observe(ctx, o)
+			}
+		})
+	}
+}
+
+// guard makes a call of an observer, which may panic.
+func (h *observers) guard(o *observer, call func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.caught(o.panicked.CompareAndSwap(false, true), p)
+		}
+	}()
+	call()
+}
+
+// storeCall is a call of a store that is under way.
+type storeCall struct {
+	ctx     context.Context
+	op      string
+	channel ChannelID
+	began   time.Time // zero if nobody observes it
+}
+
+// begin begins a call of a store. The call's context is that of the tracers.
+func (h *observers) begin(ctx context.Context, op string, ch ChannelID) storeCall {
+	c := storeCall{ctx: ctx, op: op, channel: ch}
+	if !h.want(ch.App, ObserveStoreCall) {
+		return c
+	}
+	for _, o := range h.list() {
+		if o.store != nil {
+			h.guard(o, func() {
+				if o.wants(ch.App, ObserveStoreCall) {
+					if traced := o.store.StoreStart(c.ctx, StoreCall{Operation: op, App: ch.App, Channel: ch.Name}); traced != nil {
+						c.ctx = traced
+					}
+				}
+			})
+		}
+	}
+	c.began = time.Now()
+	return c
+}
+
+// end tells of a call that has returned.
+func (h *observers) end(c *storeCall, err error) {
+	if c.began.IsZero() {
+		return
+	}
+	call := StoreCall{Operation: c.op, App: c.channel.App, Channel: c.channel.Name, Took: time.Since(c.began), Err: err}
+	for _, o := range slices.Backward(h.list()) {
+		if o.store != nil {
+			h.guard(o, func() {
+				if o.wants(call.App, ObserveStoreCall) {
+					o.store.StoreEnd(c.ctx, call)
+				}
+			})
+		}
+	}
+	h.tell(c.ctx, call.App, call)
+}
