@@ -143,7 +143,7 @@ func (s *Session) End(code int) {
 	s.op.Unlock()
 	inform(s.ctx, &b.hooks, disconnected, SessionChange{Session: s, CloseCode: code, Time: time.Now()})
 	if b.observers.want(s.app, ObserveSessionClosed) {
-		b.observers.tell(s.ctx, s.app, SessionClosed{Session: s, Code: code, Lasted: time.Since(s.Since())})
+		b.observers.tell(s.ctx, s.app, SessionClosed{Session: s, Code: code, Lasted: time.Duration(time.Now().UnixNano() - s.since)})
 	}
 	b.sessionEnded()
 }

@@ -3,6 +3,8 @@ package broker
 import (
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,6 +22,44 @@ func (b *Broker) Sessions() iter.Seq[*Session] {
 		b.sessions.Range(func(_ string, s *Session) bool { return yield(s) })
 	}
 }
+
+// Apps returns the IDs of the apps that have sessions on this node, sorted.
+func (b *Broker) Apps() []string {
+	b.quotas.mu.Lock()
+	defer b.quotas.mu.Unlock()
+	return slices.Sorted(maps.Keys(b.quotas.apps))
+}
+
+// SessionCount is how many sessions the app has on this node.
+func (a *App) SessionCount() int {
+	q := &a.broker.quotas
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.apps[a.id]
+}
+
+// Sessions yields the app's sessions on this node, in no order, holding no lock. It goes
+// through those of all apps. Each that is there all the while comes once.
+func (a *App) Sessions() iter.Seq[*Session] {
+	return func(yield func(*Session) bool) {
+		a.broker.sessions.Range(func(_ string, s *Session) bool { return s.app != a.id || yield(s) })
+	}
+}
+
+// Session returns the app's session with the given socket ID, or nil.
+func (a *App) Session(socketID string) *Session {
+	if s := a.broker.Session(socketID); s != nil && s.app == a.id {
+		return s
+	}
+	return nil
+}
+
+// ChannelCount is how many of the app's channels have clients on this node.
+func (a *App) ChannelCount() int { return a.broker.channels.countOf(a.id) }
+
+// Terminate closes the session's connection as App.TerminateUser does those of a user: its
+// client does not come back by itself.
+func (s *Session) Terminate() { s.Close(CloseTerminated) }
 
 // OpenChannel is a channel that has a subscription on this node.
 type OpenChannel struct {

@@ -89,3 +89,29 @@ func TestLookingIntoABroker(t *testing.T) {
 		assert.True(t, store.Amend)
 	})
 }
+
+func TestLookingIntoAnApp(t *testing.T) {
+	kit := brokertest.New(t)
+	ann, bob := kit.Connect(t), kit.Connect(t)
+	ann.Subscribe("room")
+	ann.Subscribe("hall")
+	bob.Subscribe("room")
+	assert.Equal(t, []string{kit.App.ID()}, kit.Broker.Apps())
+	assert.Equal(t, 2, kit.App.SessionCount())
+	assert.Equal(t, 2, kit.App.ChannelCount())
+	var ids []string
+	for s := range kit.App.Sessions() {
+		ids = append(ids, s.ID())
+	}
+	assert.ElementsMatch(t, []string{ann.SocketID(), bob.SocketID()}, ids)
+	other := kit.Broker.App("other")
+	assert.NotNil(t, kit.App.Session(ann.SocketID()))
+	assert.Nil(t, other.Session(ann.SocketID()))
+	for range other.Sessions() {
+		t.Error("of another app")
+	}
+	assert.Zero(t, other.SessionCount()+other.ChannelCount())
+	kit.App.Session(bob.SocketID()).Terminate()
+	assert.Equal(t, 4009, bob.CloseCode())
+	assert.Equal(t, 1, kit.App.SessionCount())
+}

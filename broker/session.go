@@ -23,7 +23,6 @@ type Session struct {
 	protocol Protocol
 	ctx      context.Context
 	gone     context.CancelFunc // ends ctx
-	since    int64              // when it connected: Unix time in nanoseconds
 
 	counts       bool
 	maxMembers   int
@@ -68,9 +67,6 @@ func (s *Session) Conn() transport.Conn { return s.conn }
 
 // User is who the session is signed in as, or nil. It must not be changed.
 func (s *Session) User() *User { return s.user.Load() }
-
-// Since is when the client connected.
-func (s *Session) Since() time.Time { return time.Unix(0, s.since) }
 
 // Context carries the values of the context that the session was made with, for
 // hooks. It ends with the connection: see Gone and End.

@@ -105,7 +105,7 @@ var floors = [][]string{
 	{"new", "options", "shared", "shared_history", "topic", "describe", "inspect", "online", "history", "page",
 		"revoke", "search", "amend", "accept_amendment", "prepare", "publish", "client_event", "subscription", "consume", "connect",
 		"shutdown", "subscribe", "start", "unsubscribe", "sign_in", "grant", "accept", "append",
-		"idempotency", "sessions", "app", "observer_protocol", "broker"},
+		"idempotency", "app", "observer_protocol", "broker"},
 	{"decide", "rules", "cipher"},
 	{"read_past", "arrive", "count", "handout", "inbox", "attach", "registry", "channel",
 		"subscriber"},
