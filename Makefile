@@ -9,7 +9,7 @@ MODULES := . benchmarks console cmd/carillon examples examples/chat internal/rel
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
-# Where Debian has nginx, which only root's PATH has.
+# Where Debian has nginx and HAProxy, which only root's PATH has.
 export PATH := $(PATH):/usr/sbin
 
 ## chat: install, build and run the chat example, at ADDR if that is given; with DEMO=1 people are there already
@@ -75,12 +75,15 @@ looks: debian examples/chat/web/dist
 	cd examples/chat/web && npm run looks
 
 # What the tests need besides Go and Node: a C compiler for the race detector,
-# browsers (or CHROMIUM and FIREFOX, which say where they are), a proxy and certificates.
+# browsers (or CHROMIUM and FIREFOX, which say where they are), certificates, proxies,
+# and what reads the documents' PHP, Python and Ruby.
 .PHONY: debian
 debian:
 	@missing=(); \
 	need() { command -v "$$1" >/dev/null || missing+=("$${@:2}"); }; \
-	need git git; need gcc gcc libc6-dev; need nginx nginx-light; need openssl openssl; \
+	need git git; need gcc gcc libc6-dev; need openssl openssl; \
+	need nginx nginx-light; need caddy caddy; need haproxy haproxy; \
+	need php php-cli; need python3 python3; need ruby ruby; \
 	need "$${CHROMIUM:-chromium}" chromium; need "$${FIREFOX:-firefox-esr}" firefox-esr; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit; fi; \
 	if ! command -v apt-get >/dev/null; then echo "install what the tests need: $${missing[*]}"; exit 1; fi; \

@@ -119,3 +119,17 @@ func TestEveryPageIsLinked(t *testing.T) {
 		}
 	}
 }
+
+// TestProxies sees to it that the README shows proxies as the page of operations does,
+// whose blocks the tests of conformance run.
+func TestProxies(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	blocks := regexp.MustCompile("(?ms)^```(?:nginx|caddy)\n(.*?^```)$").FindAllStringSubmatch(string(readme), -1)
+	require.Len(t, blocks, 2)
+	for _, block := range blocks {
+		assert.Contains(t, string(page), "\n"+block[1])
+	}
+}
