@@ -1,0 +1,121 @@
+// Lists that the server gives page by page: more when the end comes into sight, and the
+// figures of what is there anew every few seconds.
+
+import { h } from './dom.js';
+import { count } from './text.js';
+
+const refresh = 3000;
+const page = 100;
+
+/**
+ * @template T
+ */
+export class List {
+  /**
+   * @param {object} options
+   * @param {import('./table.js').Table<T>} options.table
+   * @param {(query: { limit: number, next?: string }, signal: AbortSignal) => Promise<{ items: T[], total?: number, next?: string }>} options.fetch
+   * @param {(filtered: boolean) => import('./dom.js').Child} options.empty What to say where there are none.
+   * @param {() => boolean} options.filtered
+   * @param {(total: number | undefined, shown: number) => void} [options.onCount]
+   * @param {AbortSignal} options.signal When the view ends.
+   */
+  constructor(options) {
+    this.options = options;
+    /** @type {T[]} */
+    this.items = [];
+    /** @type {number | undefined} */
+    this.total = undefined;
+    /** @type {string | undefined} */
+    this.next = undefined;
+    this.failed = false;
+    this.#control = new AbortController();
+    this.busy = false;
+    const timer = setInterval(() => this.#refresh(), refresh);
+    options.signal.addEventListener('abort', () => {
+      clearInterval(timer);
+      this.#control.abort();
+      options.table.stop();
+    });
+  }
+
+  /** @type {AbortController} */
+  #control;
+
+  /** load begins anew, as after another filter. */
+  async load({ quiet = false } = {}) {
+    this.#control.abort();
+    this.#control = new AbortController();
+    this.busy = false;
+    const { table } = this.options;
+    if (quiet) table.element.setAttribute('aria-busy', 'true');
+    else table.skeleton();
+    await this.#ask(page, undefined, (answer) => {
+      table.element.scrollTop = 0;
+      this.items = answer.items;
+    });
+    table.element.removeAttribute('aria-busy');
+  }
+
+  /** more loads the page after the last. */
+  more() {
+    if (this.busy || this.failed || !this.next) return;
+    this.#ask(page, this.next, (answer) => (this.items = this.items.concat(answer.items)));
+  }
+
+  #refresh() {
+    // What nobody sees, or what somebody has read far into, stays as it is.
+    if (document.hidden || this.busy || this.items.length > 2 * page) return;
+    this.#ask(Math.max(page, this.items.length), undefined, (answer) => (this.items = answer.items));
+  }
+
+  /**
+   * @param {number} limit
+   * @param {string | undefined} next
+   * @param {(answer: { items: T[] }) => void} take
+   */
+  async #ask(limit, next, take) {
+    const { signal } = this.#control;
+    this.busy = true;
+    try {
+      const answer = await this.options.fetch({ limit, next }, signal);
+      if (signal.aborted) return;
+      this.failed = false;
+      this.next = answer.next;
+      take(answer);
+      this.total = answer.total;
+      this.#show();
+    } catch (error) {
+      if (signal.aborted) return;
+      this.failed = true;
+      this.#fail(/** @type {Error} */ (error));
+    } finally {
+      if (!signal.aborted) this.busy = false;
+    }
+  }
+
+  #show() {
+    const { table, empty, filtered, onCount } = this.options;
+    table.set(this.items, this.total);
+    if (!this.items.length) table.say(empty(filtered()));
+    else if (this.next) table.say(h('p.more.quiet', null, 'More as you scroll…'));
+    else table.say();
+    onCount?.(this.total, this.items.length);
+  }
+
+  /** @param {Error} error */
+  #fail(error) {
+    const { table } = this.options;
+    table.set(this.items, this.total ?? this.items.length);
+    table.say(
+      h('div.empty', { role: 'alert' }, h('p', null, error.message), h('button.button', { type: 'button', onclick: () => this.load() }, 'Try again')),
+    );
+  }
+}
+
+/**
+ * counted says how many there are of what, for the bar above a table.
+ * @param {number | undefined} total
+ * @param {string} one
+ */
+export const counted = (total, one) => (total === undefined ? '' : `${count(total)} ${total === 1 ? one : `${one}s`}`);

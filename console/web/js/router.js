@@ -1,0 +1,68 @@
+// Where the page is: everything that can be opened has a URL of its own, behind the #,
+// so that the console can be mounted anywhere.
+
+/**
+ * @typedef {{ path: string[], query: Record<string, string> }} Route
+ */
+
+/** @param {string} part */
+function decode(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/**
+ * parse reads what stands behind the #.
+ * @param {string} hash
+ * @returns {Route}
+ */
+export function parse(hash) {
+  const [path, query = ''] = hash.replace(/^#?\/?/, '').split(/\?(.*)/s);
+  return {
+    path: path === '' ? [] : path.split('/').map(decode),
+    query: Object.fromEntries(new URLSearchParams(query)),
+  };
+}
+
+/**
+ * href writes what parse reads; what is empty in the query is left out.
+ * @param {string[]} path
+ * @param {Record<string, string | number | undefined>} [query]
+ */
+export function href(path, query = {}) {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== '') search.set(key, String(value));
+  }
+  const text = search.toString();
+  return `#/${path.map(encodeURIComponent).join('/')}${text && `?${text}`}`;
+}
+
+export const here = () => parse(location.hash);
+
+/**
+ * go goes to an address; with replace, Back does not lead to where one was.
+ * @param {string} address
+ * @param {{ replace?: boolean }} [options]
+ */
+export function go(address, { replace = false } = {}) {
+  if (address === location.hash) return;
+  if (!replace) {
+    location.hash = address;
+    return;
+  }
+  history.replaceState(null, '', address);
+  window.dispatchEvent(new HashChangeEvent('hashchange'));
+}
+
+/**
+ * setQuery changes the query of where the page is, as filters do.
+ * @param {Record<string, string | undefined>} change
+ */
+export function setQuery(change) {
+  const { path, query } = here();
+  go(href(path, { ...query, ...change }), { replace: true });
+}
