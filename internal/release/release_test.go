@@ -64,6 +64,7 @@ func TestModules(t *testing.T) {
 		assert.Contains(t, out.String(), "dep\tgithub.com/carillon-rt/carillon\tv0.99.0-rc.1")
 		assert.Contains(t, out.String(), "git tag v0.99.0-rc.1")
 		assert.Contains(t, out.String(), "git tag cmd/carillon/v0.99.0-rc.1")
+		assert.Contains(t, out.String(), "carillon v0.99.0-rc.1 go1.")
 
 		work, err := os.ReadFile(filepath.Join(writable.dir, "go.work"))
 		require.NoError(t, err)
@@ -72,6 +73,30 @@ func TestModules(t *testing.T) {
 		require.NoError(t, err)
 		assert.Contains(t, string(sums), "github.com/carillon-rt/carillon v0.99.0-rc.1 h1:")
 	})
+}
+
+// TestTags tags a repository of two modules.
+func TestTags(t *testing.T) {
+	tr := &tree{dir: t.TempDir(), files: []string{"go.mod", "sub/go.mod"}}
+	require.NoError(t, os.Mkdir(filepath.Join(tr.dir, "sub"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(tr.dir, "go.mod"), []byte("module example.com/a\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(tr.dir, "sub/go.mod"), []byte("module example.com/a/sub\n\nrequire example.com/a v1.2.3\n"), 0o600))
+	require.NoError(t, tr.read())
+	git := func(args ...string) string {
+		said, err := tr.git(t.Context(), append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		require.NoError(t, err)
+		return said
+	}
+	git("init", "-q")
+	var out bytes.Buffer
+	assert.ErrorContains(t, tag(t.Context(), tr, "v1.2.4", &out), "make release VERSION=v1.2.4")
+	assert.ErrorContains(t, tag(t.Context(), tr, "v1.2.3", &out), "commit first")
+	git("add", ".")
+	git("commit", "-qm", "Release v1.2.3")
+	require.NoError(t, tag(t.Context(), tr, "v1.2.3", &out))
+	assert.Equal(t, "v1.2.3\nsub/v1.2.3\n", out.String())
+	assert.Equal(t, "sub/v1.2.3\nv1.2.3\n", git("tag"))
+	assert.ErrorContains(t, tag(t.Context(), tr, "v1.2.3", &out), "already")
 }
 
 func TestVersionsThatAreNone(t *testing.T) {
