@@ -8,6 +8,7 @@ import (
 
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/client"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/credentials"
+	"github.com/carillon-rt/carillon/cmd/carillon/internal/health"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/publish"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/tail"
 )
@@ -47,6 +48,7 @@ func clientCommands() []command {
 	return []command{
 		{"publish", "send events to channels of any server of the protocol", asClient(publish.Run)},
 		{"tail", "print the events of channels as they come", asClient(tail.Run)},
+		{"health", "say with the exit code whether a server takes connections", asClient(health.Run)},
 		{"apps", "apps new makes an ID, a key and a secret", apps},
 	}
 }
