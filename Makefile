@@ -4,6 +4,8 @@ SHELL := /usr/bin/env bash
 .DEFAULT_GOAL := help
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.1
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
 MODULES := . benchmarks console cmd/carillon examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
@@ -105,6 +107,20 @@ tidy:
 release:
 	@test -n "$(VERSION)" || { echo "make release VERSION=v0.1.0"; exit 1; }
 	go run ./internal/release release $(VERSION)
+
+## sbom: what the server is made of, as CycloneDX, and the licences to pass on with it, in SBOM (.cache/sbom)
+SBOM ?= .cache/sbom
+.PHONY: sbom
+sbom:
+	mkdir -p $(SBOM)
+	CGO_ENABLED=0 go build -trimpath -o $(SBOM)/carillon ./cmd/carillon
+	go run ./internal/release licenses $(SBOM)/carillon > $(SBOM)/THIRD_PARTY_LICENSES.txt
+	go run $(CYCLONEDX) bin -json -output $(SBOM)/carillon.cdx.json $(SBOM)/carillon
+
+## goreleaser-check: check .goreleaser.yaml with GoReleaser itself, which takes minutes to build the first time
+.PHONY: goreleaser-check
+goreleaser-check:
+	go run $(GORELEASER) check
 
 ## bench: the benchmarks of the core
 .PHONY: bench

@@ -62,8 +62,10 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return os.CopyFS(args[2], os.DirFS(w.proxy()))
 	case len(args) == 2 && args[0] == "tag":
 		return tag(ctx, tr, args[1], out)
+	case len(args) == 2 && args[0] == "licenses":
+		return licenses(ctx, tr, args[1], out)
 	}
-	return errors.New("want tidy, release and a version and perhaps a folder, or tag and a version")
+	return errors.New("want tidy, release and a version and perhaps a folder, tag and a version, or licenses and a program")
 }
 
 // release makes every module ask for the version of the others, and proves that
