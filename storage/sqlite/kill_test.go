@@ -171,7 +171,9 @@ func (f *killFile) look(t testing.TB, publishers []*killPublisher) {
 				assert.Equal(t, last.Offset+1, ev.Position.Offset, "a hole")
 			}
 			last = ev.Position
-			assert.NotContains(t, found, string(ev.Data), "twice")
+			// assert.NotContains goes through the whole map.
+			_, twice := found[string(ev.Data)]
+			assert.False(t, twice, "%s is there twice", ev.Data)
 			found[string(ev.Data)] = ev.Position
 		}
 		f.events += len(page.Events)

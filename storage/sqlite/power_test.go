@@ -99,11 +99,24 @@ func TestSyncedBeforeAcknowledged(t *testing.T) {
 	}
 }
 
+// maxFileCuts is how often the power of one file is cut at most: each cut keeps an image.
+const maxFileCuts = 100
+
 // TestPowerCuts cuts the power in the middle of what the store does, so that of what was
 // not synced any sectors may be on the disk.
 func TestPowerCuts(t *testing.T) {
 	t.Logf("-power-seed %d", *powerSeed)
 	random := rand.New(rand.NewPCG(*powerSeed, 1))
+	for left := *powerCuts; left > 0; left -= maxFileCuts {
+		t.Run(fmt.Sprintf("%d left", left), func(t *testing.T) { cutPower(t, random, min(left, maxFileCuts)) })
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// cutPower cuts the power of a file that many times.
+func cutPower(t *testing.T, random *rand.Rand, n int) {
 	d := newDisk(t)
 	r := record(d)
 	st := open(t, onDisk(d))
@@ -115,14 +128,14 @@ func TestPowerCuts(t *testing.T) {
 	acked := make(map[string]bool) // guarded by r.mu
 	r.mu.Lock()
 	r.changed = func() {
-		if len(cuts) < *powerCuts && random.IntN(8) == 0 {
+		if len(cuts) < n && random.IntN(8) == 0 {
 			cuts = append(cuts, cut{r.image(random), maps.Clone(acked)})
 		}
 	}
 	enough := func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		return len(cuts) >= *powerCuts
+		return len(cuts) >= n
 	}
 	r.mu.Unlock()
 	var publishing sync.WaitGroup
@@ -162,6 +175,7 @@ func TestPowerCuts(t *testing.T) {
 		for _, id := range pairs {
 			require.Equal(t, slices.Contains(found, id), slices.Contains(other, id), "both events of a transaction, or none")
 		}
+		require.NoError(t, left.Close())
 	}
 }
 

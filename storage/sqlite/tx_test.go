@@ -22,7 +22,7 @@ func prepared(id string) storage.Prepared {
 	return storage.Prepared{
 		Channel: room,
 		Event:   &storage.Event{ID: id, Name: "message", Data: []byte("data of " + id), Time: time.Now()},
-		Options: storage.AppendOptions{Retention: storage.Retention{Events: 1000}},
+		Options: storage.AppendOptions{Retention: storage.Retention{Events: 1 << 20}},
 	}
 }
 
