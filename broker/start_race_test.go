@@ -15,23 +15,13 @@ import (
 	"github.com/carillon-rt/carillon/storage/storagetest"
 )
 
-// slowReads has reads that begin while slow is set take a second to reach the store.
-func slowReads(slow *atomic.Bool) broker.Option {
-	return broker.WithHistory(storagetest.NewFaults(memory.New(), func(c storagetest.Call) (f storagetest.Fault) {
-		if slow.Load() && c.Op == storagetest.OpRead {
-			f.Wait = time.Second
-		}
-		return f
-	}))
-}
-
 // What is published and retracted while a rewind is read is not there for who rewinds.
 func TestWhatIsRetractedDuringARewindStaysRetracted(t *testing.T) {
 	for name, before := range map[string][]string{"after others": {"1"}, "alone": nil} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var slow atomic.Bool
-				kit := brokertest.New(t, keeping(10), slowReads(&slow))
+				kit := brokertest.New(t, keeping(10), broker.WithHistory(storagetest.NewSlowReads(memory.New(), &slow)))
 				for _, data := range before {
 					publishTo(t, kit, "room", data)
 				}

@@ -18,16 +18,6 @@ import (
 	"github.com/carillon-rt/carillon/storage/storagetest"
 )
 
-// slowReads has reads that begin while slow is set take a second to reach the store.
-func slowReads(slow *atomic.Bool) broker.Option {
-	return broker.WithHistory(storagetest.NewFaults(memory.New(), func(c storagetest.Call) (f storagetest.Fault) {
-		if slow.Load() && c.Op == storagetest.OpRead {
-			f.Wait = time.Second
-		}
-		return f
-	}))
-}
-
 // What is published and retracted while a rewind is read is not there for who rewinds, and
 // positions go on behind it.
 func TestWhatIsRetractedDuringARewindStaysRetracted(t *testing.T) {
@@ -35,7 +25,7 @@ func TestWhatIsRetractedDuringARewindStaysRetracted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var slow atomic.Bool
-				kit := brokertest.New(t, keeping(broker.ChannelRule{Rewind: 5}), slowReads(&slow))
+				kit := brokertest.New(t, keeping(broker.ChannelRule{Rewind: 5}), broker.WithHistory(storagetest.NewSlowReads(memory.New(), &slow)))
 				r := newResumer(t, kit, "room")
 				for _, data := range before {
 					r.publish(data.(string))
@@ -66,7 +56,7 @@ func TestWhatIsRetractedDuringARewindStaysRetracted(t *testing.T) {
 func TestAPageIsNotForWhoWasRevokedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var slow atomic.Bool
-		kit := brokertest.New(t, keeping(broker.ChannelRule{}), slowReads(&slow))
+		kit := brokertest.New(t, keeping(broker.ChannelRule{}), broker.WithHistory(storagetest.NewSlowReads(memory.New(), &slow)))
 		c := kit.Connect(t)
 		c.SignIn("ann")
 		c.Subscribe("private-room")

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -77,12 +78,25 @@ func NewFaults(h storage.History, decide func(Call) Fault) *Faults {
 	return &Faults{history: h, decide: decide, calls: make(map[Op]int)}
 }
 
+// NewSlowReads returns a History over h whose reads take a second to reach it if they begin
+// while slow is set.
+func NewSlowReads(h storage.History, slow *atomic.Bool) *Faults {
+	return NewFaults(h, func(c Call) (f Fault) {
+		if slow.Load() && c.Op == OpRead {
+			f.Wait = time.Second
+		}
+		return f
+	})
+}
+
 // Close waits for calls with Fault.Late that have not reached the store yet. No call
 // may follow.
 func (f *Faults) Close() { f.late.Wait() }
 
 // Capabilities implements storage.Capable.
-func (f *Faults) Capabilities() storage.Capabilities { return storage.CapabilitiesOf(f.history) }
+func (f *Faults) Capabilities() storage.Capabilities {
+	return storage.CapabilitiesOf(f.history)
+}
 
 func (f *Faults) fault(c Call) Fault {
 	f.mu.Lock()
