@@ -96,7 +96,8 @@ func WithPresence(p storage.Presence) Option {
 // WithStoreTimeout sets how long one call of a store may take; the default is
 // DefaultStoreTimeout. A call that takes longer fails with a *StoreTimeoutError, even
 // if the store ignores its context and goes on. storage/memory, which never waits, has
-// no time-out. The look-ups of apps in package pusher have the same time-out.
+// no time-out. The look-ups of apps in package pusher have the same time-out. Appends to
+// a store that promises storage.Capabilities.PromptAppends may take a sixteenth longer.
 func WithStoreTimeout(d time.Duration) Option {
 	return func(b *Broker) error {
 		if d <= 0 {

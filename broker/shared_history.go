@@ -61,7 +61,8 @@ func (b *Broker) watchHistory(ctx context.Context, store storage.Watch) (err err
 	defer contain.Recover(&err)
 	return store.Watch(ctx, func(commit storage.Commit) {
 		if commit.Channel == (ChannelID{}) || commit.Latest.IsZero() {
-			b.background(func() { b.checkPositions(ctx, &commit.Channel) })
+			only := commit.Channel // so that other commits need not be on the heap
+			b.background(func() { b.checkPositions(ctx, &only) })
 			return
 		}
 		c := b.channels.load(commit.Channel)

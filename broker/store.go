@@ -40,13 +40,15 @@ type storeCalls struct {
 	// calls is nil for a store that never waits. It is called on its caller's
 	// goroutine, and costs nothing.
 	calls *contain.Calls
+	// prompt says that appends return when their context has ended.
+	prompt bool
 }
 
 func newStoreCalls(f *faults, store any, timeout time.Duration) storeCalls {
 	if _, ok := store.(*memory.Store); ok {
 		return storeCalls{faults: f}
 	}
-	return storeCalls{faults: f, calls: contain.New(timeout)}
+	return storeCalls{faults: f, calls: contain.New(timeout), prompt: storage.CapabilitiesOf(store).PromptAppends}
 }
 
 // operation is what a store is asked for.
@@ -139,14 +141,30 @@ func (h *historyCalls) Capabilities() storage.Capabilities { return storage.Capa
 
 // Append implements storage.History.
 func (h *historyCalls) Append(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (out storage.Appended, err error) {
-	if h.calls != nil {
-		return callStore(ctx, &h.storeCalls, opAppend, ch, func(ctx context.Context) (storage.Appended, error) {
-			return h.store.Append(ctx, ch, ev, opts)
-		})
+	switch {
+	case h.calls == nil:
+		call := h.begin(ctx, opAppend, ch)
+		defer h.end(&call, &err)
+		return h.store.Append(call.ctx, ch, ev, opts)
+	case h.prompt:
+		return h.appendHere(ctx, ch, ev, opts)
 	}
+	return callStore(ctx, &h.storeCalls, opAppend, ch, func(ctx context.Context) (storage.Appended, error) {
+		return h.store.Append(ctx, ch, ev, opts)
+	})
+}
+
+// appendHere appends to a store that does not outstay the call's context.
+func (h *historyCalls) appendHere(ctx context.Context, ch ChannelID, ev *Event, opts storage.AppendOptions) (storage.Appended, error) {
 	call := h.begin(ctx, opAppend, ch)
-	defer h.end(&call, &err)
-	return h.store.Append(call.ctx, ch, ev, opts)
+	out, err := contain.CallHere(call.ctx, h.calls, func(ctx context.Context) (storage.Appended, error) {
+		return h.store.Append(ctx, ch, ev, opts)
+	})
+	if err != nil {
+		err = h.failed(opAppend, err)
+	}
+	h.faults.observers.end(&call, err)
+	return out, err
 }
 
 // Read implements storage.History.

@@ -18,6 +18,11 @@ type Capabilities struct {
 	// several. Such a store implements Watch if it can notify one of what another has
 	// done.
 	Shared bool
+	// PromptAppends: Append returns as soon as its context has ended, whatever the store
+	// waits for. Brokers then call it on the publisher's own goroutine, without one for
+	// each call that could be left behind: a store that says so and hangs all the same
+	// holds up publishers for good. The context may be shared by many calls.
+	PromptAppends bool
 }
 
 // Capable is implemented by stores that promise more than their interfaces do.

@@ -64,6 +64,7 @@ func Recover(err *error) {
 type Calls struct {
 	timeout   time.Duration
 	abandoned atomic.Int64
+	deadline  atomic.Pointer[deadline]
 }
 
 // New returns calls that may take that long each.

@@ -98,5 +98,5 @@ func (s *session) clear(c *channel, now int64) error {
 
 // Capabilities implements storage.Capable.
 func (st *Store) Capabilities() storage.Capabilities {
-	return storage.Capabilities{ContiguousOffsets: true, Durable: true, Transactions: true, Shared: true}
+	return storage.Capabilities{ContiguousOffsets: true, Durable: true, Transactions: true, Shared: true, PromptAppends: true}
 }

@@ -85,6 +85,10 @@ func TestStore(t *testing.T) {
 			require.NoError(tb, st.Close())
 			require.NoError(tb, os.Rename(copied, st.path))
 			return opened(tb, st.path)
+		}),
+		storagetest.WithStall(func(tb testing.TB, store storagetest.Store) (release func()) {
+			tx := begin(tb, store.(*Store))
+			return func() { require.NoError(tb, tx.Rollback()) }
 		}))
 }
 

@@ -59,7 +59,7 @@ type Fault struct {
 
 // Faults is a History that fails where a test says so, and passes all other calls to
 // another History. All methods are safe for concurrent use. It has the other's
-// capabilities, and implements storage.Watch. It implements storage.Amend and
+// capabilities, but for PromptAppends, and implements storage.Watch. It implements storage.Amend and
 // storage.Search as well, with errors that wrap errors.ErrUnsupported if the other does
 // not.
 type Faults struct {
@@ -95,7 +95,9 @@ func (f *Faults) Close() { f.late.Wait() }
 
 // Capabilities implements storage.Capable.
 func (f *Faults) Capabilities() storage.Capabilities {
-	return storage.CapabilitiesOf(f.history)
+	caps := storage.CapabilitiesOf(f.history)
+	caps.PromptAppends = false // a fault may be that it hangs
+	return caps
 }
 
 func (f *Faults) fault(c Call) Fault {

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -144,4 +145,53 @@ func TestBrokenHistoryIsCaught(t *testing.T) {
 			})
 		})
 	}
+}
+
+// heldUp is a memory store whose appends can be held up, and say that they are prompt.
+type heldUp struct {
+	*memory.Store
+	lies bool
+	held atomic.Pointer[chan struct{}]
+}
+
+func (h *heldUp) Capabilities() storage.Capabilities {
+	caps := h.Store.Capabilities()
+	caps.PromptAppends = true
+	return caps
+}
+
+func (h *heldUp) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
+	if held := h.held.Load(); held != nil {
+		ended := ctx.Done()
+		if h.lies {
+			ended = nil
+		}
+		select {
+		case <-*held:
+		case <-ended:
+			return storage.Appended{}, ctx.Err()
+		}
+	}
+	return h.Store.Append(ctx, ch, ev, opts)
+}
+
+func (h *heldUp) stall() (release func()) {
+	held := make(chan struct{})
+	h.held.Store(&held)
+	return func() {
+		h.held.Store(nil)
+		close(held)
+	}
+}
+
+func stalled(_ testing.TB, store Store) (release func()) { return store.(*heldUp).stall() }
+
+func TestPromptAppends(t *testing.T) {
+	RunHistory(t, func(*testing.T) storage.History { return &heldUp{Store: memory.New()} }, WithSynctest(), WithStall(stalled))
+}
+
+func TestAppendsThatAreNotPromptAreCaught(t *testing.T) {
+	requireCaught(t, stallChecks(hooks{stall: stalled}), "AppendsEndWithTheirContext", func(tb testing.TB, c clock) *historyTest {
+		return newHistoryTest(tb, &heldUp{Store: memory.New(), lies: true}, c)
+	})
 }

@@ -28,8 +28,8 @@
 //
 // More is tested where a store promises more with its storage.Capabilities, or
 // implements more, and where the author says how to restart it, to crash it and to
-// restore an older copy: WithRestart, WithCrash, WithRestore. BenchmarkHistory and
-// BenchmarkPresence measure what brokers do most.
+// restore an older copy, or to hold it up: WithRestart, WithCrash, WithRestore, WithStall.
+// BenchmarkHistory and BenchmarkPresence measure what brokers do most.
 //
 // Faults and Engine are for tests of programs that use a store: Faults makes any store
 // fail, hang or answer late where the test says so, and Engine is a store that can be
@@ -90,7 +90,7 @@ func Run(t *testing.T, open func(t *testing.T) Store, opts ...Option) {
 func RunHistory(t *testing.T, open func(t *testing.T) storage.History, opts ...Option) {
 	t.Helper()
 	cfg := newConfig(opts)
-	checks := slices.Concat(historyChecks(), restartChecks(cfg.hooks), amendChecks(), amendRestartChecks(cfg.hooks), searchChecks())
+	checks := slices.Concat(historyChecks(), restartChecks(cfg.hooks), stallChecks(cfg.hooks), amendChecks(), amendRestartChecks(cfg.hooks), searchChecks())
 	for _, check := range checks {
 		t.Run(check.name, func(t *testing.T) {
 			cfg.wrap(t, func(t *testing.T) { check.run(newHistoryTest(t, open(t), cfg.clock)) })
@@ -122,6 +122,7 @@ type config struct {
 // hooks do to a store what its suite cannot.
 type hooks struct {
 	restart, crash func(testing.TB, Store) Store
+	stall          func(testing.TB, Store) func()
 	restore        func(testing.TB, Store, func()) Store
 }
 
@@ -169,6 +170,12 @@ func WithCrash(crash func(t testing.TB, store Store) Store) Option {
 // that.
 func WithRestore(restore func(t testing.TB, store Store, meanwhile func()) Store) Option {
 	return func(c *config) { c.hooks.restore = restore }
+}
+
+// WithStall tests a store that promises PromptAppends with its Capabilities. stall has
+// appends wait, as for a disk or a server that does not answer, until release is called.
+func WithStall(stall func(t testing.TB, store Store) (release func())) Option {
+	return func(c *config) { c.hooks.stall = stall }
 }
 
 // check tests one promise; F is the fixture it needs.
