@@ -9,10 +9,43 @@ import (
 
 // Append implements storage.History. It returns when the event is on the disk.
 func (st *Store) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
-	batch := [1]storage.AppendRequest{{Channel: ch, Event: ev, Options: opts}}
-	var results [1]storage.AppendResult
-	st.appendAll(ctx, batch[:], results[:])
-	return results[0].Appended, results[0].Err
+	a := st.appends.Get().(*oneAppend)
+	a.batch[0] = storage.AppendRequest{Channel: ch, Event: ev, Options: opts}
+	a.bytes = len(ev.Data) + eventOverhead
+	err := st.write(ctx, &a.task)
+	if a.left {
+		return storage.Appended{}, err // the writer may still be at work with it
+	}
+	out := a.results[0]
+	st.appends.Put(a.clear())
+	if err == nil {
+		err = out.Err
+	}
+	if err != nil {
+		return storage.Appended{}, err
+	}
+	return out.Appended, nil
+}
+
+// oneAppend is the task of appending one event. It is used again and again.
+type oneAppend struct {
+	appendTask
+	batch   [1]storage.AppendRequest
+	results [1]storage.AppendResult
+}
+
+func (st *Store) newAppend() any {
+	a := new(oneAppend)
+	a.init(st, a.batch[:], a.results[:])
+	return a
+}
+
+// clear lets go of what was appended.
+func (a *oneAppend) clear() *oneAppend {
+	a.state.Store(waiting)
+	a.batch[0], a.results[0] = storage.AppendRequest{}, storage.AppendResult{}
+	clear(a.commits)
+	return a
 }
 
 // AppendBatch implements storage.History. The events of a batch are written in one
@@ -28,28 +61,39 @@ func (st *Store) AppendBatch(ctx context.Context, batch []storage.AppendRequest)
 
 // appendAll has the writer append events.
 func (st *Store) appendAll(ctx context.Context, batch []storage.AppendRequest, results []storage.AppendResult) {
-	t := &task{events: len(batch)}
+	var t appendTask
+	// The writer may still be at work when the caller has gone.
+	t.init(st, batch, make([]storage.AppendResult, len(batch)))
 	for i := range batch {
 		t.bytes += len(batch[i].Event.Data) + eventOverhead
 	}
-	// The writer may still be at work when the caller has gone.
-	own := make([]storage.AppendResult, len(batch))
-	t.do = func(w *writer) error {
-		now := st.config.now()
-		for i := range batch {
-			if err := w.append(t, &batch[i], &own[i], now); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if err := st.write(ctx, t); err != nil {
+	if err := st.write(ctx, &t.task); err != nil {
 		for i := range results {
 			results[i] = storage.AppendResult{Err: err}
 		}
 		return
 	}
-	copy(results, own)
+	copy(results, t.outcomes)
+}
+
+// appendTask is the task of appending events.
+type appendTask struct {
+	task
+	requests []storage.AppendRequest
+	outcomes []storage.AppendResult
+}
+
+func (t *appendTask) init(st *Store, requests []storage.AppendRequest, outcomes []storage.AppendResult) {
+	t.requests, t.outcomes, t.events = requests, outcomes, len(requests)
+	t.do = func(w *writer) error {
+		now := st.config.now()
+		for i := range t.requests {
+			if err := w.append(&t.task, &t.requests[i], &t.outcomes[i], now); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // eventOverhead is about what an event takes in the queue besides its data.

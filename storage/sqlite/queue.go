@@ -17,7 +17,8 @@ type task struct {
 	// events and bytes are what the task takes in the queue.
 	events, bytes int
 	state         atomic.Int32
-	done          chan error
+	done          chan error               // made by write where it is nil
+	left          bool                     // by its caller, while the writer may be at work with it
 	commits       []storage.Commit         // told to watchers after the commit
 	changes       []storage.PresenceChange // likewise
 }
@@ -116,7 +117,9 @@ func (st *Store) write(ctx context.Context, t *task) error {
 	if within(ctx, st) {
 		return fmt.Errorf("sqlite: %s: %w", st.path, ErrInTransaction)
 	}
-	t.done = make(chan error, 1)
+	if t.done == nil {
+		t.done = make(chan error, 1)
+	}
 	if err := st.queue.put(t); err != nil {
 		return err
 	}
@@ -125,6 +128,7 @@ func (st *Store) write(ctx context.Context, t *task) error {
 		return err
 	case <-ctx.Done():
 	}
+	t.left = true
 	if t.state.CompareAndSwap(waiting, abandoned) {
 		return ctx.Err()
 	}

@@ -40,6 +40,7 @@ type Store struct {
 	// dbCommits counts commits of db.
 	dbCommits atomic.Int64
 	taken     atomic.Int64 // tasks that the writer has taken
+	appends   sync.Pool    // of *oneAppend
 	info      fs.FileInfo  // of the file that was opened
 	replaced  atomic.Bool  // another file is in its place
 
@@ -74,6 +75,7 @@ func Open(path string, opts ...Option) (*Store, error) {
 	st.dsn = (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(st.path), RawQuery: query}).String()
 	st.queue = newQueue(st.config.queueEvents, st.config.queueBytes)
 	st.readers = newReaders(st, st.config.readers)
+	st.appends.New = st.newAppend
 	if st.db, err = st.openDB(); err != nil {
 		return nil, fmt.Errorf("sqlite: %w", err)
 	}

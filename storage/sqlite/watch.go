@@ -106,6 +106,8 @@ func (st *Store) watch(ctx context.Context, w *watcher, notify func(commits []st
 		ws.n.Add(-1)
 	}()
 	w.signal() // it has begun
+	var commits []storage.Commit
+	var changes []storage.PresenceChange
 	for {
 		select {
 		case <-w.wake:
@@ -114,9 +116,13 @@ func (st *Store) watch(ctx context.Context, w *watcher, notify func(commits []st
 		case <-st.ended:
 			return ErrClosed
 		}
+		clear(commits)
+		clear(changes)
 		w.mu.Lock()
-		commits, changes, missed := w.commits, w.changes, w.missed
-		w.commits, w.changes, w.missed = nil, nil, false
+		commits, w.commits = w.commits, commits[:0]
+		changes, w.changes = w.changes, changes[:0]
+		missed := w.missed
+		w.missed = false
 		w.mu.Unlock()
 		notify(commits, changes, missed)
 	}
