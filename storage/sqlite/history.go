@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/carillon-rt/carillon/storage"
@@ -10,11 +11,12 @@ import (
 // Append implements storage.History. It returns when the event is on the disk.
 func (st *Store) Append(ctx context.Context, ch storage.ChannelID, ev *storage.Event, opts storage.AppendOptions) (storage.Appended, error) {
 	a := st.appends.Get().(*oneAppend)
-	a.batch[0] = storage.AppendRequest{Channel: ch, Event: ev, Options: opts}
+	own := *ev // the writer may still be at work with it when the caller has gone
+	a.batch[0] = storage.AppendRequest{Channel: ch, Event: &own, Options: opts}
 	a.bytes = len(ev.Data) + eventOverhead
 	err := st.write(ctx, &a.task)
 	if a.left {
-		return storage.Appended{}, err // the writer may still be at work with it
+		return storage.Appended{}, err // likewise
 	}
 	out := a.results[0]
 	st.appends.Put(a.clear())
@@ -62,11 +64,14 @@ func (st *Store) AppendBatch(ctx context.Context, batch []storage.AppendRequest)
 // appendAll has the writer append events.
 func (st *Store) appendAll(ctx context.Context, batch []storage.AppendRequest, results []storage.AppendResult) {
 	var t appendTask
-	// The writer may still be at work when the caller has gone.
-	t.init(st, batch, make([]storage.AppendResult, len(batch)))
-	for i := range batch {
-		t.bytes += len(batch[i].Event.Data) + eventOverhead
+	// Its own, since the writer may still be at work when the caller has gone.
+	requests, events := slices.Clone(batch), make([]storage.Event, len(batch))
+	for i := range requests {
+		events[i] = *batch[i].Event
+		requests[i].Event = &events[i]
+		t.bytes += len(events[i].Data) + eventOverhead
 	}
+	t.init(st, requests, make([]storage.AppendResult, len(batch)))
 	if err := st.write(ctx, &t.task); err != nil {
 		for i := range results {
 			results[i] = storage.AppendResult{Err: err}
@@ -76,7 +81,7 @@ func (st *Store) appendAll(ctx context.Context, batch []storage.AppendRequest, r
 	copy(results, t.outcomes)
 }
 
-// appendTask is the task of appending events.
+// appendTask is the task of appending events, which are its own.
 type appendTask struct {
 	task
 	requests []storage.AppendRequest
@@ -99,7 +104,7 @@ func (t *appendTask) init(st *Store, requests []storage.AppendRequest, outcomes 
 // eventOverhead is about what an event takes in the queue besides its data.
 const eventOverhead = 256
 
-// append appends one event of a task.
+// append appends one event of a task, and gives it its position.
 func (w *writer) append(t *task, r *storage.AppendRequest, result *storage.AppendResult, now time.Time) error {
 	c, err := w.channel(r.Channel)
 	if err != nil {
@@ -112,7 +117,8 @@ func (w *writer) append(t *task, r *storage.AppendRequest, result *storage.Appen
 	if err != nil || result.Err != nil || result.Duplicate || !w.store.watchers.wanted() {
 		return err
 	}
-	t.commits = append(t.commits, commitOf(r.Channel, r.Event, result.Appended))
+	r.Event.Channel, r.Event.Position, r.Event.Prev = r.Channel.Name, result.Position, result.Prev
+	t.commits = append(t.commits, storage.Commit{Channel: r.Channel, Latest: result.Position, Event: r.Event})
 	return nil
 }
 

@@ -49,6 +49,9 @@ func (s *session) use(text string) *statement {
 		st = &statement{Stmt: prepared}
 		s.stmts[text] = st
 	}
+	if st.err != nil {
+		st.holds = [rememberedBindings]binding{} // the last of them may not be so
+	}
 	st.bound, st.err = 0, nil
 	return st
 }
@@ -59,16 +62,52 @@ type statement struct {
 	*sqlite3.Stmt
 	bound int
 	err   error
+	// holds are what the first parameters are bound to, which stays so: binding costs
+	// as much as writing does.
+	holds [rememberedBindings]binding
+}
+
+const (
+	rememberedBindings = 12
+	// rememberedText is how long a text may be that is remembered.
+	rememberedText = 64
+)
+
+// binding is what a parameter is known to be bound to.
+type binding struct {
+	null bool
+	text string // if it is not empty
+}
+
+// bind goes on to the next parameter, and reports whether it has to be bound to that:
+// the zero binding always has to.
+func (st *statement) bind(to binding) bool {
+	if st.bound++; st.err != nil {
+		return false
+	}
+	if st.bound > rememberedBindings {
+		return true
+	}
+	held := &st.holds[st.bound-1]
+	if to == *held && to != (binding{}) {
+		return false
+	}
+	*held = to
+	return true
 }
 
 func (st *statement) int(v int64) {
-	if st.bound++; st.err == nil {
+	if st.bind(binding{}) {
 		st.err = st.BindInt64(st.bound, v)
 	}
 }
 
 func (st *statement) text(v string) {
-	if st.bound++; st.err == nil {
+	var to binding
+	if len(v) <= rememberedText {
+		to.text = v
+	}
+	if st.bind(to) {
 		st.err = st.BindText(st.bound, v)
 	}
 }
@@ -86,13 +125,13 @@ func (st *statement) optional(v string) {
 func (st *statement) blob(v []byte) {
 	if len(v) == 0 {
 		st.null()
-	} else if st.bound++; st.err == nil {
+	} else if st.bind(binding{}) {
 		st.err = st.BindBlob(st.bound, v)
 	}
 }
 
 func (st *statement) null() {
-	if st.bound++; st.err == nil {
+	if st.bind(binding{null: true}) {
 		st.err = st.BindNull(st.bound)
 	}
 }

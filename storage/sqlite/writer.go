@@ -94,10 +94,9 @@ func roomIn(group []*task) int {
 // done while further ones come; without anything to do it waits for an eighth of the
 // time that their transaction took.
 func (w *writer) gather(group []*task) []*task {
-	before, began := len(group), time.Now()
-	for before < w.expected && roomIn(group) > 0 && w.patience > 0 {
-		if group, _ = w.take(group); len(group) > before {
-			break
+	for before, began := len(group), time.Now(); before < w.expected && roomIn(group) > 0; {
+		if group, _ = w.take(group); len(group) > before || w.patience <= 0 {
+			break // looked for after the wait as well, in which they may have had this processor
 		}
 		runtime.Gosched()
 		now := time.Now()

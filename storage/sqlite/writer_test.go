@@ -75,6 +75,16 @@ func TestQueueIsBounded(t *testing.T) {
 	}
 }
 
+// Those who come while the writer waits for them belong to its transaction, even if they
+// came while it had not the time to look.
+func TestWhoComesWhileTheWriterWaitsIsTaken(t *testing.T) {
+	w := &writer{store: &Store{queue: newQueue(10, 1000)}, expected: 2}
+	require.NoError(t, w.store.queue.put(&task{events: 1}))
+	require.Len(t, w.gather([]*task{{events: 1}}), 2)
+	w.expected, w.patience = 3, time.Millisecond
+	require.Len(t, w.gather([]*task{{events: 1}}), 1, "nobody comes, and it does not wait for ever")
+}
+
 // A batch that is bigger than all of the queue is taken when nothing else waits.
 func TestQueueTakesWhatIsBigger(t *testing.T) {
 	st := open(t, WithQueue(2, 10))
@@ -245,4 +255,36 @@ func TestCloseWritesWhatWaits(t *testing.T) {
 	require.NoError(t, <-second)
 	require.NoError(t, <-closed)
 	require.Equal(t, []string{"first", "second"}, texts(t, openFile(t, st.path), room))
+}
+
+// Who does not wait any more for an append may do with the event what they like, although
+// the writer is at it.
+func TestEventsAreCopiedBeforeTheyWait(t *testing.T) {
+	for name, appended := range map[string]func(st *Store, ctx context.Context, ev *storage.Event) error{
+		"alone": func(st *Store, ctx context.Context, ev *storage.Event) error {
+			_, err := st.Append(ctx, room, ev, keep(100))
+			return err
+		},
+		"in a batch": func(st *Store, ctx context.Context, ev *storage.Event) error {
+			batch := []storage.AppendRequest{{Channel: room, Event: ev, Options: keep(100)}}
+			defer func() { batch[0].Event = nil }()
+			return st.AppendBatch(ctx, batch)[0].Err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			st := open(t, WithBusyTimeout(time.Minute))
+			tx := begin(t, st)
+			ctx, cancel := context.WithCancel(t.Context())
+			ev := &storage.Event{ID: "own", Data: []byte("own")}
+			done := make(chan error)
+			go func() { done <- appended(st, ctx, ev) }()
+			require.Eventually(t, func() bool { return st.taken.Load() > 0 }, 10*time.Second, time.Millisecond)
+			cancel()
+			require.ErrorIs(t, <-done, storage.ErrOutcomeUnknown)
+			ev.ID, ev.Data = "changed", []byte("changed")
+			require.NoError(t, tx.Rollback())
+			require.NoError(t, <-appendLater(t.Context(), st, "after"))
+			require.Equal(t, []string{"own", "after"}, texts(t, st, room))
+		})
+	}
 }
