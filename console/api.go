@@ -47,6 +47,11 @@ func (c *Console) table() map[string]route {
 		"sign-out":      {http.MethodPost: {do: c.signOut, open: true, early: true}},
 		"info":          get(c.info),
 
+		"now":           get(c.nowOf),
+		"series":        get(c.seriesOf),
+		"events":        get(c.events),
+		"events/stream": get(c.eventsStream),
+
 		"channels":        get(c.channels),
 		"channel":         get(c.channel),
 		"channel/history": {http.MethodGet: {do: c.history}, http.MethodDelete: change(c.deleteHistory)},
@@ -54,6 +59,15 @@ func (c *Console) table() map[string]route {
 		"session":         get(c.session),
 		"session/close":   {http.MethodPost: change(c.closeSession)},
 		"user/terminate":  {http.MethodPost: change(c.terminateUser)},
+
+		"publish": {http.MethodPost: change(c.publish)},
+		"curl":    {http.MethodPost: {do: c.curl}},
+		"trace":   get(c.trace),
+		"armed":   get(c.armed),
+		"arm":     {http.MethodPost: {do: c.arm}, http.MethodDelete: {do: c.disarm}},
+
+		"webhooks":       get(c.webhooksOf),
+		"webhook/resend": {http.MethodPost: change(c.resend)},
 	}
 }
 

@@ -15,6 +15,7 @@
 package console
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -39,20 +40,53 @@ type Console struct {
 	started  time.Time
 	scans    chan struct{} // one place for each that goes through everything
 
+	journal  *eventLog
+	traces   traces
+	webhooks webhooks
+	refusals refusals
+	faults   faults
+	slow     slowSessions
+	series   series
+	latency  histogram
+	viewers  viewers
+
+	// looking says that all that is published goes into the log. Otherwise only idle more do
+	// in this second; quota is for all that goes there.
+	looking      atomic.Bool
+	idle, quota  atomic.Int64
+	sampling     atomic.Uint64 // of which part of the events the way to the sockets is measured
+	wants        sync.Mutex    // held while looking is set
+	lookedAt     atomic.Int64  // when somebody has asked for the log, in nanoseconds
+	recorded     atomic.Int64  // published events in the log
+	overQuota    atomic.Int64  // entries that it had no quota for
+	storeWell    atomic.Bool
+	storeFailure atomic.Pointer[storeFailure]
+
 	attached atomic.Pointer[attached]
+	closed   sync.Mutex // held while a goroutine is started, or closing is closed
 	closing  chan struct{}
-	close    sync.Once
 	running  sync.WaitGroup
 }
 
 // attached is what the console looks at.
 type attached struct {
-	broker  *broker.Broker
-	handler Handler // nil if there is none
+	broker    *broker.Broker
+	handler   Handler // nil if there is none
+	published int64   // before the console came
 }
 
-// Handler is what a protocol's handler tells the console, which pusher.Handler does.
-type Handler interface{}
+// Handler is what a protocol's handler does for the console: pusher.Handler does it.
+type Handler interface {
+	// Traffic returns what was exchanged with clients.
+	Traffic() broker.Traffic
+}
+
+// resender is a handler that sends webhooks.
+type resender interface {
+	// ResendWebhook sends a body once more to a webhook of an app, which is named by the URL
+	// of broker.WebhookSent, and returns the receiver's status.
+	ResendWebhook(ctx context.Context, app, url string, body []byte) (status int, err error)
+}
 
 // ErrAttached refuses a second broker: a console shows one.
 var ErrAttached = errors.New("console is attached to a broker already")
@@ -72,6 +106,12 @@ func New(opts ...Option) (*Console, error) {
 	if c.pages, err = readPages(embedded); err != nil {
 		return nil, err
 	}
+	c.journal = newEventLog(c.limits)
+	c.traces.most, c.traces.mostEvents, c.traces.mostSteps = c.limits.Armed, c.limits.TracedEvents, c.limits.TracedSteps
+	c.webhooks.most, c.webhooks.mostBytes = c.limits.Webhooks, c.limits.WebhookBytes
+	c.storeWell.Store(true)
+	c.idle.Store(int64(c.limits.IdlePerSecond))
+	c.quota.Store(int64(c.limits.PerSecond))
 	c.scans = make(chan struct{}, c.limits.Scans)
 	c.routes = c.table()
 	return c, nil
@@ -83,8 +123,16 @@ func (c *Console) Attach(b *broker.Broker, h Handler) error {
 	if b == nil {
 		return &broker.FieldError{Field: "broker", Problem: "is missing"}
 	}
-	if !c.attached.CompareAndSwap(nil, &attached{b, h}) {
+	a := &attached{b, h, b.Stats().Published - c.recorded.Load()}
+	c.closed.Lock()
+	defer c.closed.Unlock()
+	if !c.attached.CompareAndSwap(nil, a) {
 		return ErrAttached
+	}
+	select {
+	case <-c.closing:
+	default:
+		c.running.Go(func() { c.tick(a) })
 	}
 	return nil
 }
@@ -92,7 +140,13 @@ func (c *Console) Attach(b *broker.Broker, h Handler) error {
 // Close ends the console's goroutines and the streams of those who look at it. The broker
 // goes on, and may go on telling the console, which forgets it.
 func (c *Console) Close() {
-	c.close.Do(func() { close(c.closing) })
+	c.closed.Lock()
+	select {
+	case <-c.closing:
+	default:
+		close(c.closing)
+	}
+	c.closed.Unlock()
 	c.running.Wait()
 }
 

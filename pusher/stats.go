@@ -1,6 +1,7 @@
 package pusher
 
 import (
+	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/transport/sse"
 	"github.com/carillon-rt/carillon/transport/websocket"
 	"github.com/carillon-rt/carillon/transport/xhr"
@@ -46,4 +47,11 @@ func (h *Handler) Stats() Stats {
 		s.LookupPanics, s.LookupTimeouts = l.stats()
 	}
 	return s
+}
+
+// Traffic returns what was exchanged with clients over WebSockets. It is safe for concurrent
+// use.
+func (h *Handler) Traffic() broker.Traffic {
+	s := h.sockets.Stats()
+	return broker.Traffic{MessagesIn: s.MessagesIn, BytesIn: s.BytesIn, MessagesOut: s.MessagesOut, BytesOut: s.BytesOut}
 }

@@ -63,12 +63,12 @@ func newServer(c config, log *slog.Logger, base string) (*server, error) {
 		}
 		return storagetest.Fault{}
 	})
-	s.broker, err = broker.New(s.observed(broker.WithLogger(log), broker.WithHistory(store), broker.WithRateLimits(limits),
+	s.broker, err = broker.New(broker.WithObserver(s.console), broker.WithLogger(log), broker.WithHistory(store), broker.WithRateLimits(limits),
 		broker.WithChannelRules(
 			broker.ChannelRule{Pattern: "room-*", History: broker.Retention{Events: 500, Age: time.Hour}, Rewind: 5},
 			broker.ChannelRule{Pattern: "presence-room-*", History: broker.Retention{Events: 100}, LeaveGrace: 3 * time.Second},
 			broker.ChannelRule{Pattern: "small-*", MaxSubscribers: 1, Publishers: broker.OnlyServer},
-		))...)
+		))
 	if err != nil {
 		return nil, err
 	}
