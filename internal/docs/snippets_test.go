@@ -61,6 +61,12 @@ func TestSnippets(t *testing.T) {
 
 // program puts what is missing around a snippet.
 func program(snippet string) string {
+	own := regexp.MustCompile(`(?m)^import .*\n`)
+	used := new(strings.Builder)
+	for _, line := range own.FindAllString(snippet, -1) {
+		used.WriteString(line)
+	}
+	snippet = strings.TrimLeft(own.ReplaceAllString(snippet, ""), "\n")
 	body := snippet
 	if !strings.HasPrefix(snippet, "func ") {
 		var params []string
@@ -73,10 +79,9 @@ func program(snippet string) string {
 		body = "func _(" + strings.Join(params, ", ") + ") {\n" + snippet + "}\n"
 	}
 	body += "\ntype Message struct{ Text string }\n\nvar open func(*testing.T) storage.History\n"
-	var used strings.Builder
 	for _, path := range imports {
-		if strings.Contains(body, filepath.Base(path)+".") {
-			fmt.Fprintf(&used, "import %q\n", path)
+		if regexp.MustCompile(`\b` + filepath.Base(path) + `\.`).MatchString(body) {
+			_, _ = fmt.Fprintf(used, "import %q\n", path)
 		}
 	}
 	return "package snippet\n\n" + used.String() + "\n" + body
