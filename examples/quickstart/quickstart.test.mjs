@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -12,6 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { launch } from '../chat/e2e/browser.mjs'
 
+const axe = createRequire(new URL('../chat/web/package.json', import.meta.url)).resolve('axe-core/axe.min.js')
 let folder, binary, url, server, browser
 
 before(async () => {
@@ -40,9 +42,10 @@ async function stop() {
   assert.deepEqual(await once(server, 'exit'), [0, null])
 }
 
-async function open(name) {
-  const page = await (await browser.newContext()).newPage()
+async function open(name, options, logged = []) {
+  const page = await (await browser.newContext(options)).newPage()
   page.on('dialog', (dialog) => dialog.accept(name))
+  page.on('console', (message) => message.type() === 'error' && logged.push(message.text()))
   page.on('pageerror', (err) => assert.fail(err))
   await page.goto(url)
   await page.getByRole('status').getByText('connected', { exact: true }).waitFor()
@@ -53,6 +56,19 @@ async function write(page, text) {
   await page.getByLabel('Message', { exact: true }).fill(text)
   await page.getByRole('button').click()
 }
+
+for (const colorScheme of ['light', 'dark'])
+  test(`a first visit logs no error, and leaves axe nothing to find, ${colorScheme}`, { timeout: 60_000 }, async () => {
+    const logged = []
+    const page = await open('Ada', { colorScheme, viewport: { width: 360, height: 640 } }, logged)
+    await write(page, 'hello')
+    await page.getByText('Ada: hello', { exact: true }).first().waitFor()
+    await page.evaluate(await readFile(axe, 'utf8'))
+    const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ['violations'] }))
+    assert.deepEqual(violations.map((v) => [v.id, v.nodes.map((n) => n.html)]), [])
+    assert.deepEqual(logged, [])
+    await page.close()
+  })
 
 test('two tabs chat, with any name, and survive a restart', { timeout: 120_000 }, async () => {
   const ada = await open('Ada')
