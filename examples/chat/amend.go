@@ -55,7 +55,7 @@ func (c *chat) editMessage(r *call) (any, error) {
 	if err := readJSON(r.w, r.Request, &body); err != nil {
 		return nil, err
 	}
-	if err := c.limits.message(r.Context(), r.user); err != nil {
+	if err := c.limits.message(r.user); err != nil {
 		return nil, err
 	}
 	return c.amend(r, (*change).messageChanged, func(ctx context.Context, ch *change, rm *room, m *message) error {
@@ -88,7 +88,7 @@ func (c *chat) editMessage(r *call) (any, error) {
 }
 
 // deleteMessage takes a message back: its author may, and who manages the room.
-// What it said is gone, and so is its file.
+// What it said is gone, also where it was quoted, and so is its file.
 func (c *chat) deleteMessage(r *call) (any, error) {
 	return c.amend(r, (*change).messageDeleted, func(ctx context.Context, ch *change, rm *room, m *message) error {
 		author := user{ID: m.SenderID, Name: m.SenderName, Role: m.SenderRole}

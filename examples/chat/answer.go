@@ -71,6 +71,8 @@ type call struct {
 	*http.Request
 	w    http.ResponseWriter
 	user user
+	// session is the ID of the user's login.
+	session string
 }
 
 // socket is the connection that is not to get the events of the request, as its

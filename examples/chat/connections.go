@@ -58,6 +58,13 @@ func (cs *connections) close(loginID string) {
 	}
 }
 
+// again has a user's connections end and be made anew, with what is known of the user now.
+func (cs *connections) again(userID int64) {
+	for _, s := range cs.of(func(c *connection) bool { return c.login.user.ID == userID }) {
+		s.Close(broker.CloseExpired)
+	}
+}
+
 // unsubscribe takes a user's connections off a channel.
 func (cs *connections) unsubscribe(ctx context.Context, userID int64, channel string) {
 	for _, s := range cs.of(func(c *connection) bool { return c.login.user.ID == userID }) {

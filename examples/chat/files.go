@@ -94,6 +94,19 @@ func (s fileStore) remove(id int64) {
 	}
 }
 
+// sweep removes what no row of the database knows, such as uploads in the middle of which
+// the program was killed. Nothing may be uploaded meanwhile.
+func (s fileStore) sweep(known map[int64]bool) error {
+	entries, err := fs.ReadDir(s.root.FS(), ".")
+	for _, e := range entries {
+		id, notID := strconv.ParseInt(strings.TrimSuffix(e.Name(), ".thumb"), 10, 64)
+		if notID == nil && !known[id] || strings.HasPrefix(e.Name(), "upload-") {
+			err = errors.Join(err, s.root.Remove(e.Name()))
+		}
+	}
+	return err
+}
+
 // receive stores a request's body in a file without a name that lasts.
 func (s fileStore) receive(w http.ResponseWriter, r *http.Request, limit int64) (f *os.File, size int64, err error) {
 	if r.ContentLength > limit {
@@ -107,8 +120,19 @@ func (s fileStore) receive(w http.ResponseWriter, r *http.Request, limit int64) 
 	}
 	if err != nil {
 		s.drop(f)
+		err = cutOff(err)
 	}
 	return f, size, err
+}
+
+// cutOff tells what the disk could not do from what the sender broke off.
+func cutOff(err error) error {
+	var disk *fs.PathError
+	var large *http.MaxBytesError
+	if errors.As(err, &disk) || errors.As(err, &large) {
+		return err
+	}
+	return refuse(http.StatusBadRequest, "cut_off", "The file did not arrive whole. Please attach it again.")
 }
 
 // drop closes a file that was received and takes it away.

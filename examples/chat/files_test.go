@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -83,6 +85,55 @@ func TestFilesAreSharedWithMembers(t *testing.T) {
 	bob.refused(http.StatusNotFound, "not_found", "GET", f.URL, nil)
 	_, err := os.Stat(filepath.Join(s.chat.config.data, "files", fileName(f.ID)))
 	assert.ErrorIs(t, err, os.ErrNotExist)
+}
+
+// TestKilledProgramsLeaveNoFiles starts with what one has left behind in mid-upload.
+func TestKilledProgramsLeaveNoFiles(t *testing.T) {
+	data := t.TempDir()
+	s := newSite(t, func(c *config) { c.data = data })
+	ann := s.signedIn("Ann")
+	kept := ann.share(lobby, "kept.png", picture(t, 900, 900))
+	unsent := ann.bring(lobby, "unsent.txt", []byte("soon"))
+	names := func() (names []string) {
+		entries, err := os.ReadDir(filepath.Join(data, "files"))
+		require.NoError(t, err)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+		return names
+	}
+	want := []string{fileName(kept.File.ID), thumbName(kept.File.ID), fileName(unsent.ID)}
+	assert.Equal(t, want, names())
+	for _, name := range []string{"upload-123", "77", "77.thumb"} {
+		require.NoError(t, os.WriteFile(filepath.Join(data, "files", name), []byte("x"), 0o600))
+	}
+	require.NoError(t, s.chat.sweepFiles(t.Context()))
+	assert.Equal(t, want, names())
+}
+
+// TestBrokenOffUploads has the sender stop in the middle, which is no fault of the server.
+func TestBrokenOffUploads(t *testing.T) {
+	s := newSite(t)
+	ann := s.signedIn("Ann")
+	address, err := url.Parse(s.url)
+	require.NoError(t, err)
+	conn, err := net.Dial("tcp", address.Host)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nCookie: %s\r\nContent-Length: 1000\r\n\r\nhalf of it",
+		roomPath(lobby, "/uploads"), address.Host, ann.client.Jar.Cookies(address)[0])
+	require.NoError(t, err)
+	require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusBadRequest, resp.StatusCode)
+	assert.Contains(t, string(body), "cut_off")
+	left, err := os.ReadDir(filepath.Join(s.chat.config.data, "files"))
+	require.NoError(t, err)
+	assert.Empty(t, left)
 }
 
 func TestPicturesAreMadeAnew(t *testing.T) {

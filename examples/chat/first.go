@@ -41,7 +41,7 @@ func (c *chat) firstRooms(ctx context.Context) error {
 }
 
 // welcome brings somebody who is new into the lobby, and in a demo into all of its
-// rooms. Where a room is full, the list of rooms is where they begin.
+// rooms, unless they have all the members that they take.
 func (c *chat) welcome(ctx context.Context, u user, isNew bool) error {
 	if !isNew {
 		return nil
@@ -61,6 +61,7 @@ func (c *chat) welcome(ctx context.Context, u user, isNew bool) error {
 			if err := ch.note(ctx, &rm, u, "joined", u.Name+" joined the room"); err != nil {
 				return err
 			}
+			c.seats.take(&rm, u.ID) // or wait for one, as a member
 			return ch.roomChanged(ctx, rm.ID)
 		})
 		var p *problem

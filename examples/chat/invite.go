@@ -26,7 +26,7 @@ func (c *chat) makeInvitation(r *call) (any, error) {
 	if err := readJSON(r.w, r.Request, &body); err != nil {
 		return nil, err
 	}
-	if r.user.Role != "admin" {
+	if !r.user.admin() {
 		return nil, forbidden("Only admins invite.")
 	}
 	if !slices.Contains(roles, body.Role) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/carillon-rt/carillon/ratelimit"
 )
@@ -17,16 +18,16 @@ import (
 // limits bound how often something may be done.
 type limits struct {
 	buckets  *ratelimit.Memory
-	messages ratelimit.Limit
+	messages *window
 }
 
-// messageSeconds is how long it takes until a user may send as many messages again.
+// messageSeconds is the time in which a user may send a number of messages.
 const messageSeconds = 10
 
 func newLimits(cfg config) limits {
 	return limits{
 		buckets:  ratelimit.NewMemory(),
-		messages: ratelimit.Limit{Rate: float64(cfg.messages) / messageSeconds, Burst: cfg.messages},
+		messages: newWindow(cfg.messages, messageSeconds*time.Second),
 	}
 }
 
@@ -35,7 +36,11 @@ func (l limits) take(ctx context.Context, key string, limit ratelimit.Limit, wha
 	if err != nil || d.OK {
 		return err
 	}
-	seconds := int(math.Ceil(d.RetryAfter.Seconds()))
+	return tooFast(d.RetryAfter, what)
+}
+
+func tooFast(wait time.Duration, what string) *problem {
+	seconds := int(math.Ceil(wait.Seconds()))
 	p := refuse(http.StatusTooManyRequests, "rate_limited", "%s. Try again in %s.", what, inSeconds(seconds))
 	p.RetryAfter = seconds
 	return p
@@ -49,8 +54,11 @@ func inSeconds(n int) string {
 }
 
 // message takes one of the messages that a user may send.
-func (l limits) message(ctx context.Context, u user) error {
-	return l.take(ctx, "message/"+userID(u.ID), l.messages, "You are sending very fast")
+func (l limits) message(u user) error {
+	if wait := l.messages.take(userID(u.ID)); wait > 0 {
+		return tooFast(wait, "You are sending very fast")
+	}
+	return nil
 }
 
 // react takes one of the small changes that a user may make, such as reactions.
@@ -61,6 +69,11 @@ func (l limits) react(ctx context.Context, u user) error {
 // room takes one of the rooms that a user may make.
 func (l limits) room(ctx context.Context, u user) error {
 	return l.take(ctx, "room/"+userID(u.ID), ratelimit.Limit{Rate: 20. / 3600, Burst: 20}, "You have made many rooms")
+}
+
+// rename takes one of the names that a user may change to.
+func (l limits) rename(ctx context.Context, u user) error {
+	return l.take(ctx, "rename/"+userID(u.ID), ratelimit.Limit{Rate: 5. / 3600, Burst: 5}, "You have had many names")
 }
 
 // upload takes one of the files that a user may bring.

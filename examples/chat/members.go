@@ -27,23 +27,30 @@ func (c *chat) isRemoved(ctx context.Context, q querier, roomID, id int64) (remo
 	return removed, err
 }
 
-// enter makes u a member of a room, unless the room is full. What was said before
-// counts as read.
+// maxMembers is how many people an open room has, here or not.
+const maxMembers = 2000
+
+// enter makes u a member of a room, unless the room has as many as it takes. What was
+// said before counts as read.
 func (ch *change) enter(ctx context.Context, roomID int64, u user) error {
+	rm := room{ID: roomID}
+	if err := ch.QueryRowContext(ctx, `SELECT kind, capacity FROM rooms WHERE id = ?`, roomID).Scan(&rm.Kind, &rm.Capacity); err != nil {
+		return err
+	}
+	most, full := rm.Capacity, refuse(http.StatusConflict, "room_full", "This room has all of its %d members.", rm.Capacity)
+	if rm.Kind == openRoom {
+		most, full = maxMembers, refuse(http.StatusConflict, "room_full", "This room has %d members, and no more fit.", maxMembers)
+	}
 	done, err := ch.ExecContext(ctx, `INSERT INTO members (room_id, user_id, joined_at, read_id)
-		SELECT r.id, ?, ?, coalesce((SELECT max(id) FROM messages WHERE room_id = r.id), 0) FROM rooms r
-		WHERE r.id = ? AND (SELECT count(*) FROM members WHERE room_id = r.id) < r.capacity`, u.ID, now(), roomID)
+		SELECT ?1, ?2, ?3, coalesce((SELECT max(id) FROM messages WHERE room_id = ?1), 0)
+		WHERE (SELECT count(*) FROM members WHERE room_id = ?1) < ?4`, roomID, u.ID, now(), most)
 	if err != nil {
 		return err
 	}
 	if n, err := done.RowsAffected(); err != nil || n == 1 {
 		return err
 	}
-	var capacity int
-	if err := ch.QueryRowContext(ctx, `SELECT capacity FROM rooms WHERE id = ?`, roomID).Scan(&capacity); err != nil {
-		return err
-	}
-	return refuse(http.StatusConflict, "room_full", "This room is full (%d people). Try again when somebody has left.", capacity)
+	return full
 }
 
 // roomChanged tells how many are in a room, and what it is called.
@@ -77,13 +84,23 @@ func (c *chat) joinRoom(r *call) (any, error) {
 	ctx := r.Context()
 	var rm *room
 	err := c.change(ctx, r.socket(), func(ch *change) (err error) {
-		if rm, err = c.room(ctx, ch, r.user, r.number("room")); err != nil || rm.Joined {
+		if rm, err = c.room(ctx, ch, r.user, r.number("room")); err != nil {
+			return err
+		}
+		if rm.Joined { // and may have found it full before
+			if err := c.seat(rm, r.user); err != nil {
+				return err
+			}
+			rm, err = c.room(ctx, ch, r.user, rm.ID)
 			return err
 		}
 		if removed, err := c.isRemoved(ctx, ch, rm.ID, r.user.ID); err != nil {
 			return err
 		} else if removed {
 			return wasRemoved
+		}
+		if err := c.seat(rm, r.user); err != nil {
+			return err
 		}
 		if err := ch.enter(ctx, rm.ID, r.user); err != nil {
 			return err
@@ -104,7 +121,7 @@ func (c *chat) joinRoom(r *call) (any, error) {
 func (c *chat) leaveRoom(r *call) (any, error) {
 	ctx := r.Context()
 	return nil, c.change(ctx, r.socket(), func(ch *change) error {
-		rm, err := c.joinedRoomIn(ctx, ch, r.user, r.number("room"))
+		rm, err := c.memberRoom(ctx, ch, r.user, r.number("room"))
 		if err != nil {
 			return err
 		}
@@ -127,6 +144,7 @@ func (ch *change) takeOut(ctx context.Context, rm *room, by, u user, action, tex
 		return err
 	}
 	ch.then(func(ctx context.Context) {
+		ch.chat.seats.leave(rm.ID, u.ID)
 		ch.chat.lockOut(ctx, rm, u)
 		ch.chat.tell(ctx, u.ID, ch.socket, "room-removed", map[string]any{
 			"room_id": rm.ID, "reason": action, "by": by.Name, "message": fmt.Sprintf("You are no longer in %s: %s.", rm.Name, text)})
@@ -173,7 +191,7 @@ func (c *chat) members(ctx context.Context, q querier, rm *room, id int64) ([]me
 		}
 		return nil
 	}, `SELECT u.id, u.name, u.role, u.last_seen, m.joined_at FROM members m JOIN users u ON u.id = m.user_id
-		WHERE m.room_id = ?1 AND (?2 = 0 OR u.id = ?2) ORDER BY u.name_key`, rm.ID, id)
+		WHERE m.room_id = ?1 AND (?2 = 0 OR u.id = ?2) ORDER BY u.name COLLATE NOCASE`, rm.ID, id)
 }
 
 // addMember lets a member of a private room, or who manages an open one, bring in
@@ -209,7 +227,7 @@ func (c *chat) addMember(r *call) (any, error) {
 
 // add makes somebody a member who is not yet.
 func (ch *change) add(ctx context.Context, rm *room, by user, id int64) error {
-	u, err := ch.chat.userByID(ctx, ch, id)
+	u, err := ch.chat.personByID(ctx, ch, id)
 	if err != nil {
 		return err
 	}

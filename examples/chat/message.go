@@ -173,9 +173,9 @@ func (ch *change) insertMessage(ctx context.Context, rm *room, m *message) error
 	}
 	*m = *stored
 	if m.Type == systemMessage {
-		return ch.publish(rm.Channel, "new-message", m, broker.WithID(eventID(id)))
+		return ch.publish(rm.Channel, "new-message", m, broker.WithID(eventID(id, 0)))
 	}
-	return ch.publishToOthers(rm.Channel, "new-message", m, broker.WithID(eventID(id)))
+	return ch.publishToOthers(rm.Channel, "new-message", m, broker.WithID(eventID(id, 0)))
 }
 
 // note stores a system message and the activity that goes with it.
@@ -187,18 +187,27 @@ func (ch *change) note(ctx context.Context, rm *room, by user, action, text stri
 	return ch.act(ctx, rm, by, action, text)
 }
 
-// eventID is the ID of the event that brought a message.
-func eventID(messageID int64) string { return fmt.Sprintf("message-%d", messageID) }
+// eventID is the ID of the event that brought a message, or has brought it again.
+func eventID(messageID int64, again int) string {
+	if again == 0 {
+		return fmt.Sprintf("message-%d", messageID)
+	}
+	return fmt.Sprintf("message-%d-%d", messageID, again)
+}
 
 // messageChanged raises a message's revision, and edits the event that brought it: so
 // those who read the past later find its new state. Where that event is no longer kept,
 // only those who are connected are told.
 func (ch *change) messageChanged(ctx context.Context, rm *room, id int64) (*message, error) {
-	m, text, err := ch.revised(ctx, rm, id)
+	m, again, err := ch.revised(ctx, rm, id)
 	if err != nil {
 		return nil, err
 	}
-	err = ch.prepared(ch.chat.events.PrepareEdit(ch.ctx, rm.Channel, eventID(id), text))
+	text, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	err = ch.prepared(ch.chat.events.PrepareEdit(ch.ctx, rm.Channel, eventID(id, again), text))
 	if errors.Is(err, storage.ErrNoTarget) {
 		err = ch.publishToOthers(rm.Channel, "message-changed", m)
 	}
@@ -208,26 +217,67 @@ func (ch *change) messageChanged(ctx context.Context, rm *room, id int64) (*mess
 // messageDeleted raises a message's revision, and retracts the event that brought it:
 // what it said is nowhere any more, and nobody who comes back later gets it.
 func (ch *change) messageDeleted(ctx context.Context, rm *room, id int64) (*message, error) {
-	m, _, err := ch.revised(ctx, rm, id)
+	m, again, err := ch.revised(ctx, rm, id)
 	if err != nil {
 		return nil, err
 	}
-	err = ch.prepared(ch.chat.events.PrepareRetract(ch.ctx, rm.Channel, eventID(id)))
-	if err != nil && !errors.Is(err, storage.ErrNoTarget) {
+	if _, err := ch.retract(rm, eventID(id, again)); err != nil {
 		return nil, err
 	}
-	return m, ch.publishToOthers(rm.Channel, "message-changed", m)
+	if err := ch.publishToOthers(rm.Channel, "message-changed", m); err != nil {
+		return nil, err
+	}
+	return m, ch.quotesGone(ctx, rm, id)
 }
 
-// revised raises a message's revision, and returns it as it is now, and that as JSON.
-func (ch *change) revised(ctx context.Context, rm *room, id int64) (*message, []byte, error) {
-	if _, err := ch.ExecContext(ctx, `UPDATE messages SET rev = rev + 1 WHERE id = ?`, id); err != nil {
-		return nil, nil, err
-	}
-	m, err := ch.chat.message(ctx, ch, rm.ID, id)
+// quotesGone retracts the events that quote a deleted message, and says those answers
+// again without what it said: an edit would leave the quote among the events.
+func (ch *change) quotesGone(ctx context.Context, rm *room, id int64) error {
+	answers, err := collect(ctx, ch, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) },
+		`SELECT id FROM messages WHERE reply_to = ? AND deleted_at = 0 ORDER BY id`, id)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	text, err := json.Marshal(m)
-	return m, text, err
+	was := ch.ctx
+	ch.ctx = context.WithValue(was, saidBefore{}, true)
+	defer func() { ch.ctx = was }()
+	for _, answer := range answers {
+		m, again, err := ch.revised(ctx, rm, answer)
+		if err != nil {
+			return err
+		}
+		kept, err := ch.retract(rm, eventID(answer, again))
+		if err != nil {
+			return err
+		}
+		if !kept { // and pages see by the deleted message what to show
+			continue
+		}
+		if _, err := ch.ExecContext(ctx, `UPDATE messages SET again = again + 1 WHERE id = ?`, answer); err != nil {
+			return err
+		}
+		if err := ch.publish(rm.Channel, "new-message", m, broker.WithID(eventID(answer, again+1))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retract retracts the event of a message, unless it is no longer kept.
+func (ch *change) retract(rm *room, event string) (kept bool, err error) {
+	err = ch.prepared(ch.chat.events.PrepareRetract(ch.ctx, rm.Channel, event))
+	if errors.Is(err, storage.ErrNoTarget) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// revised raises a message's revision, and returns it as it is now, and how often it was
+// said again.
+func (ch *change) revised(ctx context.Context, rm *room, id int64) (m *message, again int, err error) {
+	if err := ch.QueryRowContext(ctx, `UPDATE messages SET rev = rev + 1 WHERE id = ? RETURNING again`, id).Scan(&again); err != nil {
+		return nil, 0, err
+	}
+	m, err = ch.chat.message(ctx, ch, rm.ID, id)
+	return m, again, err
 }

@@ -57,7 +57,7 @@ func (c *chat) postMessage(r *call) (any, error) {
 	if known != nil {
 		return sent{known, true}, nil
 	}
-	if err := c.limits.message(ctx, r.user); err != nil {
+	if err := c.limits.message(r.user); err != nil {
 		return nil, err
 	}
 	m := message{ClientID: body.ClientID, SenderID: r.user.ID, Type: textMessage, Message: body.Message}

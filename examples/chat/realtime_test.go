@@ -54,7 +54,7 @@ func TestOthersSeeWhatHappens(t *testing.T) {
 				var amendment struct{ ID, Data string }
 				tb.next("message-edited").into(t, &amendment)
 				require.NoError(t, json.Unmarshal([]byte(amendment.Data), &m))
-				assert.Equal(t, eventID(m.ID), amendment.ID)
+				assert.Equal(t, eventID(m.ID, 0), amendment.ID)
 				return m
 			}
 			ann.must(http.StatusOK, "PATCH", messagePath(got), object{"message": "hello!"}, nil)
@@ -102,11 +102,24 @@ func TestDeletedMessagesAreGone(t *testing.T) {
 	tb := ann.connect()
 	ann.enter(tb, ann.rooms()[lobby])
 	m := ann.say(lobby, "a secret word")
+	answer := ann.post(lobby, object{"message": "which one?", "reply_to": m.ID})
+	assert.Equal(t, "a secret word", answer.ReplyTo.Message)
 	ann.must(http.StatusOK, "PATCH", messagePath(m), object{"message": "another secret word"}, nil)
-	ann.must(http.StatusOK, "DELETE", messagePath(m), nil, nil, "X-Socket-ID", "1.1")
-	var gone message
-	tb.next("message-changed").into(t, &gone)
-	assert.NotZero(t, gone.DeletedAt)
+	ann.must(http.StatusOK, "DELETE", messagePath(m), nil, nil, "X-Socket-ID", tb.id)
+	// The answer is said again, as it is now.
+	var changed message
+	tb.next("message-retracted")
+	tb.next("message-retracted")
+	tb.next("new-message").into(t, &changed)
+	assert.Equal(t, &quote{ID: m.ID, SenderID: ann.user.ID, SenderName: "Ann", Type: "text", Deleted: true}, changed.ReplyTo)
+	assert.Equal(t, answer.ID, changed.ID)
+	assert.Greater(t, changed.Rev, answer.Rev)
+	// And it changes as any other.
+	ann.must(http.StatusOK, "PATCH", messagePath(answer), object{"message": "that one?"}, nil)
+	tb.next("message-edited")
+	other := ann.post(lobby, object{"message": "soon gone", "reply_to": answer.ID})
+	ann.must(http.StatusOK, "DELETE", messagePath(answer), nil, nil)
+	ann.must(http.StatusOK, "DELETE", messagePath(other), nil, nil)
 	for ev, err := range s.chat.events.History(t.Context(), "room-1", broker.Log()) {
 		require.NoError(t, err)
 		assert.NotContains(t, string(ev.Data), "secret", ev.Name)

@@ -26,6 +26,8 @@ type room struct {
 	Capacity int    `json:"capacity"`
 	Members  int    `json:"members"`
 	Joined   bool   `json:"joined"`
+	// Full says that there is no place for the user now, member or not.
+	Full bool `json:"full"`
 	// Manages says that the user may rename the room, and remove messages and members.
 	Manages  bool  `json:"manages"`
 	Unread   int   `json:"unread"`
@@ -102,6 +104,9 @@ func (c *chat) rooms(ctx context.Context, q querier, u user, where string, args 
 			rm.With, rm.Name = &with, with.Name
 		}
 		rm.Manages = rm.Kind != directRoom && rm.Joined && (u.moderates() || rm.madeBy == u.ID)
+		if rm.Full = rm.Kind == openRoom && !rm.Manages && !c.seats.free(rm, u.ID); rm.Full {
+			rm.Last = nil
+		}
 		rm.Channel = roomChannel(rm.ID, rm.Kind)
 		rm.Presence = fmt.Sprintf("presence-room-%d", rm.ID)
 		return nil
@@ -126,12 +131,21 @@ func (c *chat) room(ctx context.Context, q querier, u user, id int64) (*room, er
 	return &found[0], nil
 }
 
-// joinedRoom returns a room that u is a member of.
+// joinedRoom returns a room that u is a member of, and in which there is a place for u.
 func (c *chat) joinedRoom(ctx context.Context, u user, id int64) (*room, error) {
 	return c.joinedRoomIn(ctx, c.db, u, id)
 }
 
 func (c *chat) joinedRoomIn(ctx context.Context, q querier, u user, id int64) (*room, error) {
+	rm, err := c.memberRoom(ctx, q, u, id)
+	if err != nil {
+		return nil, err
+	}
+	return rm, c.seat(rm, u)
+}
+
+// memberRoom returns a room that u is a member of, full or not.
+func (c *chat) memberRoom(ctx context.Context, q querier, u user, id int64) (*room, error) {
 	rm, err := c.room(ctx, q, u, id)
 	if err != nil || rm.Joined {
 		return rm, err
@@ -202,6 +216,9 @@ func (c *chat) createRoom(r *call) (any, error) {
 		if rm, err = c.room(r.Context(), ch, r.user, id); err != nil {
 			return err
 		}
+		if err := c.seat(rm, r.user); err != nil {
+			return err
+		}
 		if err := ch.note(r.Context(), rm, r.user, "created", fmt.Sprintf("%s made the room", r.user.Name)); err != nil {
 			return err
 		}
@@ -239,7 +256,7 @@ func (c *chat) openDirect(r *call) (any, error) {
 	ctx, isNew := r.Context(), false
 	var rm *room
 	err := c.change(ctx, r.socket(), func(ch *change) error {
-		other, err := c.userByID(ctx, ch, body.UserID)
+		other, err := c.personByID(ctx, ch, body.UserID)
 		if err != nil {
 			return err
 		}

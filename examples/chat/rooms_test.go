@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -189,7 +191,7 @@ func TestFullRoomLetsNobodyHalfIn(t *testing.T) {
 			continue
 		}
 		p := v.refused(http.StatusConflict, "room_full", "POST", roomPath(id, "/join"), nil)
-		assert.Equal(t, "This room is full (3 people). Try again when somebody has left.", p.Message)
+		assert.Equal(t, "This room is full (3 people). Try again in a minute.", p.Message)
 		v.refused(http.StatusForbidden, "not_a_member", "POST", roomPath(id, "/messages"), object{"client_id": "x", "message": "x"})
 		v.refused(http.StatusForbidden, "not_a_member", "GET", roomPath(id, "/messages"), nil)
 	}
@@ -208,8 +210,76 @@ func TestFullLobbyIsNotInTheWay(t *testing.T) {
 	s.signedIn("Ann")
 	s.signedIn("Bob")
 	late := s.signedIn("Cy")
-	assert.False(t, late.rooms()[lobby].Joined)
+	assert.True(t, late.rooms()[lobby].Full)
 	late.refused(http.StatusConflict, "room_full", "POST", roomPath(lobby, "/join"), nil)
+}
+
+// TestSeatsAreForThoseWhoAreHere has members of a full room come when others have gone.
+func TestSeatsAreForThoseWhoAreHere(t *testing.T) {
+	s := newSite(t, func(c *config) { c.roomSize = 2 })
+	ann, bob := s.signedIn("Ann"), s.signedIn("Bob")
+	m := ann.say(lobby, "for those who are here")
+	assert.Equal(t, []string{"for those who are here"}, bob.texts(lobby))
+	late, teacher := s.signedIn("Cy"), s.invited("Tess", "teacher")
+
+	// Cy is a member, and yet nothing of the room is to be had.
+	rm := late.rooms()[lobby]
+	assert.True(t, rm.Joined && rm.Full)
+	assert.Nil(t, rm.Last)
+	for _, route := range []struct {
+		method, path string
+		body         any
+	}{
+		{"POST", roomPath(lobby, "/join"), nil},
+		{"GET", lobbyMessages, nil},
+		{"POST", lobbyMessages, object{"client_id": "x", "message": "x"}},
+		{"PATCH", messagePath(m), object{"message": "x"}},
+		{"PUT", messagePath(m) + "/reactions/👍", nil},
+		{"GET", roomPath(lobby, "/members"), nil},
+		{"GET", roomPath(lobby, "/activity"), nil},
+		{"PUT", roomPath(lobby, "/read"), object{"message_id": m.ID}},
+		{"POST", roomPath(lobby, "/uploads"), "text"},
+	} {
+		late.refused(http.StatusConflict, "room_full", route.method, route.path, route.body)
+	}
+	for _, channel := range []string{rm.Channel, rm.Presence} {
+		if status, raw := late.authorize("1.2", channel); channel == rm.Presence {
+			assert.Equal(t, http.StatusForbidden, status)
+			assert.Contains(t, raw, "full")
+		}
+	}
+	var hits struct{ Hits []hit }
+	late.must(http.StatusOK, "GET", "/api/search?q=those", nil, &hits)
+	assert.Empty(t, hits.Hits)
+	assert.Equal(t, []string{"for those who are here"}, teacher.texts(lobby), "who manages the room finds a place")
+	teacher.must(http.StatusNoContent, "POST", roomPath(lobby, "/leave"), nil, nil)
+
+	// Bob's last connection ends, and the place is free for Cy, but not for Bob then.
+	s.chat.seats.leaveAll(bob.user.ID)
+	late.say(lobby, "here I am")
+	bob.refused(http.StatusConflict, "room_full", "GET", lobbyMessages, nil)
+	bob.must(http.StatusNoContent, "POST", roomPath(lobby, "/leave"), nil, nil)
+}
+
+func TestSeatsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		online := map[int64]bool{1: true}
+		s := seats{online: func(id int64) bool { return online[id] }}
+		rm := &room{ID: 7, Capacity: 2}
+		assert.True(t, s.take(rm, 1))
+		assert.True(t, s.take(rm, 2))
+		assert.False(t, s.take(rm, 3))
+		time.Sleep(seatHold + 1)
+		assert.True(t, s.free(rm, 3), "2 has no connection, and asks for nothing")
+		assert.True(t, s.take(rm, 3))
+		assert.False(t, s.take(rm, 2))
+		time.Sleep(seatHold + 1)
+		online[3] = true
+		assert.False(t, s.take(rm, 2), "1 and 3 are online")
+		s.leave(rm.ID, 1)
+		s.leaveAll(3)
+		assert.Empty(t, s.taken)
+	})
 }
 
 func TestMembersComeAndGo(t *testing.T) {

@@ -19,7 +19,13 @@ func (c *chat) routes(page fs.FS) http.Handler {
 	own.Handle("POST /pusher/user-auth", pusher.NewUserAuthHandler(c.app, c.authenticate))
 	for pattern, handler := range map[string]func(*call) (any, error){
 		"POST /api/invitations": c.makeInvitation,
+		"PATCH /api/account":    c.changeAccount,
+		"DELETE /api/account":   c.deleteAccount,
 		"GET /api/users":        c.listUsers,
+
+		"GET /api/bans":                c.listBans,
+		"PUT /api/users/{user}/ban":    c.ban,
+		"DELETE /api/users/{user}/ban": c.unban,
 
 		"GET /api/rooms":                                                c.listRooms,
 		"POST /api/rooms":                                               c.createRoom,

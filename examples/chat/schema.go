@@ -27,6 +27,11 @@ CREATE TABLE IF NOT EXISTS sessions (
 	user_id INTEGER NOT NULL REFERENCES users(id),
 	expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bans (
+	user_id INTEGER PRIMARY KEY REFERENCES users(id),
+	banned_by INTEGER NOT NULL,
+	banned_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS invitations (
 	token_hash BLOB PRIMARY KEY,
 	role TEXT NOT NULL,
@@ -72,9 +77,11 @@ CREATE TABLE IF NOT EXISTS messages (
 	deleted_at INTEGER NOT NULL DEFAULT 0,
 	deleted_by INTEGER NOT NULL DEFAULT 0,
 	rev INTEGER NOT NULL DEFAULT 1,
+	again INTEGER NOT NULL DEFAULT 0, -- how often it was said again
 	UNIQUE (sender_id, client_id)
 );
 CREATE INDEX IF NOT EXISTS messages_by_room ON messages(room_id, id);
+CREATE INDEX IF NOT EXISTS messages_by_answered ON messages(reply_to) WHERE reply_to > 0;
 CREATE TABLE IF NOT EXISTS mentions (
 	user_id INTEGER NOT NULL,
 	room_id INTEGER NOT NULL,
@@ -126,14 +133,14 @@ CREATE TABLE IF NOT EXISTS push_subscriptions (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS push_by_user ON push_subscriptions(user_id);
 
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
-	text, content='messages', content_rowid='id', tokenize='unicode61 remove_diacritics 2');
+-- The words of messages, as storage/words tells them apart.
+CREATE VIRTUAL TABLE IF NOT EXISTS message_words USING fts5(
+	words, content='', contentless_delete=1, detail=none, tokenize=ascii, prefix='1 2 3');
 CREATE TRIGGER IF NOT EXISTS words_of_new AFTER INSERT ON messages WHEN new.type <> 'system' BEGIN
-	INSERT INTO words(rowid, text) VALUES (new.id, new.text);
+	INSERT INTO message_words(rowid, words) VALUES (new.id, searchable(new.text));
 END;
 CREATE TRIGGER IF NOT EXISTS words_of_changed AFTER UPDATE OF text ON messages WHEN new.type <> 'system' BEGIN
-	INSERT INTO words(words, rowid, text) VALUES ('delete', old.id, old.text);
-	INSERT INTO words(rowid, text) VALUES (new.id, new.text);
+	UPDATE message_words SET words = searchable(new.text) WHERE rowid = old.id;
 END;
 `
 
@@ -143,7 +150,7 @@ const maxConnections = 8
 // openStore opens the file that has both the events of the broker and the tables of
 // this program, so that one transaction can write both.
 func openStore(ctx context.Context, file string) (*sqlite.Store, error) {
-	store, err := sqlite.Open(file, sqlite.WithOtherTables(), sqlite.WithConnected(fts5.Register))
+	store, err := sqlite.Open(file, sqlite.WithOtherTables(), sqlite.WithConnected(fts5.Register), sqlite.WithConnected(registerSearch))
 	if err != nil {
 		return nil, err
 	}

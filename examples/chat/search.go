@@ -1,11 +1,14 @@
 package main
 
 import (
-	"database/sql"
-	"strings"
-	"unicode"
-	"unicode/utf16"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
 	"unicode/utf8"
+
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // hit is a message that a search has found.
@@ -20,20 +23,21 @@ type hit struct {
 const (
 	maxQuery = 200
 	hitPage  = 20
-	// wordStart and wordEnd stand around a word that was found. No message has
-	// control characters.
-	wordStart, wordEnd = '\x02', '\x03'
 )
 
 // search answers with the messages of the user's rooms that have all words of a
 // query, the newest first. The last word may be the beginning of one.
 func (c *chat) search(r *call) (any, error) {
-	q := r.FormValue("q")
-	if n := utf8.RuneCountInString(q); n > maxQuery {
+	text := r.FormValue("q")
+	if n := utf8.RuneCountInString(text); n > maxQuery {
 		return nil, invalid("q", "That is a long question: %d characters, and %d fit.", n, maxQuery)
 	}
-	match := matchQuery(q)
-	if match == "" {
+	q, err := newQuestion(text)
+	var unfit *storage.QueryError
+	switch {
+	case errors.As(err, &unfit) && unfit.Limit > 0:
+		return nil, invalid("q", "That is a long question. Fewer words may do.")
+	case err != nil:
 		return nil, invalid("q", "Type a word to search for.")
 	}
 	before, err := r.id("before")
@@ -57,56 +61,48 @@ func (c *chat) search(r *call) (any, error) {
 	}
 	names := make(map[int64]string)
 	for _, rm := range rooms {
-		names[rm.ID] = rm.Name
+		if rm.Joined && !rm.Full && (roomID == 0 || rm.ID == roomID) {
+			names[rm.ID] = rm.Name
+		}
 	}
-	type found struct {
-		id     int64
-		marked string
-	}
-	all, err := collect(r.Context(), c.db, func(rows *sql.Rows, f *found) error { return rows.Scan(&f.id, &f.marked) },
-		`SELECT words.rowid, highlight(words, 0, char(2), char(3)) FROM words JOIN messages m ON m.id = words.rowid
-		WHERE words MATCH ?1 AND m.room_id IN (SELECT room_id FROM members WHERE user_id = ?2)
-			AND (?3 = 0 OR m.room_id = ?3) AND (?4 = 0 OR m.id < ?4) ORDER BY words.rowid DESC LIMIT ?5`,
-		match, r.user.ID, roomID, before, limit+1)
-	if err != nil {
-		return nil, err
-	}
+	hits, err := c.find(r.Context(), q, names, before, limit+1)
+	return map[string]any{"hits": hits[:min(limit, len(hits))], "has_before": len(hits) > limit}, err
+}
+
+// find returns the newest messages before one that answer a question, of the rooms that
+// have names.
+func (c *chat) find(ctx context.Context, q question, names map[int64]string, before int64, limit int) ([]hit, error) {
 	hits := []hit{}
-	for _, f := range all[:min(limit, len(all))] {
-		m, err := c.messages(r.Context(), c.db, `WHERE m.id = ?`, f.id)
+	ids, err := json.Marshal(slices.Collect(maps.Keys(names)))
+	if err != nil {
+		return hits, err
+	}
+	rows, err := c.db.QueryContext(ctx, `SELECT m.id, m.room_id, m.text FROM message_words JOIN messages m ON m.id = message_words.rowid
+		WHERE message_words MATCH ?1 AND m.room_id IN (SELECT value FROM json_each(?2)) AND (?3 = 0 OR message_words.rowid < ?3)
+		ORDER BY message_words.rowid DESC`, q.match(), ids, before)
+	if err != nil {
+		return hits, err
+	}
+	defer rows.Close()
+	for len(hits) < limit && rows.Next() {
+		var id, roomID int64
+		var text string
+		if err := rows.Scan(&id, &roomID, &text); err != nil {
+			return hits, err
+		}
+		if at := q.highlights(text); len(at) > 0 {
+			hits = append(hits, hit{Message: message{ID: id}, RoomName: names[roomID], Highlights: at})
+		}
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return hits, err
+	}
+	for i := range hits {
+		found, err := c.messages(ctx, c.db, `WHERE m.id = ?`, hits[i].Message.ID)
 		if err != nil {
-			return nil, err
+			return hits, err
 		}
-		if len(m) == 1 {
-			hits = append(hits, hit{Message: m[0], RoomName: names[m[0].RoomID], Highlights: highlights(f.marked)})
-		}
+		hits[i].Message = found[0] // no message is ever removed
 	}
-	return map[string]any{"hits": hits, "has_before": len(all) > limit}, nil
-}
-
-// matchQuery is the words of a text as FTS5 wants them: each in quotes, so that
-// none of them says anything else than itself.
-func matchQuery(text string) string {
-	words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) && !unicode.IsMark(r) })
-	if len(words) == 0 {
-		return ""
-	}
-	return `"` + strings.Join(words, `" "`) + `" *`
-}
-
-// highlights returns where the marks stood in a text that has none.
-func highlights(marked string) [][2]int {
-	at, start := 0, 0
-	all := [][2]int{}
-	for _, r := range marked {
-		switch r {
-		case wordStart:
-			start = at
-		case wordEnd:
-			all = append(all, [2]int{start, at})
-		default:
-			at += utf16.RuneLen(r)
-		}
-	}
-	return all
+	return hits, nil
 }

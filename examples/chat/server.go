@@ -31,6 +31,7 @@ type chat struct {
 	limits      limits
 	connections connections
 	status      status
+	seats       seats
 	files       fileStore
 	push        *pushes
 
@@ -51,6 +52,7 @@ const (
 func newChat(ctx context.Context, cfg config) (_ *chat, err error) {
 	c := &chat{config: cfg, log: slog.Default(), limits: newLimits(cfg)}
 	c.status.init(c)
+	c.seats.online = c.status.online
 	if c.keys, err = loadKeys(cfg.data); err != nil {
 		return nil, err
 	}
@@ -111,6 +113,9 @@ func (c *chat) openBroker() error {
 func (c *chat) prepare(ctx context.Context) error {
 	if err := c.firstRooms(ctx); err != nil {
 		return fmt.Errorf("first rooms: %w", err)
+	}
+	if err := c.sweepFiles(ctx); err != nil {
+		return fmt.Errorf("files: %w", err)
 	}
 	if !c.config.demo {
 		return nil

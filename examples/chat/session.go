@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
@@ -57,8 +56,8 @@ func (c *chat) admit(r *http.Request, name, passphrase, role, invite string) (u 
 	if name, err = cleanName("name", name, maxName); err != nil {
 		return user{}, false, err
 	}
-	if n := utf8.RuneCountInString(passphrase); n < minPassphrase || n > maxPassphrase {
-		return user{}, false, invalid("passphrase", "A passphrase has %d to %d characters. A few words are good.", minPassphrase, maxPassphrase)
+	if err := checkPassphrase(passphrase); err != nil {
+		return user{}, false, err
 	}
 	if err := c.limits.signIn(ctx, c.address(r), name); err != nil {
 		return user{}, false, err
@@ -80,6 +79,11 @@ func (c *chat) admit(r *http.Request, name, passphrase, role, invite string) (u 
 	u, isNew, err = c.claim(ctx, name, passphrase, granted)
 	if err != nil {
 		return user{}, false, err
+	}
+	if banned, err := c.isBanned(ctx, c.db, u.ID); err != nil {
+		return user{}, false, err
+	} else if banned {
+		return user{}, false, wasBanned
 	}
 	return u, isNew, c.welcome(ctx, u, isNew)
 }
@@ -141,7 +145,7 @@ func (c *chat) signedIn(next func(*call) (any, error)) http.HandlerFunc {
 			reply(w, r, nil, signedOut)
 			return
 		}
-		answer, err := next(&call{Request: r, w: w, user: l.user})
+		answer, err := next(&call{Request: r, w: w, user: l.user, session: l.id})
 		if _, done := answer.(written); !done {
 			reply(w, r, answer, err)
 		}
@@ -179,7 +183,7 @@ func (c *chat) loginOf(ctx context.Context, cookie string) (login, bool) {
 func (c *chat) session(ctx context.Context, id string) (login, bool) {
 	l := login{id: id}
 	err := c.db.QueryRowContext(ctx, `SELECT u.id, u.name, u.role, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.id = ? AND s.expires_at > ?`, id, now()).Scan(&l.user.ID, &l.user.Name, &l.user.Role, &l.expires)
+		WHERE s.id = ? AND s.expires_at > ? AND NOT EXISTS (SELECT 1 FROM bans WHERE user_id = u.id)`, id, now()).Scan(&l.user.ID, &l.user.Name, &l.user.Role, &l.expires)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		c.log.Error("session was not read", "error", err)
 	}

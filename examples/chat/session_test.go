@@ -57,11 +57,13 @@ func TestNobodyIsASecondAnn(t *testing.T) {
 	s := newSite(t)
 	ann := s.signedIn("  Ann \n Lee ")
 	assert.Equal(t, "Ann Lee", ann.user.Name)
-	for _, name := range []string{"Ann Lee", "ann lee", "ANN  LEE", "Ａｎｎ Ｌｅｅ", "A\u200dnn Lee", "Ann Lee\ufe0f"} {
+	for _, name := range []string{"Ann Lee", "ann lee", "ANN  LEE", "Ａｎｎ Ｌｅｅ", "A\u200dnn Lee", "Ann Lee\ufe0f", "Ann Iee", "Ann 1ee"} {
 		p := s.visitor().refused(http.StatusForbidden, "wrong_passphrase", "POST", "/api/session", object{"name": name, "passphrase": "not the one"})
 		assert.Equal(t, "passphrase", p.Field, name)
 		assert.Contains(t, p.Message, "“Ann Lee” is taken")
 	}
+	s.signedIn("Сора") // Cyrillic, as a whole
+	s.visitor().refused(http.StatusForbidden, "wrong_passphrase", "POST", "/api/session", object{"name": "Copa", "passphrase": "not the one"})
 	var again struct{ User user }
 	s.visitor().must(http.StatusOK, "POST", "/api/session", object{"name": "ann lee", "passphrase": passphrase}, &again)
 	assert.Equal(t, ann.user, again.User)
@@ -245,7 +247,8 @@ func TestUsersAreFound(t *testing.T) {
 	s := newSite(t)
 	ann := s.signedIn("Ann Lee")
 	s.signedIn("Bob_x")
-	for query, want := range map[string][]string{"": {"Bob_x", "Ann Lee"}, "an": {"Ann Lee"}, "LEE": {"Ann Lee"}, "%": {}, "_": {}, "nn": {}, "\u0410nn": {"Bob_x", "Ann Lee"}} {
+	s.signedIn("Mia")
+	for query, want := range map[string][]string{"": {"Mia", "Bob_x", "Ann Lee"}, "mi": {"Mia"}, "an": {"Ann Lee"}, "LEE": {"Ann Lee"}, "%": {}, "_": {}, "nn": {}, "\u0410nn": {"Mia", "Bob_x", "Ann Lee"}} {
 		var answer struct{ Users []user }
 		ann.must(http.StatusOK, "GET", "/api/users?q="+strings.ReplaceAll(query, "%", "%25"), nil, &answer)
 		names := []string{}

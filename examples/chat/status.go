@@ -114,6 +114,7 @@ func (s *status) went(_ context.Context, ch broker.UserChange) {
 		}
 		s.mu.Unlock()
 		if gone {
+			s.chat.seats.leaveAll(id)
 			s.announce(s.ctx, id, false, moment(ch.Time.UnixMilli()))
 		}
 	})

@@ -109,6 +109,19 @@ func (c *chat) dropUnsent(ctx context.Context) error {
 	return err
 }
 
+// sweepFiles removes files that a killed program has left behind, at the start.
+func (c *chat) sweepFiles(ctx context.Context) error {
+	ids, err := collect(ctx, c.db, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) }, `SELECT id FROM files`)
+	if err != nil {
+		return err
+	}
+	known := make(map[int64]bool, len(ids))
+	for _, id := range ids {
+		known[id] = true
+	}
+	return c.files.sweep(known)
+}
+
 // unsentFile returns an upload of u's for a room that no message has yet.
 func (ch *change) unsentFile(ctx context.Context, roomID int64, u user, id int64) (*file, error) {
 	f := file{ID: id}

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"go.mau.fi/util/confusable"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -30,6 +31,9 @@ var roles = []string{"student", "teacher", "admin"}
 
 // moderates says whether u may remove what others wrote, and them.
 func (u user) moderates() bool { return u.Role != roles[0] }
+
+// admin says whether u may invite, and ban from the whole chat.
+func (u user) admin() bool { return u.Role == roles[len(roles)-1] }
 
 // outranks says whether u's role is above that of v.
 func (u user) outranks(v user) bool {
@@ -68,8 +72,9 @@ func joiner(r rune) bool { return r == '\u200c' || r == '\u200d' }
 var alike = []*unicode.RangeTable{unicode.Latin, unicode.Cyrillic, unicode.Greek}
 
 // nameKey returns what names that could be taken for each other have in common:
-// nobody is to be a second Ann as "ann", "Ann " or "Ａｎｎ". A name that mixes
-// scripts which look alike, as a Cyrillic А before nn, has no key.
+// nobody is to be a second Ann as "ann", "Ann " or "Ａｎｎ", and no "раураl" all in
+// Cyrillic another's "paypal". A name that mixes scripts which look alike, as a Cyrillic
+// А before nn, has no key. A key is not to be shown: to it "m" and "rn" are the same.
 func nameKey(name string) (string, error) {
 	mixed := 0
 	for _, script := range alike {
@@ -86,7 +91,16 @@ func nameKey(name string) (string, error) {
 		}
 		return r
 	}, norm.NFKC.String(name))
-	return norm.NFKC.String(cases.Fold().String(plain)), nil
+	key := cases.Fold().String(confusable.Skeleton(cases.Fold().String(plain)))
+	// One of the two may have been a capital I.
+	return norm.NFKC.String(strings.ReplaceAll(key, "i", "l")), nil
+}
+
+func checkPassphrase(passphrase string) error {
+	if n := utf8.RuneCountInString(passphrase); n < minPassphrase || n > maxPassphrase {
+		return invalid("passphrase", "A passphrase has %d to %d characters. A few words are good.", minPassphrase, maxPassphrase)
+	}
+	return nil
 }
 
 // passphraseHash is what is kept of a passphrase. bcrypt reads 72 bytes at most,
@@ -159,6 +173,15 @@ func (c *chat) userByID(ctx context.Context, q querier, id int64) (u user, err e
 	return u, err
 }
 
+// personByID returns a user who has not deleted their account.
+func (c *chat) personByID(ctx context.Context, q querier, id int64) (u user, err error) {
+	err = q.QueryRowContext(ctx, `SELECT id, name, role FROM users WHERE id = ? AND name_key NOT GLOB 'DELETED *'`, id).Scan(&u.ID, &u.Name, &u.Role)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = notFound("person")
+	}
+	return u, err
+}
+
 // listUsers answers with those whose names have a word that begins with q.
 func (c *chat) listUsers(r *call) (any, error) {
 	type known struct {
@@ -176,7 +199,8 @@ func (c *chat) listUsers(r *call) (any, error) {
 		}
 		u.IsOnline = c.status.online(u.ID)
 		return nil
-	}, `SELECT id, name, role FROM users WHERE name_key LIKE ? ESCAPE '\' OR name_key LIKE ? ESCAPE '\' ORDER BY last_seen DESC, id DESC LIMIT 20`,
+	}, `SELECT id, name, role FROM users WHERE (name_key LIKE ? ESCAPE '\' OR name_key LIKE ? ESCAPE '\')
+		AND name_key NOT GLOB 'DELETED *' ORDER BY last_seen DESC, id DESC LIMIT 20`,
 		like+"%", "% "+like+"%")
 	if err != nil {
 		return nil, fmt.Errorf("list users: %w", err)

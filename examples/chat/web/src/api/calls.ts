@@ -1,5 +1,5 @@
 import { request } from './request'
-import type { Activity, Hit, Member, Message, Page, Reaction, ReadState, Role, Room, Session, User } from './types'
+import type { Activity, Banned, Hit, Member, Message, Page, Reaction, ReadState, Role, Room, Session, User } from './types'
 
 /** The tabs of a browser have one session: each tells the others when it changes it. */
 const tabs = typeof BroadcastChannel === 'undefined' ? null : new BroadcastChannel('chat-session')
@@ -24,6 +24,17 @@ export async function signOut(): Promise<void> {
 }
 
 export const invite = (role: Role) => request<{ url: string; role: Role; expires_at: string }>('POST', '/api/invitations', { role })
+
+export const changeAccount = (change: { name?: string; passphrase?: string; current?: string }) =>
+  request<{ user: User }>('PATCH', '/api/account', change)
+
+export async function deleteAccount(current: string): Promise<void> {
+  await request<void>('DELETE', '/api/account', { current })
+  tabs?.postMessage('changed')
+}
+
+export const getBans = () => request<{ bans: Banned[] }>('GET', '/api/bans')
+export const ban = (user: number, on: boolean) => request<void>(on ? 'PUT' : 'DELETE', `/api/users/${user}/ban`)
 
 export const getRooms = () => request<{ rooms: Room[] }>('GET', '/api/rooms')
 export const createRoom = (room: { name: string; kind: 'open' | 'private'; topic?: string; member_ids?: number[] }) =>

@@ -16,11 +16,17 @@ export interface Member extends User {
   manages: boolean
 }
 
+export interface Banned extends User {
+  by: string
+  banned_at: string
+}
+
 export interface Limits {
   message_chars: number
   name_chars: number
   room_name_chars: number
   topic_chars: number
+  passphrase_chars: number
   upload_bytes: number
   messages: number
   per_seconds: number
@@ -56,6 +62,8 @@ export interface Room {
   capacity: number
   members: number
   joined: boolean
+  /** There is no place in it for this user now, member or not. */
+  full: boolean
   manages: boolean
   unread: number
   mentions: number

@@ -51,6 +51,15 @@ export function useUploads(roomId: number, limit: number, initial: FileInfo[]) {
     [],
   )
 
+  // Messages that wait outlive a reload; a file that is under way does not.
+  const busy = all.some((u) => !u.file && !u.problem)
+  useEffect(() => {
+    if (!busy) return
+    const ask = (event: BeforeUnloadEvent) => event.preventDefault()
+    addEventListener('beforeunload', ask)
+    return () => removeEventListener('beforeunload', ask)
+  }, [busy])
+
   const change = useCallback((key: string, by: Partial<Kept>) => setAll((us) => us.map((u) => (u.key === key ? { ...u, ...by } : u))), [])
 
   const run = useCallback(

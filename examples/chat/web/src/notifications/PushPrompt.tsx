@@ -1,22 +1,18 @@
 import { useState } from 'react'
 import { useChat } from '../state/context'
-import { useStore } from '../state/store'
 import { Icon } from '../ui/Icon'
+import { promptKey } from './prompt'
 import { usePush } from './usePush'
 
-const key = 'chat/push-asked'
-
-/** Offers notifications once there is something to be notified of: a conversation of two. */
-export function PushPrompt() {
+/** Offers notifications once. */
+export default function PushPrompt({ onDone }: { onDone(): void }) {
   const chat = useChat()
   const push = usePush()
-  const direct = useStore(chat, (s) => s.rooms.some((r) => r.kind === 'direct' && r.joined && r.last !== null))
-  const [asked, setAsked] = useState(() => localStorage.getItem(key) !== null)
   const [busy, setBusy] = useState(false)
-  if (!direct || asked || push.on || !push.possible || Notification.permission !== 'default') return null
+  if (push.on || !push.possible || Notification.permission !== 'default') return null
   const done = () => {
-    localStorage.setItem(key, 'yes')
-    setAsked(true)
+    localStorage.setItem(promptKey, 'yes')
+    onDone()
   }
   const turnOn = async () => {
     setBusy(true)

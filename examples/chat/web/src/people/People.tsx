@@ -1,5 +1,5 @@
 import { lazy, Suspense, useState } from 'react'
-import { openDirect, removeMember } from '../api/calls'
+import { ban, openDirect, removeMember } from '../api/calls'
 import { words } from '../api/request'
 import type { Member, Room } from '../api/types'
 import { moderates } from '../room/MessageRow'
@@ -104,7 +104,7 @@ export function People({ room, conversation, onClose }: Props) {
 function Person({ member, room }: { member: Member; room: Room }) {
   const chat = useChat()
   const [menu, setMenu] = useState<HTMLElement | null>(null)
-  const [removing, setRemoving] = useState(false)
+  const [confirming, setConfirming] = useState<'remove' | 'ban' | null>(null)
   const self = member.id === chat.me.id
   const mayRemove = !self && room.kind !== 'direct' && moderates(chat.me.role, room.manages) && (rank[member.role] ?? 0) <= rank[chat.me.role]
 
@@ -117,9 +117,9 @@ function Person({ member, room }: { member: Member; room: Room }) {
       chat.notify(words(err))
     }
   }
-  const remove = async () => {
+  const attempt = async (act: () => Promise<void>) => {
     try {
-      await removeMember(room.id, member.id)
+      await act()
     } catch (err) {
       chat.notify(words(err))
     }
@@ -143,19 +143,33 @@ function Person({ member, room }: { member: Member; room: Room }) {
             <Icon name="at" size={18} /> Write to {member.name}
           </button>
           {mayRemove && (
-            <button type="button" role="menuitem" className="menu-item danger" data-testid="remove-member" onClick={() => setRemoving(true)}>
+            <button type="button" role="menuitem" className="menu-item danger" data-testid="remove-member" onClick={() => setConfirming('remove')}>
               <Icon name="exit" size={18} /> Remove from {room.name}
+            </button>
+          )}
+          {chat.me.role === 'admin' && (
+            <button type="button" role="menuitem" className="menu-item danger" data-testid="ban" onClick={() => setConfirming('ban')}>
+              <Icon name="lock" size={18} /> Ban from the chat
             </button>
           )}
         </Menu>
       )}
-      {removing && (
+      {confirming === 'remove' && (
         <Confirm
           title={`Remove ${member.name}?`}
           text={`They can no longer read or write in ${room.name}.`}
           action="Remove"
-          onConfirm={() => void remove()}
-          onClose={() => setRemoving(false)}
+          onConfirm={() => void attempt(() => removeMember(room.id, member.id))}
+          onClose={() => setConfirming(null)}
+        />
+      )}
+      {confirming === 'ban' && (
+        <Confirm
+          title={`Ban ${member.name}?`}
+          text="They are signed out and cannot come back, until an admin lets them in again."
+          action="Ban"
+          onConfirm={() => void attempt(() => ban(member.id, true).then(() => chat.notify(`${member.name} is banned.`)))}
+          onClose={() => setConfirming(null)}
         />
       )}
     </li>

@@ -12,6 +12,9 @@ import { copyText } from '../ui/copy'
 import { Icon } from '../ui/Icon'
 import type { Actions } from './MessageRow'
 import './room.css'
+import './message.css'
+import './text.css'
+import './attachment.css'
 import { RoomHeader } from './RoomHeader'
 import { Timeline } from './Timeline'
 import { TypingLine } from './TypingLine'
@@ -119,6 +122,9 @@ export function Room({ room, conversation, peopleOpen, onPeople, onSearch, onBac
       {refused ? (
         <div className="empty" role="alert" data-testid="refused">
           <p>{refused}</p>
+          <button type="button" className="button" onClick={() => void chat.retry(room.id)}>
+            Try again
+          </button>
         </div>
       ) : (
         <>

@@ -1,12 +1,12 @@
 import { lazy, Suspense, useCallback, useEffect, useRef, useState } from 'react'
 import type { Session, User } from '../api/types'
-import { JoinRoom, RoomList } from '../rooms/RoomList'
+import { RoomList } from '../rooms/RoomList'
 import { Room } from '../room/Room'
 import { Chat } from '../state/chat'
 import { ChatContext } from '../state/context'
 import { navigate, roomPath, useRoute } from '../state/route'
 import { useStore } from '../state/store'
-import { PushPrompt } from '../notifications/PushPrompt'
+import { promptNow } from '../notifications/prompt'
 import { Announcer } from './Announcer'
 import { Banner } from './Banner'
 import { Notices } from './Notices'
@@ -15,6 +15,8 @@ import { useTitle } from './useTitle'
 
 const People = lazy(() => import('../people/People').then((m) => ({ default: m.People })))
 const Search = lazy(() => import('../search/Search'))
+const JoinRoom = lazy(() => import('../rooms/JoinRoom'))
+const PushPrompt = lazy(() => import('../notifications/PushPrompt'))
 const Help = lazy(() => import('./Help'))
 
 const wide = '(min-width: 1100px)'
@@ -46,8 +48,10 @@ function Screen({ chat, onLeave }: { chat: Chat; onLeave(): void }) {
   const loaded = useStore(chat, (s) => s.loaded)
   const [people, setPeople] = useState(() => matchMedia(wide).matches && localStorage.getItem(peopleKey) !== 'closed')
   const [dialog, setDialog] = useState<'search' | 'help' | null>(null)
+  const [asked, setAsked] = useState(false)
+  const asking = !asked && promptNow(rooms)
   const room = rooms.find((r) => r.id === route.room)
-  const joined = room?.joined ?? false
+  const joined = (room?.joined && !room.full) ?? false
 
   // On a computer there is always a room to look at; on a phone there is the list first.
   useEffect(() => {
@@ -111,7 +115,9 @@ function Screen({ chat, onLeave }: { chat: Chat; onLeave(): void }) {
             onBack={back}
           />
         ) : room && !joined ? (
-          <JoinRoom key={room.id} room={room} onBack={back} />
+          <Suspense>
+            <JoinRoom key={room.id} room={room} onBack={back} />
+          </Suspense>
         ) : (
           loaded && (
             <div className="empty" data-testid="no-room">
@@ -130,7 +136,11 @@ function Screen({ chat, onLeave }: { chat: Chat; onLeave(): void }) {
         {dialog === 'search' && <Search onClose={() => setDialog(null)} />}
         {dialog === 'help' && <Help onClose={() => setDialog(null)} />}
       </Suspense>
-      <PushPrompt />
+      {asking && (
+        <Suspense>
+          <PushPrompt onDone={() => setAsked(true)} />
+        </Suspense>
+      )}
       <Notices />
       <Announcer conversation={conversation} />
     </div>

@@ -14,6 +14,7 @@ import {
 } from '@/lib/websocket'
 import { Conversation } from './conversation'
 import { Outbox } from './outbox'
+import { navigate, roomPath } from './route'
 import { Store } from './store'
 
 const readAfter = 400
@@ -111,7 +112,7 @@ export class Chat extends Store<ChatState> {
       if (!this.running) return
       this.set({ rooms: sorted(rooms), loaded: true, problem: '' })
       for (const room of rooms) this.follow(room)
-      for (const id of this.roomStops.keys()) if (!rooms.some((r) => r.id === id && r.joined)) this.unfollow(id)
+      for (const id of this.roomStops.keys()) if (!rooms.some((r) => r.id === id && r.joined && !r.full)) this.unfollow(id)
     } catch (err) {
       this.set({ problem: words(err) })
     } finally {
@@ -165,6 +166,13 @@ export class Chat extends Store<ChatState> {
     if (this.get().roomId === id) this.set({ roomId: null })
   }
 
+  /** Tries again to get into a room that the server has refused. */
+  async retry(id: number) {
+    this.unfollow(id)
+    await this.reload()
+    navigate(roomPath(id), 'replace')
+  }
+
   notify(text: string, passing = true) {
     const id = ++this.lastNotice
     this.set({ notices: [...this.get().notices, { id, text, passing }].slice(-3) })
@@ -181,7 +189,7 @@ export class Chat extends Store<ChatState> {
   }
 
   private follow(room: Room) {
-    if (!room.joined || this.roomStops.has(room.id)) return
+    if (!room.joined || room.full || this.roomStops.has(room.id)) return
     const options = { private: room.kind !== 'open' }
     const stops = [
       listenToMessages<Message>(room.id, (message) => this.received(message), options),

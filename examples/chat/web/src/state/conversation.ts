@@ -167,7 +167,7 @@ export class Conversation extends Store<ConversationState> {
       this.set({ problem: '' })
       return page
     } catch (err) {
-      if (err instanceof ApiError && (err.status === 403 || err.status === 404) && !from.around) this.set({ refused: err.message })
+      if (err instanceof ApiError && (err.status === 403 || err.status === 404 || err.code === 'room_full') && !from.around) this.set({ refused: err.message })
       else this.set({ problem: words(err) })
       return null
     }
@@ -236,7 +236,8 @@ export class Conversation extends Store<ConversationState> {
     for (const live of this.live) live.push(message)
     if (this.holes === 0) this.whole = Math.max(this.whole, message.id)
     const { timeline, unseen, unreadFrom } = this.get()
-    if (timeline.messages.some((m) => m.id === message.id)) return
+    // What it answers may be gone: then it is said again, without the quote.
+    if (timeline.messages.some((m) => m.id === message.id)) return this.messageChanged(message)
     this.stopTyping(String(message.sender_id))
     const others = message.sender_id !== this.me.id && message.type !== 'system'
     const last = timeline.messages.at(-1)

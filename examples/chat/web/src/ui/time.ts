@@ -10,6 +10,7 @@ export const bareTime = (time: string) =>
     .filter((part) => part.type === 'hour' || part.type === 'minute')
     .map((part) => part.value)
     .join(':')
+export const shortDate = (time: string) => shortDay.format(new Date(time))
 export const wholeTime = (time: string) => whole.format(new Date(time))
 
 /** "now", "3 min", "2 h", "5 Nov". */
