@@ -114,7 +114,34 @@ describe('notifications', { timeout: 120_000 }, () => {
         })
         assert.deepEqual(shown, [[data.title, data.body, data.url, data.tag]])
       })
+
+      // A click goes to the message, in the tab that is there.
+      const [worker] = context.serviceWorkers()
+      const click = () =>
+        worker.evaluate(async () => {
+          self.did ??= []
+          WindowClient.prototype.focus = async function () {
+            self.did.push(`focus ${this.type}`)
+            return this
+          }
+          self.clients.openWindow = async (url) => void self.did.push(`open ${url}`)
+          const [notification] = await self.registration.getNotifications()
+          self.dispatchEvent(new NotificationEvent('notificationclick', { notification }))
+        })
       await elsewhere.close()
+      await click()
+      const target = new URL(data.url, world.server.url)
+      await ann.page.waitForURL(target.href)
+      await ann.sees(data.body)
+      assert.deepEqual(await worker.evaluate(() => self.did), ['focus window'])
+      assert.deepEqual(await ann.page.evaluate(async () => (await (await navigator.serviceWorker.ready).getNotifications()).length), 0, 'it is gone')
+
+      // Without a tab it opens one. A page of another origin keeps the worker's browser open.
+      await cdp.detach()
+      await ann.page.goto('about:blank')
+      await worker.evaluate((data) => self.registration.showNotification('again', { data }), { url: data.url })
+      await click()
+      await ann.until(async () => assert.deepEqual(await worker.evaluate(() => self.did), ['focus window', `open ${target.href}`]))
     } finally {
       await service.stop()
     }
@@ -124,12 +151,21 @@ describe('notifications', { timeout: 120_000 }, () => {
     const context = await world.context()
     await context.grantPermissions(['notifications'], { origin: world.server.url })
     await context.addInitScript(() => {
-      PushManager.prototype.subscribe = () => Promise.reject(new Error('no push service'))
+      PushManager.prototype.subscribe = () => {
+        window.asked = true
+        return new Promise(() => undefined)
+      }
     })
     const ann = await world.tab(context)
+    await ann.page.clock.install()
+    await ann.page.reload()
     await ann.signIn('Ann')
     await ann.get('me').click()
     await ann.get('push').click()
+    await ann.page.waitForFunction(() => window.asked)
+    await ann.page.clock.fastForward(9_000)
+    assert.equal(await ann.get('notices').getByText('push service').count(), 0)
+    await ann.page.clock.fastForward(1_500)
     await ann.get('notices').getByText('push service does not answer').waitFor()
   })
 })

@@ -35,6 +35,7 @@ worker.addEventListener('notificationclick', (event) => {
 async function open(href: string) {
   const [tab] = await worker.clients.matchAll({ type: 'window', includeUncontrolled: true })
   if (!tab) return void (await worker.clients.openWindow(href))
-  await tab.focus()
+  // Some browsers do not let a worker do that; the room is opened there all the same.
+  await tab.focus().catch(() => undefined)
   await tab.navigate(href).catch(() => worker.clients.openWindow(href))
 }
