@@ -59,6 +59,7 @@ export const room = (id, name, more = {}) => ({
   capacity: 100,
   members: 12,
   joined: true,
+  full: false,
   manages: false,
   unread: 0,
   mentions: 0,
@@ -127,6 +128,8 @@ export async function fake(page, state) {
         return route.fulfill({ json: { users: Object.values(users).map((u) => ({ ...u, is_online: u.id < 3 })) } })
       case 'GET /api/search':
         return route.fulfill({ json: { hits: s.hits, has_before: false } })
+      case 'GET /api/bans':
+        return route.fulfill({ json: { bans: [{ ...users.long, by: 'Ann Lee', banned_at: at(0) }, { ...users.bob, by: 'Ann Lee', banned_at: at(-3 * 24 * 60) }] } })
       case 'PUT /api/rooms/N/read':
         return route.fulfill({ json: {} })
       case 'PUT /api/looking':

@@ -48,6 +48,7 @@ describe('looks', { timeout: 600_000 }, () => {
             }
             await check(page)
             if (name !== 'print') await new Tab(page, []).fits()
+            if (size === '360') assert.deepEqual(await small(page), [], 'what a finger can miss')
           } finally {
             await context.setOffline(false)
             await page.close()
@@ -68,6 +69,34 @@ describe('looks', { timeout: 600_000 }, () => {
     await context.close()
   })
 })
+
+/** What can be tapped, is not a link within text, and is met nowhere within 22 px of its middle, up, down, left or right. */
+function small(page) {
+  return page.evaluate(() => {
+    const top = document.querySelector('dialog[open]') ?? document
+    const found = []
+    for (const el of top.querySelectorAll('button, a[href], input, textarea, [role=tab], [role=option]')) {
+      if (el.closest('.text, .hidden, .skip, [hidden]') || el.disabled) continue
+      const target = el.closest('label') ?? el
+      const { left, top, width, height } = target.getBoundingClientRect()
+      const [x, y] = [left + width / 2, top + height / 2]
+      const meets = (x, y) => {
+        const hit = document.elementFromPoint(x, y)
+        return hit !== null && (target === hit || target.contains(hit))
+      }
+      // What is scrolled away, or under something else, is not there to be tapped.
+      if (width === 0 || !meets(x, y)) continue
+      const edge = target.closest('.scroller, .rooms-scroll, .emoji-viewport, .dialog-body, .people-panel')?.getBoundingClientRect() ?? { left: 0, top: 0, right: innerWidth, bottom: innerHeight }
+      const hidden = (x, y) => x < edge.left || y < edge.top || x >= edge.right || y >= edge.bottom || document.elementFromPoint(x, y)?.closest('.menu, dialog') !== target.closest('.menu, dialog')
+      for (const [dx, dy] of [[-21, 0], [21, 0], [0, -21], [0, 21]])
+        if (!hidden(x + dx, y + dy) && !meets(x + dx, y + dy)) {
+          found.push(`${el.outerHTML.slice(0, 120)}: ${Math.round(width)} x ${Math.round(height)}`)
+          break
+        }
+    }
+    return found
+  })
+}
 
 async function check(page) {
   // The page's policy lets no script in but its own; this one comes by the debugger.

@@ -149,11 +149,34 @@ export const states = {
     },
   },
   'full room': {
-    server: inRoom(talk, { answers: { 'POST /api/rooms/5/join': refusal(409, 'room_full', 'This room is full (100 people). Try again when somebody has left.') } }),
+    server: inRoom(talk, { answers: { 'POST /api/rooms/5/join': refusal(409, 'room_full', 'This room is full (100 people). Try again in a minute.') } }),
     path: '/room/5',
     ready: 'join',
     act: (page) => page.getByTestId('join').click().then(() => page.getByTestId('join-problem').waitFor()),
   },
+  'no place': { server: inRoom(talk, { rooms: rooms().map((r) => (r.id === 1 ? { ...r, full: true, last: null } : r)) }), ready: 'join-problem', connected: false },
+  'person menu': {
+    server: inRoom(talk),
+    async act(page) {
+      await open(page, 'members-away')
+      await page.getByTestId('member').filter({ hasText: 'Bob' }).getByRole('button').click()
+      await page.getByTestId('ban').waitFor()
+    },
+  },
+  account: {
+    server: inRoom(talk, { answers: { 'PATCH /api/account': refusal(403, 'wrong_passphrase', 'That is not your passphrase.', { field: 'current' }) } }),
+    path: '/',
+    ready: 'room',
+    async act(page) {
+      await choose(page, 'account')
+      await page.getByTestId('account-passphrase').fill('a few other words')
+      await page.getByTestId('account-current').fill('not the one')
+      await page.getByTestId('account-save').click()
+      await page.getByText('That is not your passphrase.').waitFor()
+    },
+  },
+  'account, its end': { server: inRoom(talk), path: '/', ready: 'room', act: (page) => choose(page, 'account').then(() => page.getByTestId('account-end').click()).then(() => page.getByTestId('account-delete').waitFor()) },
+  banned: { server: inRoom(talk), path: '/', ready: 'room', act: (page) => choose(page, 'bans').then(() => page.getByTestId('banned').first().waitFor()) },
   'rate limited': {
     server: inRoom(talk, { answers: { 'POST /api/rooms/1/messages': refusal(429, 'rate_limited', 'You are sending very fast. Try again in 4 seconds.', { retry_after: 4 }) } }),
     act: (page) => write(page, 'one more thing').then(() => page.getByTestId('unsent-problem').waitFor()),
@@ -166,7 +189,7 @@ export const states = {
     },
   },
   offline: {
-    server: inRoom(talk),
+    server: inRoom(talk, { answers: { 'POST /api/rooms/1/messages': 'abort' } }),
     async act(page) {
       await page.context().setOffline(true)
       await write(page, 'from the tunnel')
@@ -225,6 +248,12 @@ async function find(page, words, wait) {
   else await page.getByText('Nothing has').waitFor()
 }
 
+async function choose(page, item) {
+  await list(page)
+  await page.getByTestId('me').click()
+  await page.getByTestId(item).click()
+}
+
 async function type(page, s, who) {
   for (const user of who) {
     if (user.id > 3) s.emit('pusher_internal:member_added', 'presence-room-1', { user_id: String(user.id), user_info: user })
@@ -251,7 +280,7 @@ async function list(page) {
 
 /** Opens a new page in a state. */
 export async function show(context, name) {
-  const { server, path = '/room/1', ready, act, before, media, rtl } = states[name]
+  const { server, path = '/room/1', ready, act, before, media, rtl, connected = true } = states[name]
   const page = await context.newPage()
   page.setDefaultTimeout(10_000)
   await page.clock.install({ time: now })
@@ -261,7 +290,7 @@ export async function show(context, name) {
   const s = await fake(page, structuredClone(server))
   await page.goto(origin + path)
   await page.getByTestId(ready ?? 'message').first().waitFor()
-  if (server.session?.user !== null && path.startsWith('/room/1')) await page.locator('[data-testid=status][data-status=connected]').waitFor({ state: 'attached' })
+  if (connected && server.session?.user !== null && path.startsWith('/room/1')) await page.locator('[data-testid=status][data-status=connected]').waitFor({ state: 'attached' })
   if (rtl) await page.evaluate(() => (document.documentElement.dir = 'rtl'))
   if (JSON.stringify(server.messages ?? '').match(/[*`]|https?:/)) await page.locator('.markdown').first().waitFor()
   await act?.(page, s)

@@ -38,7 +38,7 @@ export default function EmojiPicker({ anchor, onPick, onClose }: Props) {
     <div ref={box} popover="auto" className="menu emoji-box" role="dialog" aria-label="Choose an emoji" data-testid="emoji-picker">
       <Picker.Root
         className="emoji-picker"
-        columns={8}
+        columns={matchMedia('(pointer: coarse)').matches ? 7 : 8}
         emojibaseUrl={emojiData}
         onEmojiSelect={({ emoji }) => {
           onPick(emoji)

@@ -9,7 +9,7 @@ export function TypingLine({ conversation }: { conversation: Conversation }) {
   const typing = useStore(conversation, (s) => s.typing)
   const read = useStore(conversation, (s) => readBy(s, me.id))
   return (
-    <p className="typing quiet tiny cut" data-testid="typing">
+    <p className="typing quiet tiny" data-testid="typing">
       {typing.length > 0 ? (
         <>
           <span className="dots" aria-hidden="true">
@@ -17,10 +17,11 @@ export function TypingLine({ conversation }: { conversation: Conversation }) {
             <i />
             <i />
           </span>
-          <bdi>{names(typing.map((t) => t.name))}</bdi> {typing.length === 1 ? 'is' : 'are'} typing…
+          <bdi className="cut">{names(typing.map((t) => t.name))}</bdi>
+          <span>&nbsp;{typing.length === 1 ? 'is' : 'are'} typing…</span>
         </>
       ) : (
-        read && <span data-testid="read-by">Read by {read}</span>
+        read && <span className="cut" data-testid="read-by">Read by {read}</span>
       )}
     </p>
   )

@@ -50,18 +50,22 @@ export function UnsentRow({ out, head, me, members, onRetry, onDiscard }: Props)
           )}
         </div>
         {out.problem && (
-          <p className="warning unsent-problem" role="status" data-testid="unsent-problem">
-            <Icon name="warn" size={16} />
-            <span>{out.problem}</span>
-            {failed && (
-              <button type="button" className="button bare" data-testid="retry" onClick={() => onRetry(out.clientId)}>
-                Retry
+          <div className="warning unsent-problem" role="status" data-testid="unsent-problem">
+            <p>
+              <Icon name="warn" size={16} />
+              {out.problem}
+            </p>
+            <span>
+              {failed && (
+                <button type="button" className="button bare" data-testid="retry" onClick={() => onRetry(out.clientId)}>
+                  Retry
+                </button>
+              )}
+              <button type="button" className="button bare" data-testid="discard" onClick={() => onDiscard(out.clientId)}>
+                Delete
               </button>
-            )}
-            <button type="button" className="button bare" data-testid="discard" onClick={() => onDiscard(out.clientId)}>
-              Delete
-            </button>
-          </p>
+            </span>
+          </div>
         )}
       </div>
     </article>
