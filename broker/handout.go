@@ -26,6 +26,9 @@ type delivery struct {
 	// gap is what in-process subscribers get of events that will not be handed out.
 	gap error
 
+	// watch follows an event to its sockets, if anybody wants that; then protocol is nil.
+	watch *watching
+
 	subscribers int // how many there were
 	excluded    int // how many were passed over
 }
@@ -43,6 +46,9 @@ func (d *delivery) in(p Protocol) *transport.Message {
 	if d.protocol == p {
 		return d.message
 	}
+	if d.watch != nil {
+		return d.watched(p)
+	}
 	if m := d.others[p]; m != nil {
 		return m
 	}
@@ -58,6 +64,29 @@ func (d *delivery) in(p Protocol) *transport.Message {
 	return m
 }
 
+// watched is in for an event that is followed to its sockets.
+func (d *delivery) watched(p Protocol) *transport.Message {
+	m, encoded := d.others[p]
+	if !encoded {
+		m = d.watch.shared(p.Encode(d.notice))
+		if d.others == nil {
+			d.others = make(map[Protocol]*transport.Message)
+		}
+		d.others[p] = m
+	}
+	return d.watch.message(m)
+}
+
+// sendWatched sends an event that is followed to its sockets.
+func (d *delivery) sendWatched(subs []*subscriber) {
+	for _, s := range subs {
+		d.watch.begin(s.session)
+		s.send(d)
+		d.watch.sent(s.conn != nil)
+	}
+	d.watch.done()
+}
+
 // handOut hands d to every subscriber. The caller holds c.order.
 func (c *channel) handOut(d *delivery) {
 	c.mu.Lock()
@@ -65,8 +94,12 @@ func (c *channel) handOut(d *delivery) {
 	c.reading = true
 	c.mu.Unlock()
 	d.subscribers = len(subs)
-	for _, s := range subs {
-		s.send(d)
+	if d.watch != nil {
+		d.sendWatched(subs)
+	} else {
+		for _, s := range subs {
+			s.send(d)
+		}
 	}
 	c.mu.Lock()
 	c.reading = false
@@ -81,6 +114,9 @@ func (c *channel) handOutEvent(ev *Event) {
 	d := delivery{event: ev, notice: EventNotice{ev}}
 	if ev.Exclude != "" {
 		d.exclude, _ = c.node.sessions.Load(ev.Exclude)
+	}
+	if c.node.observers.any() {
+		d.watch = c.node.watch(c.id.App, ev)
 	}
 	c.handOut(&d)
 	if n := c.node; n.hooks.published.Load() || n.observers.any() {
@@ -105,6 +141,7 @@ func (s *subscriber) send(d *delivery) {
 	}
 	if s.session == d.exclude {
 		d.excluded++
+		d.step(DeliveryExcluded)
 		return
 	}
 	if d.counts && !s.session.counts {
@@ -136,20 +173,37 @@ func (s *subscriber) sendWithExtras(d *delivery) {
 	switch {
 	case s.session == d.exclude || x.excludes(d.event):
 		d.excluded++
+		d.step(DeliveryExcluded)
 		m = s.passed(d.event)
 	case !d.counts || s.session.counts:
 		m = d.in(s.protocol)
 	}
-	if m == nil || !x.live.Load() && s.queueUntilLive(m, d.event, d.gapEnd()) {
+	if m == nil {
 		return
+	}
+	if !x.live.Load() {
+		if step := s.queueUntilLive(m, d.event, d.gapEnd()); step != 0 {
+			d.step(step)
+			return
+		}
 	}
 	// Who has been told of more of the past than the cursor knew has no gap in it either, and
 	// would go back to where that ends.
 	if d.event != nil && covered(d.event.Position, x.had) || covered(d.gapEnd(), x.had) || s.conn == nil {
+		if s.conn != nil {
+			d.step(DeliveryHad)
+		}
 		return
 	}
 	if err := s.conn.Send(m); err != nil {
 		s.failed(err)
+	}
+}
+
+// step notes what has become of an event that is watched, the first thing of several.
+func (d *delivery) step(step DeliveryStep) {
+	if d.watch != nil && d.watch.step == 0 {
+		d.watch.step = step
 	}
 }
 

@@ -79,13 +79,18 @@ func (s *Session) Gone() { s.gone() }
 
 // Send queues a message for the client. It does not block. A client whose queue is full
 // is cut off, and counted in Stats.SlowSessions.
-func (s *Session) Send(m *transport.Message) {
+func (s *Session) Send(m *transport.Message) { s.send(m) }
+
+// send reports whether the message was queued.
+func (s *Session) send(m *transport.Message) bool {
 	if m == nil || s.slow.Load() {
-		return
+		return false
 	}
 	if err := s.conn.Send(m); err != nil {
 		s.sendFailed(err)
+		return false
 	}
+	return true
 }
 
 func (s *Session) sendFailed(err error) {

@@ -52,6 +52,7 @@ type sessionExtras struct {
 	mu      sync.Mutex
 	waiting []waitingMessage // guarded by mu
 	size    int              // guarded by mu: bytes of waiting
+	undone  bool             // guarded by mu: the subscriber will not be live
 }
 
 func newSessionExtras(positions bool, reach Reach, formerly []string) *extras {
@@ -70,14 +71,17 @@ type waitingMessage struct {
 	gap     Position // up to where a gap goes; zero for what is none
 }
 
-// queueUntilLive keeps m for later, unless the subscriber is live. A session for which more
-// waits than its connection has room for is cut off: its store hangs.
-func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event, gap Position) bool {
+// queueUntilLive keeps m for later, unless the subscriber is live: then it returns 0. A
+// session for which more waits than its connection has room for is cut off: its store hangs.
+func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event, gap Position) DeliveryStep {
 	x := s.extras
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.live.Load() {
-		return false
+		return 0
+	}
+	if x.undone {
+		return DeliveryFailed
 	}
 	q := s.session.conn.Queue()
 	q.Messages += len(x.waiting)
@@ -85,11 +89,11 @@ func (s *subscriber) queueUntilLive(m *transport.Message, ev *Event, gap Positio
 	before := q.Bytes
 	if !q.Add(m) {
 		s.session.sendFailed(q.Error())
-		return true
+		return DeliveryFailed
 	}
 	x.size += q.Bytes - before
 	x.waiting = append(x.waiting, waitingMessage{m, ev, gap})
-	return true
+	return DeliveryParked
 }
 
 // finish tells the subscriber of its success, then of past events, then of what has gone
@@ -105,15 +109,30 @@ func (s *subscriber) finish(success *transport.Message, past []*transport.Messag
 	x.had = had
 	for _, w := range x.waiting {
 		if w.event != nil && covered(w.event.Position, had) || covered(w.gap, had) {
+			unparked(w.message, true, false)
 			continue
 		}
-		session.Send(w.message)
+		unparked(w.message, false, session.send(w.message))
 	}
 	x.waiting, x.size = nil, 0
 	if session.slow.Load() {
 		s.conn = nil
 	}
 	x.live.Store(true)
+}
+
+// forget gives up what waits for a subscriber that will not be live.
+func (s *subscriber) forget() {
+	if s.extras == nil || s.inbox != nil {
+		return
+	}
+	s.mu.Lock()
+	waiting := s.waiting
+	s.waiting, s.size, s.undone = nil, 0, true
+	s.mu.Unlock()
+	for _, w := range waiting {
+		unparked(w.message, false, false)
+	}
 }
 
 func (s *subscriber) isMember() bool { return s.session != nil && s.extras != nil && s.userID != "" }

@@ -35,13 +35,15 @@ func (s *Session) unsubscribe(ctx context.Context, channel string) bool {
 // undo ends a subscription that could not be made live. known says that others know of
 // it. The caller holds s.op.
 func (s *Session) undo(ctx context.Context, channel string, known bool) {
+	sub := s.subs[channel]
 	if known {
 		s.unsubscribe(ctx, channel)
+		sub.forget()
 		return
 	}
-	sub := s.subs[channel]
 	s.setSub(channel, nil)
 	s.dropAlone(ctx, sub)
+	sub.forget()
 }
 
 func (s *Session) informUnsubscribed(channel string, sub *subscriber) {

@@ -145,6 +145,17 @@ func (c *Client) decode(raw []byte) Frame {
 	return f
 }
 
+// TryNext returns the next message, if one waits. What a call sends to clients is there
+// when the call returns.
+func (c *Client) TryNext() (Frame, bool) {
+	c.t.Helper()
+	raw, ok := c.conn.TryReceive()
+	if !ok {
+		return Frame{}, false
+	}
+	return c.decode(raw), true
+}
+
 // Expect returns the next message, which must have this event and channel.
 func (c *Client) Expect(event, channel string) Frame {
 	c.t.Helper()

@@ -9,6 +9,7 @@ import "sync/atomic"
 type Message struct {
 	payload []byte
 	forms   atomic.Pointer[form]
+	watched *watched // nil for nearly all
 }
 
 // form is a link in a message's list of framings; links are only ever added.
@@ -43,6 +44,9 @@ func (m *Message) Payload() []byte { return m.payload }
 // In returns the message encoded in f. All callers share the result, which must not be
 // changed. Two first calls at the same time may both encode; one result is kept.
 func (m *Message) In(f *Format) []byte {
+	if m.watched != nil {
+		return m.watched.of.In(f)
+	}
 	head := m.forms.Load()
 	for link := head; link != nil; link = link.next {
 		if link.format == f {

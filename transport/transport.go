@@ -19,6 +19,7 @@
 //   - All queues together are bounded: each has an Account of the Budget that the
 //     transport was given.
 //   - Messages that were queued when their connection ended are counted.
+//   - The Watch of a message that has one is told what becomes of it, holding no lock.
 package transport
 
 import (

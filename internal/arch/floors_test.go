@@ -108,7 +108,7 @@ var floors = [][]string{
 		"idempotency", "app", "observer_protocol", "broker"},
 	{"decide", "rules", "cipher"},
 	{"read_past", "arrive", "count", "handout", "inbox", "attach", "registry", "channel",
-		"subscriber"},
+		"subscriber", "observer_watch"},
 	{"node", "inform", "hook_set", "observe_sessions", "hooks", "observer_publish", "observe_protocol", "observe_events",
 		"session", "limits", "channel_key", "past", "order", "amendment", "store_amend",
 		"store_presence", "store", "faults", "observer", "observe_faults", "observe", "work", "protocol", "stats", "rule", "reach", "event",

@@ -145,7 +145,16 @@ func (c *conn) end(code int, reason string, byServer bool) {
 	c.closed, c.code, c.reason, c.byServer = true, code, reason, byServer
 	c.wake()
 	gone := c.opened && !byServer
+	var unread []*transport.Message
+	if !byServer { // who has gone reads no more
+		unread, c.queue, c.bytes = c.queue, nil, 0
+	}
 	c.mu.Unlock()
+	for _, m := range unread {
+		if w := m.Watch(); w != nil {
+			w.Dropped()
+		}
+	}
 	if gone {
 		transport.DeliverGone(c.receiver)
 	}
@@ -228,9 +237,9 @@ func (client *Client) Receive(ctx context.Context) ([]byte, error) {
 	c := &client.conn
 	for {
 		c.mu.Lock()
-		if data, ok := c.pop(); ok {
+		if m := c.pop(); m != nil {
 			c.mu.Unlock()
-			return data, nil
+			return read(m), nil
 		}
 		if c.closed {
 			c.mu.Unlock()
@@ -252,22 +261,34 @@ func (client *Client) Receive(ctx context.Context) ([]byte, error) {
 // TryReceive returns the next message if there is one already.
 func (client *Client) TryReceive() ([]byte, bool) {
 	client.conn.mu.Lock()
-	defer client.conn.mu.Unlock()
-	return client.conn.pop()
-}
-
-// pop takes the first message. The caller holds mu.
-func (c *conn) pop() ([]byte, bool) {
-	if len(c.queue) == 0 {
+	m := client.conn.pop()
+	client.conn.mu.Unlock()
+	if m == nil {
 		return nil, false
 	}
-	data := c.queue[0].Payload()
+	return read(m), true
+}
+
+// read returns the payload of a message that the client has taken.
+func read(m *transport.Message) []byte {
+	if w := m.Watch(); w != nil {
+		w.Written()
+	}
+	return m.Payload()
+}
+
+// pop takes the first message, if there is one. The caller holds mu.
+func (c *conn) pop() *transport.Message {
+	if len(c.queue) == 0 {
+		return nil
+	}
+	m := c.queue[0]
 	c.queue[0] = nil
 	if c.queue = c.queue[1:]; len(c.queue) == 0 {
 		c.queue = nil
 	}
-	c.bytes -= len(data)
-	return data, true
+	c.bytes -= len(m.Payload())
+	return m
 }
 
 // Close ends the connection from the client's side. Code

@@ -195,25 +195,33 @@ const (
 // wrote notes that what take returned was written.
 func (c *conn) wrote() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.writing = -1
 	if c.outbox.Len() > 0 {
 		c.signal()
 	}
+	var written []transport.Watch
+	if !c.ended { // else some of them were dropped meanwhile
+		written = c.outbox.Taken()
+	}
+	c.mu.Unlock()
+	stream.TellWritten(written)
 }
 
 // end forgets what is queued, and returns the code that the stream has ended
 // with: that of Close, if it came.
 func (c *conn) end() (code int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.ended = true
 	c.server.dropped.Add(int64(c.outbox.Clear() + max(c.writing, 0)))
+	dropped := c.outbox.Taken()
 	c.writing = -1
-	if !c.closing {
-		return transport.StatusAbnormal
+	code = transport.StatusAbnormal
+	if c.closing {
+		code = c.code
 	}
-	return c.code
+	c.mu.Unlock()
+	stream.TellDropped(dropped)
+	return code
 }
 
 // take appends to buf what is to be written. last says that the stream ends with

@@ -36,7 +36,11 @@ func newHarness(t testing.TB, c transporttest.Config) harness {
 type blocks struct{ transport.Conn }
 
 func (b blocks) Send(m *transport.Message) error {
-	return b.Conn.Send(transport.NewMessage(Block(ID{}, m.Payload())))
+	block := transport.NewMessage(Block(ID{}, m.Payload()))
+	if w := m.Watch(); w != nil {
+		block = block.Watched(w)
+	}
+	return b.Conn.Send(block)
 }
 
 // OneWay implements transporttest.OneWay.

@@ -146,6 +146,9 @@ func checks() []check {
 		{"SlowPeerHoldsUpNobody", defaults, checkSlowPeer, false},
 		{"HalfOpenPeerIsCutOff", hasty, checkHalfOpen, false},
 
+		{"WatchedMessages", defaults, checkWatched, false},
+		{"WatchedMessagesOfAPeerThatVanishes", hasty, checkWatchedVanishes, false},
+
 		{"ConcurrentSend", defaults, checkConcurrentSend, false},
 		{"ConcurrentSendAndClose", defaults, checkConcurrentClose, false},
 		{"NoGoroutineIsLeft", hasty, checkLeaks, false},

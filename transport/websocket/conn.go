@@ -39,6 +39,7 @@ type conn struct {
 	slow    bool // the queue was full once
 	counted bool // account counts what is queued, and is told when it leaves
 	queue   queue
+	watches *watches // nil for nearly all
 	offset  int
 	size    int
 	// ponging says that queue has a pong. pong is the one to send after it: it answers
@@ -104,6 +105,9 @@ func (c *conn) Send(m *transport.Message) error {
 	if err := c.room(frame); err != nil {
 		c.mu.Unlock()
 		return err
+	}
+	if w := m.Watch(); w != nil {
+		c.watch(w)
 	}
 	c.enqueue(frame)
 	return nil
@@ -180,7 +184,10 @@ func (c *conn) Release(err error) {
 // discard forgets what is queued. Nothing is written any more.
 func (c *conn) discard() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	var watching []watch
+	if c.watches != nil {
+		watching, c.watches = c.watches.all, nil
+	}
 	dropped := 0
 	for ; c.queue.count > 0; c.queue.pop(&c.server.chunks) {
 		if isMessage(c.queue.front()) {
@@ -190,6 +197,10 @@ func (c *conn) discard() {
 	c.server.counters.dropped.Add(int64(dropped))
 	c.size = 0
 	c.counted = c.account.Set(0)
+	c.mu.Unlock()
+	for _, w := range watching {
+		w.Dropped()
+	}
 }
 
 // Close implements transport.Conn.

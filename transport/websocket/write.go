@@ -73,6 +73,14 @@ func (b *batch) bytes() []byte {
 // whether there is more. If not, and release is set, the caller is the writer no
 // longer.
 func (c *conn) wrote(n int, count *sent, release bool) (more bool) {
+	more, written := c.takeOut(n, count, release)
+	for _, w := range written {
+		w.Written()
+	}
+	return more
+}
+
+func (c *conn) takeOut(n int, count *sent, release bool) (more bool, written []watch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	messages := 0
@@ -86,7 +94,7 @@ func (c *conn) wrote(n int, count *sent, release bool) (more bool) {
 	if !more && release {
 		c.writing = false
 	}
-	return more
+	return more, c.watchesDone()
 }
 
 // advance returns how many messages were completed.
@@ -105,6 +113,7 @@ func (c *conn) advance(n int) (messages int) {
 		n -= left
 		c.offset = 0
 		c.queue.pop(&c.server.chunks)
+		c.watches.leave()
 		switch {
 		case isMessage(frame):
 			messages++

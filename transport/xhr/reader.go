@@ -10,6 +10,7 @@ import (
 
 	"github.com/carillon-rt/carillon/transport"
 	"github.com/carillon-rt/carillon/transport/internal/progress"
+	"github.com/carillon-rt/carillon/transport/internal/stream"
 )
 
 // restart is how long a streaming response has to be for pusher-js to drop it
@@ -155,8 +156,12 @@ func (c *session) write(w http.ResponseWriter, r *reader, buf []byte) error {
 
 // wrote notes how the write of what take returned has ended; last is as take said.
 func (c *session) wrote(r *reader, last bool, err error) {
+	var written []transport.Watch
 	c.mu.Lock()
 	r.writing = false
+	if err == nil && !r.repeated && !c.ended {
+		written = c.outbox.Taken()
+	}
 	switch {
 	case r.repeated:
 		// The request that has taken its place is sent the same.
@@ -175,6 +180,7 @@ func (c *session) wrote(r *reader, last bool, err error) {
 		}
 	}
 	c.mu.Unlock()
+	stream.TellWritten(written)
 	if last || err != nil {
 		c.end(transport.StatusAbnormal, err)
 	}

@@ -211,6 +211,7 @@ func (c *session) end(code int, err error) {
 	c.answer.forget()
 	c.ended, c.endCode, c.endErr = true, code, err
 	c.server.counters.dropped.Add(int64(c.outbox.Clear()))
+	dropped := c.outbox.Taken()
 	if r := c.reader; r != nil {
 		c.reader = nil
 		r.over = true
@@ -224,6 +225,7 @@ func (c *session) end(code int, err error) {
 		watcher = nil // it was told already
 	}
 	c.mu.Unlock()
+	stream.TellDropped(dropped)
 	transport.DeliverGone(watcher)
 	c.server.wheel.Cancel(&c.timer)
 	c.settle()

@@ -10,6 +10,7 @@ type Outbox struct {
 	queue    transport.Queue
 	account  transport.Account
 	slow     bool
+	taken    []transport.Watch // of messages that were taken out
 }
 
 // Open sets the bounds: those of an empty queue, and the budget it takes part in,
@@ -41,9 +42,12 @@ func (o *Outbox) Len() int { return len(o.messages) }
 // method.
 func (o *Outbox) Messages() []*transport.Message { return o.messages }
 
-// Drop takes the n oldest messages out.
+// Drop takes the n oldest messages out. Their watches are kept until Taken.
 func (o *Outbox) Drop(n int) {
 	for i, m := range o.messages[:n] {
+		if w := m.Watch(); w != nil {
+			o.taken = append(o.taken, w)
+		}
 		o.queue.Bytes -= o.queue.Size(m)
 		o.messages[i] = nil
 	}
@@ -59,6 +63,28 @@ func (o *Outbox) Clear() int {
 	n := len(o.messages)
 	o.Drop(n)
 	return n
+}
+
+// Taken returns the watches of the messages that were taken out since the last call. They
+// are told without the lock.
+func (o *Outbox) Taken() []transport.Watch {
+	taken := o.taken
+	o.taken = nil
+	return taken
+}
+
+// TellWritten tells watches that their messages were written.
+func TellWritten(watches []transport.Watch) {
+	for _, w := range watches {
+		w.Written()
+	}
+}
+
+// TellDropped tells watches that their messages will not be written.
+func TellDropped(watches []transport.Watch) {
+	for _, w := range watches {
+		w.Dropped()
+	}
 }
 
 // Held yields what waits as it is written, for transport.Holder.
