@@ -42,7 +42,8 @@ type WebhookSent struct {
 	ID string
 	// URL is the endpoint, without user, password and query.
 	URL string
-	// Body is what was sent. It must not be changed.
+	// Body is what was sent. It must not be changed. To send it again, give it and URL to
+	// Handler.ResendWebhook of package pusher.
 	Body []byte
 	// Events are how many it has.
 	Events int

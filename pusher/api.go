@@ -27,25 +27,30 @@ type apiRequest struct {
 
 // serveAPI answers a request to {prefix}/apps/{id}{rest}.
 func (h *Handler) serveAPI(w http.ResponseWriter, r *http.Request, id, rest string) {
-	answer, err := h.answerAPI(w, r, id, rest)
-	if err != nil {
-		h.writeError(w, r, err)
-		return
+	if plain, err := url.PathUnescape(id); err == nil {
+		id = plain
 	}
-	body, err := json.Marshal(answer)
-	if err != nil {
-		h.writeError(w, r, err)
-		return
+	r, observed := h.observeAPI(r, id, rest)
+	answer, err := h.answerAPI(w, r, id, rest, &observed.call)
+	var body []byte
+	if err == nil {
+		body, err = json.Marshal(answer)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(body)
+	if err == nil {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(body)
+	} else {
+		h.writeError(w, r, err)
+	}
+	observed.end(err)
 }
 
 // empty is the answer where nothing was asked for.
 type empty struct{}
 
-func (h *Handler) answerAPI(w http.ResponseWriter, r *http.Request, id, rest string) (any, error) {
+func (h *Handler) answerAPI(w http.ResponseWriter, r *http.Request, id, rest string, call *broker.APICalled) (any, error) {
 	req, answer, err := h.admit(r, id, rest)
+	call.Known = req != nil
 	if err != nil {
 		refuseBody(w, r)
 		return nil, err
@@ -53,15 +58,14 @@ func (h *Handler) answerAPI(w http.ResponseWriter, r *http.Request, id, rest str
 	if err := req.readBody(w); err != nil {
 		return nil, err
 	}
+	call.BytesIn = len(req.body)
 	return answer()
 }
 
 // admit checks all of a request that does not need its body, and returns what
-// answers it: a body costs memory and time, which not everybody may take.
+// answers it: a body costs memory and time, which not everybody may take. Without a request
+// there is no such app.
 func (h *Handler) admit(r *http.Request, id, rest string) (*apiRequest, func() (any, error), error) {
-	if plain, err := url.PathUnescape(id); err == nil {
-		id = plain
-	}
 	app, err := h.appByID(r.Context(), id)
 	if errors.Is(err, ErrUnknownApp) {
 		return nil, nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app %q does not exist", id)}
@@ -70,13 +74,13 @@ func (h *Handler) admit(r *http.Request, id, rest string) (*apiRequest, func() (
 	}
 	req := &apiRequest{Request: r, handler: h, config: app, limits: *h.limits(app), app: h.broker.App(app.ID)}
 	if req.query, err = verifyQuery(app, r); err != nil {
-		return nil, nil, unsigned(err)
+		return req, nil, unsigned(err)
 	}
 	if r.ContentLength > 0 && req.query.Get("body_md5") == "" {
-		return nil, nil, unsigned(errNoMD5)
+		return req, nil, unsigned(errNoMD5)
 	}
 	if app.Disabled {
-		return nil, nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
+		return req, nil, &apiError{status: http.StatusForbidden, message: "app is disabled"}
 	}
 	answer, err := req.route(rest)
 	return req, answer, err

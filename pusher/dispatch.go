@@ -17,6 +17,7 @@ func (c *connection) Receive(data []byte) {
 
 func (c *connection) handle(data []byte, limits Limits) {
 	f, err := parseClientMessage(data, limits)
+	c.observe(&f, len(data))
 	if err != nil {
 		c.refuse(0, err.Error())
 		return
@@ -40,6 +41,19 @@ func (c *connection) handle(data []byte, limits Limits) {
 	default:
 		c.refuse(0, fmt.Sprintf("event %q is unknown: events of clients start with client-", f.event))
 	}
+}
+
+// observe tells the broker's observers of a message, which is empty if it makes no sense.
+func (c *connection) observe(f *clientMessage, bytes int) {
+	b := c.handler.broker
+	if !b.Observes(c.app.ID, broker.ObserveMessageReceived) {
+		return
+	}
+	channel := f.channel
+	if channel == "" && len(f.data) > 0 {
+		channel, _ = f.unsubscribe() // where subscriptions name it, too
+	}
+	b.Observe(c.session.Context(), c.app.ID, broker.MessageReceived{Session: c.session, Event: f.event, Channel: channel, Bytes: bytes})
 }
 
 func (c *connection) subscribe(f clientMessage, limits Limits) {

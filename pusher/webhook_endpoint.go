@@ -132,20 +132,29 @@ func (e *endpoint) pop() (item queuedItem) {
 // try makes a request, and sees to it that one which fails is made again.
 func (e *endpoint) try(d *delivery) {
 	s := e.sender
-	err := s.post(d)
+	began, attempt := time.Now(), d.retries+1
+	status, err := s.post(s.ctx, d)
+	took := time.Since(began)
+	final := e.tried(d, err)
+	s.observe(d, attempt, status, took, err, final)
+}
+
+// tried notes how a request has ended, and reports whether it was the last.
+func (e *endpoint) tried(d *delivery, err error) (final bool) {
+	s := e.sender
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
 		s.delivered.Add(int64(len(d.events)))
 		e.done(d)
-		return
+		return true
 	}
 	now := time.Now()
 	wait := min(firstRetry<<d.retries, d.lastTry.Sub(now))
 	tooLate := s.closing && !s.deadline.IsZero() && now.Add(wait).After(s.deadline)
 	if s.ended || wait <= 0 || tooLate {
 		e.giveUp(d, err)
-		return
+		return true
 	}
 	s.log.Debug("webhook failed", "app", e.id.app, "webhook", e.id.index, "again in", wait, "error", err)
 	e.hold(d)
@@ -154,6 +163,7 @@ func (e *endpoint) try(d *delivery) {
 		defer s.mu.Unlock()
 		e.retryNow(d)
 	})
+	return false
 }
 
 // hold keeps later events of a request's channels back. The caller holds mu.
@@ -294,7 +304,7 @@ func (e *endpoint) dropAll() {
 
 // drop counts events that are lost, and logs the first.
 func (e *endpoint) drop(events int, err error) {
-	e.sender.dropped.Add(int64(events))
+	e.sender.drop(e.id.app, e.id.url, events, err)
 	if !e.reported {
 		e.reported = true
 		e.sender.log.Error("webhook events dropped", "app", e.id.app, "webhook", e.id.index, "error", err)

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/internal/fairqueue"
 )
 
@@ -45,6 +46,7 @@ var (
 // webhookSender delivers events to endpoints, each on its own. An endpoint, and
 // its goroutines, exist only while it has events.
 type webhookSender struct {
+	broker  *broker.Broker
 	client  *http.Client
 	ownPool bool // the client's connections are nobody else's
 	log     *slog.Logger
@@ -65,8 +67,8 @@ type webhookSender struct {
 	idle      chan struct{}            // guarded by mu: nil but while shutdown waits for pending to be 0
 }
 
-func newWebhookSender(log *slog.Logger, client *http.Client) *webhookSender {
-	s := &webhookSender{log: log, endpoints: make(map[endpointID]*endpoint)}
+func newWebhookSender(b *broker.Broker, log *slog.Logger, client *http.Client) *webhookSender {
+	s := &webhookSender{broker: b, log: log, endpoints: make(map[endpointID]*endpoint)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if client == nil {
 		client = http.DefaultClient
@@ -188,16 +190,16 @@ func (s *webhookSender) background(f func(context.Context)) {
 }
 
 // post makes one request. Any answer but 2xx is an error.
-func (s *webhookSender) post(d *delivery) error {
-	ctx, cancel := context.WithTimeout(s.ctx, receiverTimeout)
+func (s *webhookSender) post(ctx context.Context, d *delivery) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, receiverTimeout)
 	defer cancel()
 	req, err := d.request(ctx)
 	if err != nil {
-		return withoutURL(err)
+		return 0, withoutURL(err)
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return withoutURL(err)
+		return 0, withoutURL(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
@@ -206,7 +208,7 @@ func (s *webhookSender) post(d *delivery) error {
 	// A body that was read lets the connection be used again; a failure to read
 	// it does not undo the answer.
 	_, _ = io.CopyN(io.Discard, resp.Body, 16<<10)
-	return err
+	return resp.StatusCode, err
 }
 
 // withoutURL keeps secrets in a receiver's URL out of the log.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strconv"
@@ -51,7 +52,7 @@ type webhooks struct {
 }
 
 func newWebhooks(h *Handler, client *http.Client) *webhooks {
-	w := &webhooks{sender: newWebhookSender(h.log, client)}
+	w := &webhooks{sender: newWebhookSender(h.broker, h.log, client)}
 	w.apps = newWebhookApps(h.apps, h.log, w.sender.background)
 	w.hold = newWebhookHold(func(e heldEvent) { w.emit(e.app, e.event) })
 	h.broker.AddHooks(w.hooks())
@@ -132,7 +133,7 @@ func (w *webhooks) happened(appID string, ev webhookEvent) {
 func (w *webhooks) app(id string) *App {
 	app, err := w.apps.find(w.sender.ctx, id)
 	if err != nil {
-		w.sender.dropped.Add(1)
+		w.sender.drop(id, "", 1, err)
 	}
 	return app
 }
@@ -178,7 +179,8 @@ type delivery struct {
 	app       *App
 	hook      *Webhook
 	events    []queuedItem
-	holds     bool // its channels are held, since it has failed
+	holds     bool   // its channels are held, since it has failed
+	id        string // for observers
 	body      []byte
 	signature string
 	retries   int
@@ -204,8 +206,13 @@ func (d *delivery) encode() {
 		}
 		b = append(b, ev.Value.encoded...)
 	}
-	d.body = append(b, "]}"...)
-	d.signature = signWebhook(d.app.Secret, d.body)
+	d.sign(append(b, "]}"...))
+}
+
+// sign makes the request one with a body.
+func (d *delivery) sign(body []byte) {
+	d.body, d.signature = body, signWebhook(d.app.Secret, body)
+	d.id = strconv.FormatUint(rand.Uint64(), 36)
 }
 
 // request makes the HTTP request. The receiver's own headers replace none of the protocol's.
