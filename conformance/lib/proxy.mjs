@@ -21,7 +21,7 @@ export function shown(words) {
 }
 
 /** replaced puts what differs on this machine in the place of what is shown, which has to be there. */
-function replaced(text, pairs) {
+export function replaced(text, pairs) {
   for (const [from, to] of pairs) {
     if (!text.includes(from)) throw new Error(`docs/operations.md does not say ${from}`);
     text = text.replaceAll(from, to);
@@ -30,6 +30,14 @@ function replaced(text, pairs) {
 }
 
 export const host = 'rt.example.com';
+
+/** second makes the configuration of one server that of two, as the page says. */
+export const second = {
+  nginx: (port, other) => [[`server 127.0.0.1:${port};`, `server 127.0.0.1:${port} max_fails=0;\n    server 127.0.0.1:${other} max_fails=0;`]],
+  caddy: (port, other) => [[`reverse_proxy 127.0.0.1:${port} {`, `reverse_proxy 127.0.0.1:${port} 127.0.0.1:${other} {\n\t\tlb_try_duration 5s`]],
+  haproxy: (port, other) => [[`server carillon1 127.0.0.1:${port} check`,
+    `option redispatch\n    server carillon1 127.0.0.1:${port} check\n    server carillon2 127.0.0.1:${other} check`]],
+};
 
 /** kinds say how to run each, with a file of what it is to do. */
 const kinds = {
@@ -78,7 +86,7 @@ ${replaced(shown('caddy'), [['rt.example.com {', `https://${host}:${port} {\n\tb
   },
 };
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();

@@ -2,8 +2,11 @@
 
 import test from 'node:test';
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { World, credentials } from '../lib/world.mjs';
-import { Proxy, host, shown } from '../lib/proxy.mjs';
+import { Proxy, freePort, host, replaced, second, shown } from '../lib/proxy.mjs';
 import { RawSocket } from '../lib/raw.mjs';
 import { eventually, within } from '../lib/wait.mjs';
 
@@ -96,6 +99,39 @@ for (const kind of ['nginx', 'caddy', 'haproxy']) {
     await world.backend().trigger('news', 'headline', 'after the reload');
     await socket.event('headline');
     await arrives(feed, 'after the reload');
+  });
+}
+
+/** resumed subscribes to news where a client left off, and returns how that went. */
+async function resumed(socket, after) {
+  socket.send({ event: 'pusher:subscribe', data: { channel: 'news', resume: { v: 1, after } } });
+  return socket.event('pusher_internal:subscription_succeeded');
+}
+
+for (const kind of ['nginx', 'caddy', 'haproxy']) {
+  test(`${kind}: a rolling deploy`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), 'carillon-deploy-'));
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
+    const flags = [...behind, '-history', 'news=100', '-storage', `sqlite:${join(folder, 'carillon.db')}`];
+    const world = await World.start(t, flags);
+    const port = await freePort();
+    const proxy = await Proxy.start(t, kind, world.server.port, (text) => replaced(text, second[kind](world.server.port, port)));
+    const before = connect(t, proxy);
+    await before.established();
+    const { pos } = await resumed(before);
+
+    world.options = { port };
+    const old = await world.replace();
+    const left = before.end();
+    await old.stop();
+    assert.equal((await left).code, 4200);
+    await world.backend().trigger('news', 'headline', 'missed');
+    for (let i = 0; i < 4; i++) {
+      const after = connect(t, proxy);
+      await after.established();
+      assert.equal((await resumed(after, pos)).resume.status, 'resumed');
+      assert.equal((await after.event('headline')).data, 'missed');
+    }
   });
 }
 
