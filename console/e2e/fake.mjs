@@ -66,7 +66,7 @@ function event(seq, at, r) {
   if (dice < 0.62) {
     const data = JSON.stringify({ id: seq, text: ['Price went up', 'New order', 'Hello all', 'Typing'][seq % 4], user: { id: user, name: user } });
     const got = Math.floor(r() * 400);
-    return { ...base, kind: dice < 0.5 ? 'publish' : 'client-event', channel, event: ['new-message', 'price', 'user-status-changed', 'client-typing'][seq % 4], id: `01JD${seq.toString(36).toUpperCase().padStart(8, '0')}`, position: { epoch: 3, offset: seq }, size: data.length, data, subscribers: got, tookMs: 1.2 + 3 * r(), storeMs: 0.1 + r(), text: `published to ${channel} for ${got} subscribers` };
+    return { ...base, kind: dice < 0.5 ? 'publish' : 'client-event', channel, event: ['new-message', 'price', 'user-status-changed', 'client-typing'][seq % 4], id: `01JD${seq.toString(36).toUpperCase().padStart(8, '0')}`, position: `3:${seq}`, size: data.length, data, subscribers: got, tookMs: 1.2 + 3 * r(), storeMs: 0.1 + r(), text: `published to ${channel} for ${got} subscribers` };
   }
   if (dice < 0.72) return { ...base, kind: 'subscribe', channel, tookMs: r(), text: `${user} subscribed to ${channel}` };
   if (dice < 0.8) return { ...base, kind: 'join', channel: 'presence-room-1', text: `${user} joined presence-room-1` };
@@ -167,7 +167,7 @@ export class Fake {
     const fresh = this.log.slice(-events.length);
     for (const s of this.streams) {
       const fit = fresh.filter((e) => fits(e, s.query));
-      if (s.query.events !== '0') s.send('events', { events: fit, skipped: 0, newest: this.log.at(-1).seq }, this.log.at(-1).seq);
+      if (s.query.events !== '0') s.send('events', { events: fit, skipped: 0, lost: 0, newest: this.log.at(-1).seq }, this.log.at(-1).seq);
     }
   }
 }
@@ -283,11 +283,10 @@ function webhookList(fake) {
 
 const answers = {
   'GET info': ({ options }) => ({
-    version: 'v0.1.0', goVersion: 'go1.26.0', started: noon - 93_600_000, now: noon,
-    apps: [{ id: 'shop', name: 'Shop', sessions: 240, channels: 40, canCurl: true }, { id: 'chat', name: 'Chat', sessions: 12, channels: 3, canCurl: false }].slice(0, options.apps ?? 1),
+    version: 'v0.1.0', goVersion: 'go1.26.0', started: noon - 93_600_000,
+    apps: [{ id: 'shop', name: 'Shop', sessions: 240, canCurl: true }, { id: 'chat', name: 'Chat', sessions: 12, canCurl: false }].slice(0, options.apps ?? 1),
     store: { kind: options.quiet ? 'memory' : 'sqlite', durable: true, shared: false, search: true, amend: true }, redacted: options.redacted ?? [], readOnly: Boolean(options.readOnly),
-    limits: { eventsKept: 5000, webhooksKept: 200, armed: 16, viewers: 16 },
-    kinds: ['connect', 'refuse-connect', 'disconnect', 'subscribe', 'refuse-subscribe', 'unsubscribe', 'publish', 'client-event', 'refuse-publish', 'join', 'leave', 'slow', 'gap', 'hook', 'store', 'api', 'webhook'],
+    limits: { events: 16384, webhooks: 1000, armed: 16, viewers: 16 },
   }),
   'GET now': (fake) => now(fake),
   'GET series': ({ options }, { step }) => {
@@ -306,7 +305,7 @@ const answers = {
     const presence = kindOf(name) === 'presence';
     return {
       app, name, kind: kindOf(name), cache: false, occupied: Boolean(c), subscribers: c?.subscribers ?? 0, inProcess: c?.inProcess ?? 0, memberCount: presence ? users.length : 0,
-      rule: presence ? rule : { ...rule, pattern: '', historyEvents: 0, historyAgeMs: 0, rewind: 0, leaveGraceMs: 0, maxMembers: 0 }, kept: presence, ...(presence && { position: { epoch: 3, offset: 9260 } }),
+      rule: presence ? rule : { ...rule, pattern: '', historyEvents: 0, historyAgeMs: 0, rewind: 0, leaveGraceMs: 0, maxMembers: 0 }, kept: presence, ...(presence && { position: '3:9260' }),
       sessions: sessionList(fake).slice(0, 40).map(({ id, user, ip, since }) => ({ id, user, ip, since })), moreSessions: 12,
       members: presence ? [...(fake.options.names ?? []), ...users].map((id) => ({ id, info: { name: id, role: 'member' } })) : [], moreMembers: 0,
     };
@@ -315,7 +314,7 @@ const answers = {
     const all = fake.log.filter((e) => e.kind === 'publish' && (!q || e.data.includes(q))).reverse();
     const from = before ? Number(before) : 0;
     return {
-      events: all.slice(from, from + 30).map((e, i) => ({ id: e.id, position: e.position ?? { epoch: 3, offset: 1 }, time: e.at, name: e.event, size: e.size, data: e.data, json: true, user: e.user, session: e.session, version: i === 2 ? 3 : 1, retracted: false, encrypted: false })),
+      events: all.slice(from, from + 30).map((e, i) => ({ id: e.id, position: e.position ?? '3:1', time: e.at, name: e.event, size: e.size, data: e.data, json: true, user: e.user, session: e.session, version: i === 2 ? 3 : 1, retracted: false, encrypted: false })),
       ...(from + 30 < all.length && { next: String(from + 30) }), search: true,
     };
   },
@@ -343,7 +342,7 @@ const answers = {
   'POST publish': (fake, _, { channel, event, data }) => {
     if (!channel) throw bad(400, 'bad_request', 'Which channel?');
     if (channel === 'private-encrypted-x') return { refused: { code: 'invalid', reason: 'invalid', text: 'The data of an encrypted channel has to be encrypted.' } };
-    const e = { seq: (fake.log.at(-1)?.seq ?? 0) + 1, at: noon, app: 'shop', kind: 'publish', channel, event, id: '01JDNEW', position: { epoch: 3, offset: 9261 }, size: data.length, data, subscribers: 4, text: `published to ${channel}` };
+    const e = { seq: (fake.log.at(-1)?.seq ?? 0) + 1, at: noon, app: 'shop', kind: 'publish', channel, event, id: '01JDNEW', position: '3:9261', size: data.length, data, subscribers: 4, text: `published to ${channel}` };
     fake.log.push(e);
     return { id: e.id, seq: e.seq, position: e.position };
   },
@@ -359,7 +358,7 @@ const answers = {
   'GET webhooks': (fake, q) => {
     const all = webhookList(fake).filter((w) => !q.state || w.state === q.state);
     const failing = fake.options.webhooks === 'failing';
-    return { ...page(all, q), stats: fake.options.quiet ? { delivered: 0, retried: 0, dropped: 0, pending: 0 } : { delivered: 8120, retried: failing ? 214 : 3, dropped: failing ? 8 : 0, pending: failing ? 4 : 1 }, kept: all.length, dropped: 0 };
+    return { ...page(all, q), stats: fake.options.quiet ? { delivered: 0, retried: 0, dropped: 0 } : { delivered: 8120, retried: failing ? 214 : 3, dropped: failing ? 8 : 0 }, kept: all.length, dropped: 0 };
   },
   'POST webhook/resend': ({ options }) => (options.webhooks === 'failing' ? { ok: false, status: 503, tookMs: 18, error: 'The receiver answered 503.' } : { ok: true, status: 200, tookMs: 12 }),
 };

@@ -1,6 +1,7 @@
 // Every state of the page: nothing that axe finds, nothing wider than the window, no
 // error logged, nothing asked of another host. With SHOTS=folder it saves pictures of
-// all, in three widths, light and dark, to be looked at; STATE names one.
+// all, in three widths, light and dark, to be looked at; STATE (how a name begins) and
+// VIEW (1280-light) choose among them.
 import assert from 'node:assert/strict';
 import { mkdir, readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -12,7 +13,7 @@ import { show, states } from './states.mjs';
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const folder = process.env.SHOTS;
 const only = process.env.STATE;
-const views = Object.keys(sizes).flatMap((size) => ['light', 'dark'].map((scheme) => [size, scheme]));
+const views = Object.keys(sizes).flatMap((size) => ['light', 'dark'].map((scheme) => [size, scheme])).filter((v) => !process.env.VIEW || v.join('-') === process.env.VIEW);
 /** Without pictures each state is looked at once, in one view after the other. */
 const looked = (name, view) => (only ? name.startsWith(only) : folder || Object.keys(states).indexOf(name) % views.length === view);
 

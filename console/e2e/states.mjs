@@ -57,7 +57,7 @@ export const states = {
   },
   'hostile channels': { options: { names }, at: '#/channels?sort=name', then: (page) => page.getByText('invoice').waitFor() },
   'hostile channel': { options: { names }, at: `#/channels/shop/${encodeURIComponent(hostile.long)}`, then: (page) => page.getByText('Copy name').waitFor() },
-  'hostile events': { options: { names }, at: '#/events', then: (page) => page.locator('tbody .spelt').first().waitFor() },
+  'hostile events': { options: { names }, at: '#/events', then: (page) => page.locator('tbody .spelt').first().waitFor({ state: 'attached' }) },
   'sessions, nobody': { options: { quiet: true }, at: '#/sessions', then: (page) => page.getByText('Nobody is connected').waitFor() },
   sessions: { at: '#/sessions', then: (page) => page.getByText('240 sessions').waitFor() },
   session: { at: '#/sessions/1234.5678', then: (page) => page.getByText('Record for 15 minutes').waitFor() },

@@ -152,8 +152,3 @@ export function dateTime(at) {
   const d = new Date(at);
   return `${d.getFullYear()}-${two(d.getMonth() + 1)}-${two(d.getDate())} ${clockMs(at)}`;
 }
-
-/** @param {import('./types.js').Position | undefined} p */
-export function position(p) {
-  return p ? `${p.epoch}:${p.offset}` : '–';
-}

@@ -8,13 +8,11 @@
  * @property {string} version
  * @property {string} goVersion
  * @property {number} started
- * @property {number} now
- * @property {{ id: string, name?: string, sessions: number, channels: number, canCurl: boolean }[]} apps
+ * @property {{ id: string, name?: string, sessions: number, canCurl: boolean }[]} apps
  * @property {{ kind: string, durable: boolean, shared: boolean, search: boolean, amend: boolean }} store
  * @property {string[]} redacted payloads, users, addresses: what is hidden here.
  * @property {boolean} readOnly
  * @property {Record<string, number>} limits
- * @property {string[]} kinds
  *
  * @typedef {object} Figures
  * @property {number} sessions
@@ -45,7 +43,7 @@
  * @property {{ ok: boolean, lastError?: { at: number, op: string, text: string } }} store
  * @property {{ viewers: number, armed: number, droppedEvents: number, notRecorded: number }} console
  *
- * @typedef {{ epoch: string | number, offset: number }} Position
+ * @typedef {string} Position
  *
  * @typedef {object} Channel
  * @property {string} app
@@ -140,7 +138,7 @@
  * @property {number} [tookMs]
  * @property {number} [storeMs]
  * @property {number} [subscribers]
- * @property {string} [excluded]
+ * @property {string} [exclude]
  * @property {string} [reason]
  * @property {number | string} [code]
  * @property {number} [status]
@@ -174,7 +172,7 @@
  * @property {string[]} events
  * @property {string[]} channels
  * @property {number} size
- * @property {string} state delivered, failed, retrying or pending.
+ * @property {string} state delivered, failed or retrying.
  * @property {number} firstAt
  * @property {number} lastAt
  * @property {{ at: number, status?: number, tookMs: number, error?: string }[]} attempts

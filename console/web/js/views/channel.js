@@ -5,7 +5,7 @@ import { confirm, copy } from '../ask.js';
 import { fill, h, icon } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
-import { age, count, json, plain, plural, position, say } from '../text.js';
+import { age, count, json, plain, plural, say } from '../text.js';
 import { arming } from './arm.js';
 import { appName, more } from './channels.js';
 import { historyList } from './history.js';
@@ -84,7 +84,7 @@ function overview(info, c) {
     ['Kind', channelKind(c)],
     ['Subscribers', c.occupied ? `${count(c.subscribers)}${c.inProcess ? `, and ${count(c.inProcess)} in process` : ''}` : 'nobody at the moment'],
     c.kind === 'presence' && ['Members', count(c.memberCount)],
-    ['Position', c.position ? h('code', null, plain(position(c.position))) : c.kept ? '–' : 'keeps no history'],
+    ['Position', c.position ? h('code', null, plain(c.position)) : c.kept ? '–' : 'keeps no history'],
     c.storeError ? ['Store', h('span.bad', null, say(c.storeError))] : null,
   ]);
 }

@@ -5,7 +5,7 @@ import { attempt, copy } from '../ask.js';
 import { fill, h, icon } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
-import { bytes, count, dateTime, json, ms, plain, position, say } from '../text.js';
+import { bytes, count, dateTime, json, ms, plain, say } from '../text.js';
 import { appName } from './channels.js';
 import { kindWords, tone } from './kinds.js';
 
@@ -33,7 +33,7 @@ export async function eventDetail({ info, body, signal, seq, known }) {
       return;
     }
     if (!e) {
-      fill(body, h('div.empty', null, h('h3', null, 'No longer in the log'), h('p', null, `It holds the last ${count(info.limits.eventsKept)} at most. What channels keep is in their history.`)));
+      fill(body, h('div.empty', null, h('h3', null, 'No longer in the log'), h('p', null, `It holds the last ${count(info.limits.events)} at most. What channels keep is in their history.`)));
       return;
     }
   }
@@ -50,7 +50,7 @@ function detail(info, e) {
   const curl = h('button.button', { type: 'button' }, icon('copy'), 'Copy as curl');
   curl.addEventListener('click', () =>
     attempt(curl, async () => {
-      const { curl } = await post('curl', { app: e.app, channel: e.channel, event: e.event, data: e.data ?? '', exclude: e.excluded });
+      const { curl } = await post('curl', { app: e.app, channel: e.channel, event: e.event, data: e.data ?? '', exclude: e.exclude });
       await copy(curl, 'curl');
     }),
   );
@@ -79,11 +79,11 @@ function detail(info, e) {
       e.session ? ['Session', h('a', { href: href(['sessions', e.session]) }, say(e.session))] : null,
       e.ip ? ['Address', say(e.ip)] : null,
       e.subscribers !== undefined ? ['Handed to', count(e.subscribers)] : null,
-      e.excluded ? ['Excluded', h('a', { href: href(['sessions', e.excluded]) }, say(e.excluded))] : null,
+      e.exclude ? ['Without', h('a', { href: href(['sessions', e.exclude]) }, say(e.exclude))] : null,
       e.size !== undefined ? ['Size', bytes(e.size)] : null,
       e.tookMs !== undefined ? ['Took', `${ms(e.tookMs)}${e.storeMs === undefined ? '' : `, of it ${ms(e.storeMs)} in the store`}`] : null,
       e.id ? ['ID', h('code', null, plain(e.id))] : null,
-      e.position ? ['Position', h('code', null, plain(position(e.position)))] : null,
+      e.position ? ['Position', h('code', null, plain(e.position))] : null,
     ]),
     (isEvent || e.data !== undefined) && payload(info, e),
   ];

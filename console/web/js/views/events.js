@@ -8,7 +8,7 @@ import { href } from '../router.js';
 import { Table } from '../table.js';
 import { bytes, clockMs, count, ms, plain, say } from '../text.js';
 import { eventDetail } from './event.js';
-import { kindTone, kindWords, tone } from './kinds.js';
+import { allKinds, kindTone, kindWords, tone } from './kinds.js';
 
 /** @typedef {import('../types.js').LogEvent} LogEvent */
 
@@ -34,7 +34,7 @@ export function events({ info, live, signal }) {
     [
       { name: 'q', label: 'Search events', type: 'search', hint: 'Text in names, data, reasons' },
       ...appField(info),
-      { name: 'kind', label: 'Kind', choices: [['', 'All kinds'], ['publish,client-event', 'events'], ['refuse-connect,refuse-subscribe,refuse-publish,slow,gap', 'everything refused'], ...info.kinds.map((k) => /** @type {[string, string]} */ ([k, kindWords(k)]))] },
+      { name: 'kind', label: 'Kind', choices: [['', 'All kinds'], ['publish,client-event', 'events'], ['refuse-connect,refuse-subscribe,refuse-publish,slow,gap', 'everything refused'], ...allKinds.map((k) => /** @type {[string, string]} */ ([k, kindWords(k)]))] },
       { name: 'channel', label: 'Channel', hint: 'Channel, as room-*' },
       { name: 'event', label: 'Event' },
       { name: 'user', label: 'User' },
@@ -62,7 +62,6 @@ export function events({ info, live, signal }) {
       { title: 'Took', width: '9ch', num: true, rank: 3, cell: (e) => (e.tookMs === undefined ? '' : ms(e.tookMs)) },
     ],
     sub: (e) => h('span', null, e.channel && say(e.channel), e.channel && e.event && ' · ', e.event ? say(e.event) : !e.channel && say(e.user || e.session || e.text)),
-    tone: (e) => (tone(e) === 'bad' ? 'bad' : ''),
     onEnd: () => older(),
   });
   table.element.addEventListener('pointerenter', (e) => e.pointerType === 'mouse' && hover(true));
@@ -176,7 +175,7 @@ export function events({ info, live, signal }) {
       const batch = /** @type {CustomEvent} */ (e).detail;
       const newest = waiting[0]?.seq ?? shown[0]?.seq ?? 0;
       const fresh = batch.events.filter((/** @type {LogEvent} */ x) => x.seq > newest).reverse();
-      skipped += batch.skipped ?? 0;
+      skipped += (batch.skipped ?? 0) + (batch.lost ?? 0);
       waiting = [...fresh, ...waiting].slice(0, most);
       const none = !shown.length;
       flush();

@@ -3,7 +3,7 @@
 import { get } from '../api.js';
 import { fill, h, icon } from '../dom.js';
 import { href } from '../router.js';
-import { bytes, dateTime, plain, position, say } from '../text.js';
+import { bytes, dateTime, plain, say } from '../text.js';
 import { payload } from './event.js';
 import { facts } from '../panel.js';
 
@@ -72,7 +72,7 @@ export function historyList({ info, body, signal, channel }) {
               inside,
               facts([
                 ['ID', h('code', null, plain(e.id))],
-                ['Position', h('code', null, plain(position(e.position)))],
+                ['Position', h('code', null, plain(e.position))],
                 e.user ? ['User', say(e.user)] : null,
                 e.session ? ['From session', h('a', { href: href(['sessions', e.session]) }, say(e.session))] : null,
               ]),

@@ -28,6 +28,9 @@ const kinds = {
   webhook: ['webhook', 'other'],
 };
 
+/** allKinds are those that the log knows, as one would look for them. */
+export const allKinds = Object.keys(kinds);
+
 /** @param {string} kind */
 export const kindWords = (kind) => (Object.hasOwn(kinds, kind) ? kinds[kind][0] : kind);
 

@@ -4,7 +4,7 @@ import { get, post } from '../api.js';
 import { fill, h } from '../dom.js';
 import { appField } from '../filters.js';
 import { href } from '../router.js';
-import { plain, plural, position, say } from '../text.js';
+import { plain, plural, say } from '../text.js';
 import { verdict } from './kinds.js';
 import { notRecorded, steps, ways } from './trace.js';
 
@@ -109,7 +109,7 @@ export function send({ info, live, signal }) {
       fill(
         result,
         h('section.verdict-head', { class: t.verdict }, h('h2', null, verdict(t.verdict === 'unknown' ? 'ok' : t.verdict, all ? `${plural(got, 'session')} of ${all} got it` : 'Sent')), h('p', null, say(t.text))),
-        h('p.which.quiet', null, t.event?.id && ['ID ', h('code', null, plain(t.event.id)), ' '], t.event?.position && ['Position ', h('code', null, plain(position(t.event.position))), ' '], h('a', { href: href(['why'], mine) }, 'More about it')),
+        h('p.which.quiet', null, t.event?.id && ['ID ', h('code', null, plain(t.event.id)), ' '], t.event?.position && ['Position ', h('code', null, plain(t.event.position)), ' '], h('a', { href: href(['why'], mine) }, 'More about it')),
         t.common.length > 0 && steps(t.common),
         t.sessions.length > 0 ? ways(t, mine) : h('p.quiet', null, 'Nobody was subscribed to the channel.'),
         notRecorded(t),

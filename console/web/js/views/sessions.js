@@ -36,7 +36,7 @@ export function sessions({ info, signal }) {
     key: (s) => s.id,
     href: (s) => href(['sessions', s.id], query),
     columns: [
-      { title: 'Session', width: '24ch', sort: 'id', cell: (s) => say(s.id) },
+      { title: 'Session', width: '34ch', sort: 'id', cell: (s) => say(s.id) },
       { title: 'User', rank: 2, cell: (s) => (s.user ? say(s.user) : '') },
       ...(several ? [{ title: 'App', width: '12ch', rank: /** @type {3} */ (3), cell: (/** @type {Session} */ s) => appName(info, s.app) }] : []),
       { title: 'Address', width: '17ch', rank: 3, cell: (s) => (s.ip ? say(s.ip) : '') },

@@ -20,7 +20,7 @@ export function webhooks({ info, signal }) {
   let query = {};
   const several = info.apps.length > 1;
   const filters = new Filters([
-    { name: 'state', label: 'State', choices: [['', 'All'], ['delivered', 'Delivered'], ['retrying', 'Retrying'], ['failed', 'Failed'], ['pending', 'Waiting']] },
+    { name: 'state', label: 'State', choices: [['', 'All'], ['delivered', 'Delivered'], ['retrying', 'Retrying'], ['failed', 'Failed']] },
     ...appField(info),
   ]);
   /** @type {Table<Webhook>} */
@@ -40,7 +40,6 @@ export function webhooks({ info, signal }) {
       { title: 'Took', width: '9ch', num: true, rank: 2, cell: (w) => ms(w.attempts.at(-1)?.tookMs) },
     ],
     sub: (w) => say(w.events.join(', ')),
-    tone: (w) => (w.state === 'failed' ? 'bad' : ''),
     onEnd: () => list.more(),
   });
   const totals = h('dl.totals');
