@@ -57,10 +57,11 @@ clients/pusher-resume/dist: $(shell find clients/pusher-resume -type f -not -pat
 conformance: debian node clients/pusher-resume/dist
 	cd conformance && npm ci --no-audit --no-fund && npm test
 
-## e2e: the chat, and pusher-js with and without WebSocket, in real browsers
+## e2e: the chat, the console, and pusher-js with and without WebSocket, in real browsers
 .PHONY: e2e
 e2e: debian examples/chat/web/dist clients/pusher-resume/dist
 	@failed=0; (cd examples/chat/web && npm test && npm run e2e) || failed=1; \
+	(cd console/e2e && npm ci --no-audit --no-fund && npm test) || failed=1; \
 	(cd conformance/browser && npm ci --no-audit --no-fund && npm test) || failed=1; exit $$failed
 
 ## soak: for half an hour what tests do briefly: 200 cuts of every client of the add-on and of three who chat, kill -9 and power cuts under SQLite; SEED repeats the cuts of a run
@@ -75,6 +76,11 @@ soak: debian clients/pusher-resume/dist examples/chat/web/dist
 .PHONY: looks
 looks: debian examples/chat/web/dist
 	cd examples/chat/web && npm run looks
+
+## console-looks: pictures of every state of the console, in three widths, light and dark, in SHOTS
+.PHONY: console-looks
+console-looks: debian node
+	cd console/e2e && npm ci --no-audit --no-fund && npm run looks
 
 # What the tests need besides Go and Node: a C compiler for the race detector,
 # browsers (or CHROMIUM and FIREFOX, which say where they are), certificates, proxies,

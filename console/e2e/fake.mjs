@@ -72,7 +72,7 @@ function event(seq, at, r) {
   if (dice < 0.8) return { ...base, kind: 'join', channel: 'presence-room-1', text: `${user} joined presence-room-1` };
   if (dice < 0.86) return { ...base, kind: 'connect', ip: '203.0.113.9', text: `connected from 203.0.113.9` };
   if (dice < 0.91) return { ...base, kind: 'disconnect', code: 1001, reason: 'going away', text: 'disconnected: going away' };
-  if (dice < 0.95) return { ...base, kind: 'refuse-subscribe', channel: 'private-orders', reason: 'signature', code: 4009, text: 'subscription to private-orders refused: wrong signature' };
+  if (dice < 0.95) return { ...base, kind: 'refuse-subscribe', channel: 'private-orders', reason: 'refused-signature', code: 4009, text: 'subscription to private-orders refused: wrong signature' };
   if (dice < 0.98) return { seq, at, app: 'shop', kind: 'webhook', url: 'https://backend.example/hooks', status: r() > 0.5 ? 200 : 503, attempt: 1, tookMs: 12 + 20 * r(), text: 'webhook channel_occupied' };
   return { ...base, kind: 'slow', reason: '1,024 messages waiting', text: `${user} was cut off as slow` };
 }
@@ -203,8 +203,8 @@ function now(fake) {
     figures: figures(60, r, quiet),
     totals: quiet ? { published: 0, delivered: 0, connected: 0, refused: 0, slowSessions: 0 } : { published: 1_284_220, delivered: 94_118_332, connected: 81_220, refused: 1904, slowSessions: 12 },
     refusals: quiet ? [] : [
-      { what: 'subscribe', reason: 'signature', count: 1204, lastAt: at - 4000 }, { what: 'connect', reason: 'origin', count: 412, lastAt: at - 65_000 },
-      { what: 'publish', reason: 'limit', count: 268, lastAt: at - 340_000 }, { what: 'client-event', reason: 'hook', count: 20, lastAt: at - 7_200_000 },
+      { what: 'subscribe', reason: 'wrong signature', count: 1204, lastAt: at - 4000 }, { what: 'connect', reason: 'origin not allowed', count: 412, lastAt: at - 65_000 },
+      { what: 'publish', reason: 'limit: events a second', count: 268, lastAt: at - 340_000 }, { what: 'client-event', reason: 'refused by the program', count: 20, lastAt: at - 7_200_000 },
     ],
     slow: quiet ? [] : [{ at: at - 93_000, app: 'shop', session: '4411.90233', user: 'gus', messages: 1024, bytes: 1_900_000 }, { at: at - 990_000, app: 'shop', session: '7120.11870', messages: 1024, bytes: 804_000 }],
     errors: [

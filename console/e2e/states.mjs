@@ -6,12 +6,12 @@ const names = Object.values(hostile);
 /** @type {Record<string, { options?: object, at: string, then?: (page: import('playwright-core').Page, fake: Fake) => Promise<void>, sizes?: string[] }>} */
 export const states = {
   'now, nothing yet': { options: { quiet: true }, at: '#/now', then: (page) => page.getByText('Nothing has happened yet').waitFor() },
-  'now, busy': { at: '#/now', then: (page) => page.getByText('Subscription: a wrong signature').waitFor() },
-  'now, hour': { at: '#/now?span=hour', then: (page) => page.getByText('Subscription: a wrong signature').waitFor() },
+  'now, busy': { at: '#/now', then: (page) => page.getByText('Subscription: wrong signature').waitFor() },
+  'now, hour': { at: '#/now?span=hour', then: (page) => page.getByText('Subscription: wrong signature').waitFor() },
   'now, value under the pointer': {
     at: '#/now',
     async then(page) {
-      await page.getByText('Subscription: a wrong signature').waitFor();
+      await page.getByText('Subscription: wrong signature').waitFor();
       await page.locator('[data-figure=outPerS] canvas').hover({ position: { x: 60, y: 40 } });
     },
   },
@@ -19,7 +19,7 @@ export const states = {
   'now, no answer': {
     at: '#/now',
     async then(page, fake) {
-      await page.getByText('Subscription: a wrong signature').waitFor();
+      await page.getByText('Subscription: wrong signature').waitFor();
       fake.stop();
       await page.getByText('The server does not answer.').waitFor();
     },
@@ -116,7 +116,7 @@ export const states = {
   keys: {
     at: '#/now',
     async then(page) {
-      await page.getByText('Subscription: a wrong signature').waitFor();
+      await page.getByText('Subscription: wrong signature').waitFor();
       await page.keyboard.press('?');
       await page.getByRole('dialog').waitFor();
     },

@@ -125,7 +125,8 @@ export class Chart {
     paint.setTransform(scale, 0, 0, scale, 0, 0);
     paint.clearRect(0, 0, wide, high);
     const floor = high - foot;
-    const top = nice(Math.max(0, ...this.dots.map((d) => d.value ?? 0)));
+    const most = Math.max(0, ...this.dots.map((d) => d.value ?? 0));
+    const top = nice(most);
     const x = (/** @type {number} */ at) => ((at - this.end + this.span) / this.span) * wide;
     const y = (/** @type {number} */ value) => floor - (value / top) * (floor - head);
 
@@ -169,7 +170,7 @@ export class Chart {
     paint.fillStyle = colour('--chart-text');
     paint.textBaseline = 'alphabetic';
     paint.textAlign = 'left';
-    if (this.dots.length && this.tip.hidden) paint.fillText(this.format(top).replace(/\.0(?= |$)/, ''), 0, 11);
+    if (most > 0 && this.tip.hidden) paint.fillText(this.format(top).replace(/\.0(?= |$)/, ''), 0, 11);
     paint.fillText(this.span > 120_000 ? '60 min ago' : '60 s ago', 0, high - 3);
     paint.textAlign = 'right';
     paint.fillText('now', wide, high - 3);

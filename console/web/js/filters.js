@@ -12,7 +12,8 @@ const pause = 200;
  * @property {string} label
  * @property {'search' | 'text'} [type]
  * @property {[string, string][]} [choices] Values and what they are called; the first is "all".
- * @property {string} [hint]
+ * @property {string} [hint] Shown while it is empty.
+ * @property {string} [title]
  */
 
 export class Filters {
@@ -50,6 +51,7 @@ export class Filters {
       type: field.type ?? 'text',
       name: field.name,
       'aria-label': field.label,
+      title: field.title,
       placeholder: field.hint ?? field.label,
       autocomplete: 'off',
       autocapitalize: 'off',

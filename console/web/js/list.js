@@ -31,9 +31,9 @@ export class List {
     this.failed = false;
     this.#control = new AbortController();
     this.busy = false;
-    const timer = setInterval(() => this.#refresh(), refresh);
+    this.#later(refresh);
     options.signal.addEventListener('abort', () => {
-      clearInterval(timer);
+      clearTimeout(this.#timer);
       this.#control.abort();
       options.table.stop();
     });
@@ -41,6 +41,17 @@ export class List {
 
   /** @type {AbortController} */
   #control;
+  #timer = 0;
+
+  /** @param {number} wait */
+  #later(wait) {
+    this.#timer = window.setTimeout(async () => {
+      const began = performance.now();
+      await this.#refresh();
+      // A server that has much to look through is asked less often.
+      if (!this.options.signal.aborted) this.#later(Math.max(refresh, 20 * (performance.now() - began)));
+    }, wait);
+  }
 
   /** load begins anew, as after another filter. */
   async load({ quiet = false } = {}) {
@@ -63,10 +74,10 @@ export class List {
     this.#ask(page, this.next, (answer) => (this.items = this.items.concat(answer.items)));
   }
 
-  #refresh() {
+  async #refresh() {
     // What nobody sees, or what somebody has read far into, stays as it is.
     if (document.hidden || this.busy || this.items.length > 2 * page) return;
-    this.#ask(Math.max(page, this.items.length), undefined, (answer) => (this.items = answer.items));
+    await this.#ask(Math.max(page, this.items.length), undefined, (answer) => (this.items = answer.items));
   }
 
   /**

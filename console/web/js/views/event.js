@@ -70,7 +70,7 @@ function detail(info, e) {
       ['App', appName(info, e.app)],
       e.channel ? ['Channel', h('a', { href: href(['channels', e.app, e.channel]) }, say(e.channel))] : null,
       e.event ? ['Event', say(e.event)] : null,
-      e.reason ? ['Reason', say(e.reason)] : null,
+      e.reason && !e.reason.startsWith('refused') ? ['Reason', say(e.reason)] : null,
       e.code ? ['Code', say(e.code)] : null,
       e.status ? ['Status', String(e.status)] : null,
       e.url ? ['URL', say(e.url)] : null,

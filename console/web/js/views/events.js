@@ -35,8 +35,8 @@ export function events({ info, live, signal }) {
       { name: 'q', label: 'Search events', type: 'search', hint: 'Text in names, data, reasons' },
       ...appField(info),
       { name: 'kind', label: 'Kind', choices: [['', 'All kinds'], ['publish,client-event', 'events'], ['refuse-connect,refuse-subscribe,refuse-publish,slow,gap', 'everything refused'], ...allKinds.map((k) => /** @type {[string, string]} */ ([k, kindWords(k)]))] },
-      { name: 'channel', label: 'Channel', hint: 'Channel, as room-*' },
-      { name: 'event', label: 'Event' },
+      { name: 'channel', label: 'Channel', title: 'A name, or a pattern as room-*' },
+      { name: 'event', label: 'Event', title: 'A name, or a pattern as order-*' },
       { name: 'user', label: 'User' },
       { name: 'session', label: 'Session' },
     ],
@@ -221,6 +221,7 @@ export function events({ info, live, signal }) {
 
 /** @param {LogEvent} e */
 function about(e) {
+  if (tone(e) === 'bad') return h('span', null, say(e.text));
   if (e.event) return e.reason ? h('span', null, say(e.event), h('span.quiet', null, ': ', say(e.reason))) : say(e.event);
   if (e.reason) return h('span', null, say(e.reason));
   return kindTone(e.kind) === 'other' || !e.channel ? h('span.quiet', null, say(e.text)) : '';

@@ -44,12 +44,6 @@ export function tone(e) {
 }
 
 /** @type {Record<string, string>} */
-const reasons = {
-  limit: 'a limit', hook: 'a hook', signature: 'a wrong signature', invalid: 'what cannot be read', origin: 'the origin',
-  'refused-limit': 'a limit', 'refused-hook': 'a hook', 'refused-signature': 'a wrong signature', 'refused-invalid': 'what cannot be read',
-};
-
-/** @type {Record<string, string>} */
 const acts = { connect: 'Connection', subscribe: 'Subscription', publish: 'Publish', 'client-event': 'Client event', api: 'API call' };
 
 /**
@@ -60,7 +54,7 @@ const acts = { connect: 'Connection', subscribe: 'Subscription', publish: 'Publi
 export const refusal = (what, reason) => [
   Object.hasOwn(acts, what) ? acts[what] : say(what),
   ': ',
-  Object.hasOwn(reasons, reason) ? reasons[reason] : say(reason),
+  say(reason),
 ];
 
 /** @type {Record<string, ['good' | 'bad' | 'warn' | 'quiet', import('../dom.js').IconName]>} */

@@ -108,10 +108,11 @@ export function send({ info, live, signal }) {
       const all = t.sessions.length + t.moreSessions;
       fill(
         result,
-        h('section.verdict-head', { class: t.verdict }, h('h2', null, verdict(t.verdict === 'unknown' ? 'ok' : t.verdict, all ? `${plural(got, 'session')} of ${all} got it` : 'Sent')), h('p', null, say(t.text))),
+        h('section.verdict-head', { class: t.verdict }, h('h2', null, verdict(t.verdict === 'unknown' ? 'ok' : t.verdict, all ? `${plural(got, 'session')} of ${all} got it` : 'Sent')), t.verdict !== 'unknown' && h('p', null, say(t.text))),
         h('p.which.quiet', null, t.event?.id && ['ID ', h('code', null, plain(t.event.id)), ' '], t.event?.position && ['Position ', h('code', null, plain(t.event.position)), ' '], h('a', { href: href(['why'], mine) }, 'More about it')),
         t.common.length > 0 && steps(t.common),
-        t.sessions.length > 0 ? ways(t, mine) : h('p.quiet', null, 'Nobody was subscribed to the channel.'),
+        t.sessions.length > 0 && ways(t, mine),
+        !t.sessions.length && t.verdict !== 'unknown' && h('p.quiet', null, 'Nobody was subscribed to the channel.'),
         notRecorded(t),
       );
       // What is on its way is looked at again for a while.
