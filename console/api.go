@@ -150,7 +150,7 @@ func (c *Console) answer(w http.ResponseWriter, r *http.Request, name string) (a
 		return nil, errForeign
 	}
 	if !act.open {
-		if err := c.auth.allow(r); err != nil {
+		if err := c.allow(r); err != nil {
 			return nil, err
 		}
 	}
@@ -172,6 +172,18 @@ func (c *Console) answer(w http.ResponseWriter, r *http.Request, name string) (a
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	return act.do(k)
+}
+
+// allow returns the error for who may not see the console: what the program says of it is for
+// its log.
+func (c *Console) allow(r *http.Request) error {
+	err := c.auth.allow(r)
+	var refused *denied
+	if err == nil || errors.As(err, &refused) {
+		return err
+	}
+	c.log.InfoContext(r.Context(), "console: refused", "remote", r.RemoteAddr, "error", err)
+	return errForbidden
 }
 
 // fail answers with an error, as far as whoever asks may know of it.
