@@ -147,8 +147,10 @@ func TestGuessesAreLimited(t *testing.T) {
 		assert.Equal(t, http.StatusNoContent, try("192.0.2.2:1", testToken), "others are not held up")
 		time.Sleep(time.Minute)
 		assert.Equal(t, http.StatusNoContent, try("192.0.2.1:2", testToken))
+		r := request(http.MethodPost, "/api/sign-in", "")
 		for i := range maxGuessers + 10 {
-			try(fmt.Sprintf("10.0.%d.%d:1", i/256, i%256), "wrong")
+			r.RemoteAddr = fmt.Sprintf("10.0.%d.%d:1", i/256, i%256)
+			assert.Error(t, c.auth.(*tokenAuthorizer).check(r, "wrong"))
 		}
 		assert.LessOrEqual(t, len(c.auth.(*tokenAuthorizer).guessers), maxGuessers)
 	})

@@ -79,10 +79,6 @@ type attached struct {
 type Handler interface {
 	// Traffic returns what was exchanged with clients.
 	Traffic() broker.Traffic
-}
-
-// resender is a handler that sends webhooks.
-type resender interface {
 	// ResendWebhook sends a body once more to a webhook of an app, which is named by the URL
 	// of broker.WebhookSent, and returns the receiver's status.
 	ResendWebhook(ctx context.Context, app, url string, body []byte) (status int, err error)

@@ -1,12 +1,14 @@
 package console
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,7 +23,8 @@ const testToken = "a token that is long enough"
 type desk struct {
 	*brokertest.Kit
 	*Console
-	t *testing.T
+	t    *testing.T
+	sent atomic.Int64
 }
 
 // newDesk makes a console that anybody may use who sends the header of its page.
@@ -33,7 +36,7 @@ func newDesk(t *testing.T, opts []Option, brokerOptions ...broker.Option) *desk 
 	kit := brokertest.New(t, append(brokerOptions, broker.WithObserver(c))...)
 	require.NoError(t, c.Attach(kit.Broker, kit.Handler))
 	t.Cleanup(c.Close)
-	return &desk{kit, c, t}
+	return &desk{Kit: kit, Console: c, t: t}
 }
 
 // request is one as the page makes it.
@@ -78,4 +81,24 @@ func problemOf(t *testing.T, resp *http.Response) (p problem) {
 	t.Helper()
 	require.NoError(t, json.NewDecoder(resp.Body).Decode(&p))
 	return p
+}
+
+// hookThatRefuses refuses subscriptions, or none.
+func hookThatRefuses(refuse bool) func(context.Context, *broker.SubscribeRequest) error {
+	return func(context.Context, *broker.SubscribeRequest) error {
+		if refuse {
+			return broker.Refuse(403, "only bob may")
+		}
+		return nil
+	}
+}
+
+// hookThatRefusesEvents refuses events of one name.
+func hookThatRefusesEvents(name string) func(context.Context, *broker.PublishRequest) error {
+	return func(_ context.Context, r *broker.PublishRequest) error {
+		if r.Event == name {
+			return broker.Refuse(403, "not this one")
+		}
+		return nil
+	}
 }

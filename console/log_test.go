@@ -15,7 +15,7 @@ import (
 // TestLogIsTheEndOfWhatWasWritten compares the log with a list that keeps everything.
 func TestLogIsTheEndOfWhatWasWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		limits := Limits{Events: rapid.IntRange(1, 400).Draw(t, "events"), EventBytes: rapid.IntRange(1, 40_000).Draw(t, "bytes"),
+		limits := Limits{Events: rapid.IntRange(1, 200).Draw(t, "events"), EventBytes: rapid.IntRange(1, 100_000).Draw(t, "bytes"),
 			DataBytes: rapid.IntRange(1, 300).Draw(t, "data bytes")}
 		g := newEventLog(limits)
 		var all []record
@@ -23,7 +23,7 @@ func TestLogIsTheEndOfWhatWasWritten(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"write": func(t *rapid.T) {
 				message, data := rapid.IntRange(0, 2*maxText).Draw(t, "message"), rapid.IntRange(0, 2*limits.DataBytes).Draw(t, "data")
-				for range rapid.IntRange(1, 80).Draw(t, "n") {
+				for range rapid.IntRange(1, 40).Draw(t, "n") {
 					r := record{facts: facts{at: time.Unix(int64(len(all)), 0), kind: kindPublish, size: len(all)}}
 					r.texts[textChannel] = channels[len(all)%len(channels)]
 					r.texts[textMessage] = strings.Repeat("m", message*(len(all)%3)/2)
@@ -33,7 +33,7 @@ func TestLogIsTheEndOfWhatWasWritten(t *testing.T) {
 					require.EqualValues(t, len(all), seq)
 				}
 			},
-			"": func(t *rapid.T) {
+			"read": func(t *rapid.T) {
 				oldest, next, dropped := g.bounds()
 				require.EqualValues(t, len(all)+1, next)
 				require.Equal(t, oldest-1, dropped)

@@ -1,7 +1,9 @@
 package console
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
@@ -66,7 +68,11 @@ func (w *way) walk(session string, e *tracedEvent, now time.Time) outcome {
 	began := e.facts.at
 	o.step(began, e.handed, "subscribed", stepOK, "the session was subscribed when the event was handed out")
 	var parked, queued time.Time
-	for _, s := range w.steps {
+	// They are told of by those who do them, which may be in another order.
+	steps := slices.SortedStableFunc(slices.Values(w.steps), func(a, b wayStep) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.step, b.step))
+	})
+	for _, s := range steps {
 		switch s.step {
 		case broker.DeliveryExcluded:
 			o.step(began, s.at, "excluded", stepStop, excludedText(e, session))
