@@ -41,6 +41,7 @@ type command struct {
 func commands() []command {
 	return append(append([]command{
 		{"run", "serve; what carillon does without a command", runServer},
+		{"check", "explain every mistake in a configuration file", checkFile},
 	}, clientCommands()...), command{"version", "say which version this is, and what it was built with", printVersion})
 }
 

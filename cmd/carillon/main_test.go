@@ -33,7 +33,8 @@ func TestCommands(t *testing.T) {
 		{"-nonsense", 2, `^$`, `-nonsense`},
 		{"run -nonsense", 2, `^$`, `-nonsense`},
 		{"run more", 2, `^$`, `unexpected argument "more"`},
-		{"-addr 127.0.0.1:99999", 1, `^$`, `-addr 127.0.0.1:99999`},
+		{"-addr 127.0.0.1:99999", 2, `^$`, `-addr: "127.0.0.1:99999" has no port`},
+		{"-addr 192.0.2.1:1", 1, `^$`, `listen on 192.0.2.1:1`},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			out, err, code := said(t, strings.Fields(c.args)...)

@@ -175,7 +175,7 @@ test('too many events a second are 429 with Retry-After', async (t) => {
 });
 
 test('a disabled app is 403', async (t) => {
-  const world = await World.start(t, ['-disabled']);
+  const world = await World.start(t, ['-enabled=false']);
   told(await failure(world.backend().trigger('news', 'x', {})), 403, /disabled/);
   told(await get(world, '/channels'), 403, /disabled/);
 });

@@ -89,7 +89,7 @@ test('a client event on a public channel is refused', (t) => rejected(t, { on: '
 test('a client event of who is not subscribed is refused', (t) => rejected(t, { join: false, message: /subscribed/ }));
 
 test('a client event where the app has none is refused', (t) =>
-  rejected(t, { flags: ['-no-client-events'], message: /client events are not enabled/ }));
+  rejected(t, { flags: ['-client-events=false'], message: /client events are not enabled/ }));
 
 test('an event of a client that does not start with client- is refused', (t) =>
   rejected(t, { event: 'typing', message: /client-/ }));

@@ -33,7 +33,7 @@ test('an unknown key is 4001, and the client does not come back', async (t) => {
 });
 
 test('a disabled app is 4003, and the client does not come back', async (t) => {
-  const world = await World.start(t, ['-disabled']);
+  const world = await World.start(t, ['-enabled=false']);
   await turnedAway(world, {}, 4003, /disabled/);
   await closed(world.raw(), 4003, /disabled/);
 });

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"encoding/base64"
@@ -11,7 +11,7 @@ import (
 )
 
 // authParams is the form that pusher-js sends to an authorization endpoint.
-func authParams(ws *socket, channel string) []byte {
+func authParams(ws *wsClient, channel string) []byte {
 	return []byte(url.Values{"socket_id": {ws.id}, "channel_name": {channel}}.Encode())
 }
 

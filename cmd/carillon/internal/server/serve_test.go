@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"bytes"
@@ -14,10 +14,15 @@ import (
 	"time"
 
 	sdk "github.com/pusher/pusher-http-go/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
+	"github.com/carillon-rt/carillon/cmd/carillon/internal/config"
 	"github.com/carillon-rt/carillon/storage/sqlite"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
@@ -31,6 +36,8 @@ type fixture struct {
 	http *http.Client
 	log  *lockedBuffer
 	stop func()
+	// server is what runs.
+	server *server
 }
 
 // lockedBuffer takes the log lines of many goroutines.
@@ -56,32 +63,50 @@ func environment(name string) string {
 	return map[string]string{"ADDR": "127.0.0.1:0", "PUSHER_APP_ID": "7", "PUSHER_APP_KEY": "key", "PUSHER_APP_SECRET": "secret"}[name]
 }
 
+// configured reads flags.
+func configured(t *testing.T, flags ...string) *config.Config {
+	t.Helper()
+	c, err := config.Read(flags, environment, io.Discard)
+	require.NoError(t, err)
+	return c
+}
+
 // start runs a server with flags.
 func start(t *testing.T, flags ...string) *fixture {
 	t.Helper()
-	c, err := readConfig(flags, environment, io.Discard)
-	require.NoError(t, err)
-	return startWith(t, c, &http.Transport{})
+	return startWith(t, configured(t, flags...), &http.Transport{})
 }
 
-func startWith(t *testing.T, c config, transport *http.Transport) *fixture {
+func startWith(t *testing.T, c *config.Config, transport *http.Transport) *fixture {
+	t.Helper()
+	return startAs(t, c, transport, process{sockets: sockets{env: none}})
+}
+
+func none(string) string { return "" }
+
+func startAs(t *testing.T, c *config.Config, transport *http.Transport, p process) *fixture {
 	t.Helper()
 	f := &fixture{t: t, http: &http.Client{Transport: transport, Timeout: patience}, log: &lockedBuffer{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	started, ended := make(chan string, 1), make(chan error, 1)
-	go func() {
-		ended <- serve(ctx, c, slog.New(slog.NewTextHandler(f.log, nil)), func(url string) { started <- url })
-	}()
+	started, ended := make(chan struct{}), make(chan error, 1)
+	p.started = func(s *server) {
+		f.server = s
+		close(started)
+	}
+	var level slog.LevelVar
+	log := logger(c, f.log, &level)
+	go func() { ended <- serve(ctx, c, log, &level, p) }()
 	f.stop = sync.OnceFunc(func() {
 		cancel()
 		transport.CloseIdleConnections()
-		require.NoError(t, <-ended)
+		assert.NoError(t, <-ended)
 	})
 	t.Cleanup(f.stop)
 	select {
-	case at := <-started:
+	case <-started:
 		var err error
-		f.url, err = url.Parse(at)
+		l := f.server.listeners[0]
+		f.url, err = url.Parse(f.server.url(l, f.server.certificate != nil && l.Addr().Network() != "unix"))
 		require.NoError(t, err)
 	case err := <-ended:
 		ended <- nil
@@ -125,17 +150,12 @@ func TestStorageOutlivesTheServer(t *testing.T) {
 func TestRunFailsWhereTheFileIsNoStore(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "notes.txt")
 	require.NoError(t, os.WriteFile(path, []byte("not a database, but some notes that somebody needs"), 0o600))
-	c, err := readConfig([]string{"-storage", "sqlite:" + path}, environment, io.Discard)
-	require.NoError(t, err)
-	require.ErrorIs(t, runAndStop(t, c), sqlite.ErrForeign)
+	require.ErrorIs(t, runAndStop(t, configured(t, "-storage", "sqlite:"+path)), sqlite.ErrForeign)
 }
 
 func TestRunFailsWhereTheAddressIsTaken(t *testing.T) {
 	f := start(t)
-	c, err := readConfig([]string{"-addr", f.url.Host}, environment, io.Discard)
-	require.NoError(t, err)
-	err = serve(t.Context(), c, slog.New(slog.DiscardHandler), func(string) {})
-	require.ErrorContains(t, err, f.url.Host)
+	require.ErrorContains(t, runAndStop(t, configured(t, "-addr", f.url.Host)), f.url.Host)
 }
 
 func TestShutdownSendsClientsToTheNextServer(t *testing.T) {
@@ -151,8 +171,9 @@ func TestShutdownSendsClientsToTheNextServer(t *testing.T) {
 }
 
 // runAndStop runs a server that is to fail at its start, and ends it if it does not.
-func runAndStop(t *testing.T, c config) error {
+func runAndStop(t *testing.T, c *config.Config) error {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	return serve(ctx, c, slog.New(slog.DiscardHandler), func(string) { cancel() })
+	var level slog.LevelVar
+	return serve(ctx, c, slog.New(slog.DiscardHandler), &level, process{sockets: sockets{env: none}, started: func(*server) { cancel() }})
 }

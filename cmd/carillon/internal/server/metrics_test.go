@@ -1,21 +1,18 @@
-package main
+package server
 
 import (
 	"io"
 	"net/http"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
 
 func TestMetrics(t *testing.T) {
-	f := start(t, "-metrics", "127.0.0.1:0")
+	f := start(t, "-admin", "127.0.0.1:0")
 	ws := f.dial()
 	ws.subscribe("news", "")
-	at := regexp.MustCompile(`msg="serving metrics" url=(\S+)`).FindStringSubmatch(f.log.String())
-	require.NotNil(t, at, f.log.String())
-	res, err := f.http.Get(at[1])
+	res, err := f.http.Get("http://" + f.server.admin.listener.Addr().String() + "/metrics")
 	require.NoError(t, err)
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"crypto/hmac"
@@ -46,7 +46,7 @@ func TestTrigger(t *testing.T) {
 func TestLargeEvents(t *testing.T) {
 	f := start(t, "-event-bytes", "300000")
 	ada, bob, client := f.dial(), f.dial(), f.sdk()
-	for _, ws := range []*socket{ada, bob} {
+	for _, ws := range []*wsClient{ada, bob} {
 		ws.ws.SetReadLimit(4 << 20)
 		answer, err := client.AuthorizePrivateChannel(authParams(ws, "private-room"))
 		require.NoError(t, err)
@@ -65,7 +65,7 @@ func TestLargeEvents(t *testing.T) {
 func TestTriggerExcludesASocket(t *testing.T) {
 	f := start(t)
 	sender, other := f.dial(), f.dial()
-	for _, ws := range []*socket{sender, other} {
+	for _, ws := range []*wsClient{sender, other} {
 		ws.subscribe("news", "")
 		ws.subscribe("more", "")
 	}
@@ -257,8 +257,7 @@ func TestTLS(t *testing.T) {
 	require.NoError(t, os.WriteFile(certFile, certPEM, 0o600))
 	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
 
-	c, err := readConfig([]string{"-tls-cert", certFile, "-tls-key", keyFile}, environment, io.Discard)
-	require.NoError(t, err)
+	c := configured(t, "-tls-cert", certFile, "-tls-key", keyFile)
 	roots := x509.NewCertPool()
 	require.True(t, roots.AppendCertsFromPEM(certPEM))
 	f := startWith(t, c, &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}})
@@ -269,7 +268,7 @@ func TestTLS(t *testing.T) {
 	ws.expect("created")
 }
 
-func authorizeMember(t *testing.T, client *sdk.Client, ws *socket, channel, id string) string {
+func authorizeMember(t *testing.T, client *sdk.Client, ws *wsClient, channel, id string) string {
 	t.Helper()
 	member := sdk.MemberData{UserID: id, UserInfo: map[string]string{"name": id}}
 	answer, err := client.AuthorizePresenceChannel(authParams(ws, channel), member)

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// socket is a client that speaks the protocol over a WebSocket of its own.
-type socket struct {
+// wsClient is a client that speaks the protocol over a WebSocket of its own.
+type wsClient struct {
 	t  *testing.T
 	ws *websocket.Conn
 	id string
@@ -33,14 +33,14 @@ func (f frame) text(t *testing.T) string {
 }
 
 // dial connects and waits until the connection is established.
-func (f *fixture) dial() *socket {
+func (f *fixture) dial() *wsClient {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
 	url := strings.Replace(f.url.String(), "http", "ws", 1) + "/app/key?protocol=7&client=test&version=1"
 	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: f.http})
 	require.NoError(f.t, err)
-	s := &socket{t: f.t, ws: ws}
+	s := &wsClient{t: f.t, ws: ws}
 	f.t.Cleanup(func() { _ = ws.CloseNow() })
 	var data struct {
 		SocketID        string `json:"socket_id"`
@@ -53,13 +53,13 @@ func (f *fixture) dial() *socket {
 	return s
 }
 
-func (s *socket) send(event string, data any) {
+func (s *wsClient) send(event string, data any) {
 	s.t.Helper()
 	s.sendOn(event, "", data)
 }
 
 // sendOn sends an event to a channel.
-func (s *socket) sendOn(event, channel string, data any) {
+func (s *wsClient) sendOn(event, channel string, data any) {
 	s.t.Helper()
 	raw, err := json.Marshal(data)
 	require.NoError(s.t, err)
@@ -69,7 +69,7 @@ func (s *socket) sendOn(event, channel string, data any) {
 }
 
 // expect reads the next frame, which must be of the event.
-func (s *socket) expect(event string) frame {
+func (s *wsClient) expect(event string) frame {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
@@ -82,7 +82,7 @@ func (s *socket) expect(event string) frame {
 }
 
 // closeCode reads the end of the connection.
-func (s *socket) closeCode() websocket.StatusCode {
+func (s *wsClient) closeCode() websocket.StatusCode {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
@@ -92,20 +92,20 @@ func (s *socket) closeCode() websocket.StatusCode {
 }
 
 // close ends the connection as a page does that is left.
-func (s *socket) close() {
+func (s *wsClient) close() {
 	s.t.Helper()
 	require.NoError(s.t, s.ws.Close(websocket.StatusNormalClosure, ""))
 }
 
 // subscribe sends a subscription with what an endpoint has answered, if anything, and
 // returns the data of its success.
-func (s *socket) subscribe(channel, authorization string) string {
+func (s *wsClient) subscribe(channel, authorization string) string {
 	s.t.Helper()
 	s.join(channel, authorization)
 	return s.expect("pusher_internal:subscription_succeeded").text(s.t)
 }
 
-func (s *socket) join(channel, authorization string) {
+func (s *wsClient) join(channel, authorization string) {
 	s.t.Helper()
 	data := map[string]string{}
 	if authorization != "" {
