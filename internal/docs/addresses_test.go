@@ -18,7 +18,7 @@ func TestAddresses(t *testing.T) {
 	require.NoError(t, err)
 	files, err := filepath.Glob("../../examples/*/*.go")
 	require.NoError(t, err)
-	server, err := filepath.Glob("../../cmd/carillon/*.go")
+	server, err := filepath.Glob("../../cmd/carillon/internal/config/*.go")
 	require.NoError(t, err)
 	files = append(files, server...)
 	of := make(map[string]string)
