@@ -53,6 +53,7 @@ export class Server {
         ...env,
       },
     });
+    server.pid = server.process.pid;
     server.exited = once(server.process, 'exit');
     server.log = '';
     const url = await within(
@@ -73,8 +74,41 @@ export class Server {
     return server;
   }
 
+  /** handOver has another process take over, and returns when the one before has ended. */
+  async handOver() {
+    const ended = this.#count(/msg=ended/g);
+    process.kill(this.pid, 'SIGUSR2');
+    await this.#logged(/msg=ended/g, ended + 1);
+    this.pid = Number([...this.log.matchAll(/msg=serving .*pid=(\d+)/g)].at(-1)[1]);
+  }
+
+  #count(text) {
+    return [...this.log.matchAll(text)].length;
+  }
+
+  /** #logged waits until the log has a text so often. */
+  async #logged(text, times) {
+    await within(
+      new Promise((resolve) => {
+        const look = () => this.#count(text) >= times && resolve();
+        this.process.stderr.on('data', look);
+        look();
+      }),
+      () => `${text} in ${this.log}`,
+      30_000,
+    );
+  }
+
   /** stop ends the server as an orchestrator does, and checks that it went well. */
   async stop() {
+    if (this.pid !== this.process.pid) {
+      // A process of a process: it says that it has ended, and nothing else does.
+      const ended = this.#count(/msg=ended/g);
+      process.kill(this.pid, 'SIGTERM');
+      await this.#logged(/msg=ended/g, ended + 1);
+      assert.doesNotMatch(this.log, /level=ERROR|panic|DATA RACE/);
+      return;
+    }
     if (this.process.exitCode !== null || this.process.signalCode !== null) return;
     this.process.kill('SIGTERM');
     const [code, signal] = await within(this.exited, () => `the server to end: ${this.log}`);

@@ -28,6 +28,9 @@ type intake struct {
 
 type connKey struct{}
 
+// pages are the paths of the server's own.
+var pages = map[string]bool{"/": true, "/up": true, "/ready": true}
+
 // connContext is an http.Server's ConnContext.
 func (in *intake) connContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(pusher.ConnContext(ctx, c), connKey{}, c)
@@ -55,15 +58,17 @@ func (in *intake) note(c net.Conn, busy bool) {
 	}
 }
 
-// wrap counts the requests of backends.
+// wrap tells the requests of clients, which may last for hours, from those of backends
+// and of people.
 func (in *intake) wrap(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.Contains(r.URL.Path, "/apps/") {
-			// A client's, which may last for hours.
+		upgrade := r.Header.Get("Upgrade") != ""
+		if short := strings.Contains(r.URL.Path, "/apps/") || pages[r.URL.Path]; upgrade || !short {
 			if c, ok := r.Context().Value(connKey{}).(net.Conn); ok {
 				in.note(c, false)
 			}
-		} else if in.closing.Load() {
+		}
+		if !upgrade && in.closing.Load() {
 			w.Header().Set("Connection", "close")
 		}
 		h.ServeHTTP(w, r)

@@ -25,7 +25,13 @@ const Documentation = "https://github.com/carillon-rt/carillon/blob/main/docs/se
 func (s *server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle(s.config.Prefix+"/", s.handler)
-	mux.HandleFunc("GET /{$}", s.front)
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			s.handler.ServeHTTP(w, r) // which says where to connect instead
+			return
+		}
+		s.front(w, r)
+	})
 	mux.HandleFunc("GET /up", up)
 	mux.HandleFunc("GET /ready", s.health.ready)
 	return mux

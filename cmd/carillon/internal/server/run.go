@@ -111,7 +111,7 @@ func (s *server) until(ctx context.Context, p *process) error {
 			return nil
 		case received := <-p.signals:
 			if isUpgrade(received) {
-				s.upgrade(p, upgraded)
+				s.upgrade(ctx, p, upgraded)
 				continue
 			}
 			notify(p.sockets.env, reloading())
@@ -122,7 +122,7 @@ func (s *server) until(ctx context.Context, p *process) error {
 }
 
 // upgrade starts a process that takes over once it serves.
-func (s *server) upgrade(p *process, done chan<- error) {
+func (s *server) upgrade(ctx context.Context, p *process, done chan<- error) {
 	if p.sockets.upgrader == nil {
 		s.log.Error("no process can take over from this one")
 		return
@@ -132,8 +132,15 @@ func (s *server) upgrade(p *process, done chan<- error) {
 	// connection when this process closes it.
 	s.intake.closing.Store(true)
 	go func() {
+		// The process before this one may still be ending.
+		waiting, cancel := context.WithTimeout(ctx, s.config.ShutdownTimeout)
+		defer cancel()
+		err := p.sockets.upgrader.WaitForParent(waiting)
+		if err == nil {
+			err = p.sockets.upgrader.Upgrade()
+		}
 		select {
-		case done <- p.sockets.upgrader.Upgrade():
+		case done <- err:
 		default: // another one is being told of
 		}
 	}()

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -193,7 +194,7 @@ func (s *server) start() {
 				s.served <- s.http.Serve(l)
 			}
 		}()
-		s.log.Info("serving", "url", s.url(l, secure))
+		s.log.Info("serving", "url", s.url(l, secure), "pid", os.Getpid())
 	}
 	for i := range s.config.PusherApps {
 		a := &s.config.PusherApps[i]

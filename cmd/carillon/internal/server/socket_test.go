@@ -35,9 +35,14 @@ func (f frame) text(t *testing.T) string {
 // dial connects and waits until the connection is established.
 func (f *fixture) dial() *wsClient {
 	f.t.Helper()
+	return f.dialKey("key")
+}
+
+func (f *fixture) dialKey(key string) *wsClient {
+	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
 	defer cancel()
-	url := strings.Replace(f.url.String(), "http", "ws", 1) + "/app/key?protocol=7&client=test&version=1"
+	url := strings.Replace(f.url.String(), "http", "ws", 1) + "/app/" + key + "?protocol=7&client=test&version=1"
 	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{HTTPClient: f.http})
 	require.NoError(f.t, err)
 	s := &wsClient{t: f.t, ws: ws}
