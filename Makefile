@@ -7,7 +7,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GORELEASER := github.com/goreleaser/goreleaser/v2@v2.15.1
 CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 GOTESTSUM := gotest.tools/gotestsum@v1.13.0
-MODULES := . benchmarks console cmd/carillon examples examples/chat internal/release storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
+MODULES := . benchmarks console cmd/carillon examples examples/chat internal/release observe/otel observe/prometheus storage/sqlite storage/sqlite/internal/drivers storage/storagetest/linearizability
 CORE_BENCHMARKS := ./broker ./pusher ./presence ./ratelimit ./storage/memory ./internal/wheel
 FUZZTIME ?= 30s
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -91,7 +91,7 @@ debian:
 	need() { command -v "$$1" >/dev/null || missing+=("$${@:2}"); }; \
 	need git git; need gcc gcc libc6-dev; need openssl openssl; \
 	need nginx nginx-light; need caddy caddy; need haproxy haproxy; \
-	need php php-cli; need python3 python3; need ruby ruby; \
+	need php php-cli; need python3 python3; need ruby ruby; need prometheus prometheus; \
 	need "$${CHROMIUM:-chromium}" chromium; need "$${FIREFOX:-firefox-esr}" firefox-esr; \
 	if [ "$${#missing[@]}" -eq 0 ]; then exit; fi; \
 	if ! command -v apt-get >/dev/null; then echo "install what the tests need: $${missing[*]}"; exit 1; fi; \
