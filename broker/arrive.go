@@ -207,7 +207,7 @@ func (c *channel) handOutGap(gap error, at Position) {
 	n := c.node
 	n.stats.gaps.Add(1)
 	n.background(func() {
-		n.log.Warn("events of a channel are lost to its subscribers", "channel", c.id.String(), "error", gap)
+		n.log.Warn("events of a channel are lost to its subscribers", "app", c.id.App, "channel", c.id.Name, "error", gap)
 	})
 	if n.observers.want(c.id.App, ObserveChannelGap) {
 		n.observers.tell(context.Background(), c.id.App, ChannelGap{App: c.id.App, Channel: c.id.Name, Err: gap})

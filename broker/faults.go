@@ -36,7 +36,7 @@ func (f *faults) storeFailed(what string, ch storage.ChannelID, err error) error
 		return err
 	}
 	f.stats.storeErrors.Add(1)
-	f.log.Error("store failed", "operation", what, "channel", ch.String(), "error", err)
+	f.log.Error("store failed", "operation", what, "app", ch.App, "channel", ch.Name, "error", err)
 	return fmt.Errorf("%s of channel %q: %w", what, ch.Name, err)
 }
 
@@ -54,7 +54,7 @@ func (f *faults) guard(what string, call func()) {
 // panicked counts a panic of the program's own code, and logs where it was.
 func (f *faults) panicked(what string, p any) {
 	f.stats.hookPanics.Add(1)
-	f.log.Error("panic in "+what, "panic", p, "stack", string(debug.Stack()))
+	f.log.Error("code of the program panicked", "what", what, "panic", p, "stack", string(debug.Stack()))
 	if f.observers.want("", ObserveHookPanicked) {
 		f.observers.tell(context.Background(), "", HookPanicked{What: what, Value: p})
 	}

@@ -48,7 +48,7 @@ func (h *Handler) open(ctx context.Context, d Dial) transport.Open {
 	return func(conn transport.Conn) transport.Receiver {
 		c, err := h.connect(ctx, conn, d)
 		if err != nil {
-			h.log.Debug("connection refused", "key", clip(d.Key), "ip", d.IP, "origin", clip(d.Origin), "host", d.Host, "code", err.code, "error", clip(err.message))
+			h.log.Debug("connection refused", "key", clip(d.Key), "ip", d.IP, "origin", clip(d.Origin), "host", d.Host, "close_code", err.code, "error", clip(err.message))
 			reject(conn, err)
 			return rejected{}
 		}
@@ -63,7 +63,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 	case errors.Is(err, ErrUnknownApp):
 		return nil, &closeError{4001, fmt.Sprintf("app key %q does not exist", d.Key)}
 	case err != nil:
-		h.log.Error("app lookup failed", "key", d.Key, "error", err)
+		h.log.Error("looking up an app failed", "key", d.Key, "error", err)
 		return nil, &closeError{4100, "app lookup failed, try again later"}
 	}
 	if err := checkVersion(d.Protocol); err != nil {

@@ -46,7 +46,7 @@ func (l *lookups) find(ctx context.Context, name string, by func(context.Context
 	switch {
 	case errors.As(err, &panicked):
 		l.panics.Add(1)
-		l.log.Error("app look-up panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
+		l.log.Error("looking up an app panicked", "panic", panicked.Value, "stack", string(panicked.Stack))
 	case errors.As(err, &late):
 		l.timeouts.Add(1)
 	case err == nil && app == nil:

@@ -140,7 +140,7 @@ func (w *webhookApps) lookUp(ctx context.Context, id string, old *knownApp) (*kn
 		err = nil
 	} else {
 		if ctx.Err() == nil && !w.failing.Swap(true) {
-			w.log.Error("app not found for its webhooks", "app", id, "error", err)
+			w.log.Error("looking up an app for its webhooks failed", "app", id, "error", err)
 		}
 		if k.err, k.wants = err, ^uint32(0); old != nil && old.err == nil {
 			k.app, k.err, k.wants = old.app, nil, old.wants

@@ -156,7 +156,7 @@ func (e *endpoint) tried(d *delivery, err error) (final bool) {
 		e.giveUp(d, err)
 		return true
 	}
-	s.log.Debug("webhook failed", "app", e.id.app, "webhook", e.id.index, "again in", wait, "error", err)
+	s.log.Debug("webhook failed", "app", e.id.app, "webhook", e.id.index, "again_in", wait, "error", err)
 	e.hold(d)
 	e.waiting[d] = time.AfterFunc(wait, func() {
 		s.mu.Lock()
