@@ -80,9 +80,9 @@ type Metrics struct {
 	all     []prom.Collector
 	apps    sync.Map // of *appMetrics, by app
 	mu      sync.Mutex
-	named   int // guarded by mu: how many apps have figures of their own
-	other   *appMetrics
-	asked   atomic.Uint64 // for samples
+	named   int                        // guarded by mu: how many apps have figures of their own
+	other   atomic.Pointer[appMetrics] // nil until an app has to share
+	asked   atomic.Uint64              // for samples
 }
 
 // New returns the metrics of a broker, which it observes from now on: call it before the
@@ -95,7 +95,6 @@ func New(b *broker.Broker, opts ...Option) (*Metrics, error) {
 		}
 	}
 	m.makeVectors()
-	m.other = m.vectors.of("other")
 	b.AddObserver(m)
 	return m, nil
 }
@@ -105,14 +104,21 @@ func (m *Metrics) of(app string) *appMetrics {
 	if a, known := m.apps.Load(app); known {
 		return a.(*appMetrics)
 	}
+	if other := m.other.Load(); other != nil {
+		m.vectors.overflow.Inc()
+		return other
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if a, known := m.apps.Load(app); known {
 		return a.(*appMetrics)
 	}
 	if m.named == m.options.maxApps {
+		if m.other.Load() == nil {
+			m.other.Store(m.vectors.of("other"))
+		}
 		m.vectors.overflow.Inc()
-		return m.other
+		return m.other.Load()
 	}
 	a := m.vectors.of(label(app))
 	m.named++
