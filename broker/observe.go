@@ -22,7 +22,7 @@ type Observer interface {
 // values that an Observer may keep:
 //
 //	SessionOpened        a client has connected
-//	SessionRefused       a client was refused, by whatever Connect or Admit asks
+//	SessionRefused       a client was refused, by the broker or its protocol
 //	SessionClosed        a session has ended, behind the ends of its subscriptions
 //	SessionSlow          a client is cut off: it takes in less than it is sent
 //	SubscriptionOpened   a session has subscribed to a channel

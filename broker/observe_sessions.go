@@ -9,13 +9,14 @@ import (
 // SessionOpened is a client that has connected.
 type SessionOpened struct{ Session *Session }
 
-// SessionRefused is a client that was refused.
+// SessionRefused is a client that was refused: by the broker, as Stats.Refused counts, or by
+// its protocol, as for an unknown key or another origin.
 type SessionRefused struct {
-	// App is empty for one that was refused before it named its app: see Broker.Admit.
+	// App is empty for one that has named none that there is.
 	App string
 	// IP is the client's address, Transport the name of its transport.
 	IP, Transport string
-	// Err is what Connect or Admit returned.
+	// Err says why.
 	Err error
 }
 

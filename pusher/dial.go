@@ -58,28 +58,13 @@ func (h *Handler) open(ctx context.Context, d Dial) transport.Open {
 
 // connect checks what the client dialled and makes a session of it.
 func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*connection, *closeError) {
-	app, err := h.appByKey(ctx, d.Key)
-	switch {
-	case errors.Is(err, ErrUnknownApp):
-		return nil, &closeError{4001, fmt.Sprintf("app key %q does not exist", d.Key)}
-	case err != nil:
-		h.log.Error("looking up an app failed", "key", d.Key, "error", err)
-		return nil, &closeError{4100, "app lookup failed, try again later"}
-	}
-	if err := checkVersion(d.Protocol); err != nil {
-		return nil, err
+	app, refusal := h.dialled(ctx, &d)
+	if refusal != nil {
+		h.observeRefused(ctx, app, d.IP, conn, refusal)
+		return nil, refusal
 	}
 	if d.Protocol == "5" {
 		conn = announcing{conn}
-	}
-	if app.Disabled {
-		return nil, &closeError{4003, "app is disabled"}
-	}
-	if app.RequireTLS && !d.Secure {
-		return nil, &closeError{4000, "app accepts encrypted connections only: use wss"}
-	}
-	if err := d.checkOrigins(app); err != nil {
-		return nil, &closeError{4009, err.Error()}
 	}
 	limits := h.limits(app)
 	session, err := h.broker.Connect(ctx, broker.ConnectOptions{
@@ -102,6 +87,48 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 		h.wheel.Schedule(c.deadline, app.AuthorizationTimeout)
 	}
 	return c, nil
+}
+
+// dialled checks all that the broker does not. The app comes with a refusal, if it is known.
+func (h *Handler) dialled(ctx context.Context, d *Dial) (*App, *closeError) {
+	app, err := h.appByKey(ctx, d.Key)
+	switch {
+	case errors.Is(err, ErrUnknownApp):
+		return nil, &closeError{4001, fmt.Sprintf("app key %q does not exist", d.Key)}
+	case err != nil:
+		h.log.Error("looking up an app failed", "key", d.Key, "error", err)
+		return nil, &closeError{4100, "app lookup failed, try again later"}
+	}
+	if err := checkVersion(d.Protocol); err != nil {
+		return app, err
+	}
+	if app.Disabled {
+		return app, &closeError{4003, "app is disabled"}
+	}
+	if app.RequireTLS && !d.Secure {
+		return app, &closeError{4000, "app accepts encrypted connections only: use wss"}
+	}
+	if err := d.checkOrigins(app); err != nil {
+		return app, &closeError{4009, err.Error()}
+	}
+	return app, nil
+}
+
+// observeRefused tells the broker's observers of a client that was refused before the broker
+// has heard of it.
+func (h *Handler) observeRefused(ctx context.Context, app *App, ip string, conn transport.Conn, refusal *closeError) {
+	id := ""
+	if app != nil {
+		id = app.ID
+	}
+	if !h.broker.Observes(id, broker.ObserveSessionRefused) {
+		return
+	}
+	err := broker.Refuse(http.StatusForbidden, clip(refusal.message))
+	if refusal.code == 4100 {
+		err = errors.New(refusal.message)
+	}
+	h.broker.Observe(ctx, id, broker.SessionRefused{App: id, IP: ip, Transport: conn.Info().Transport, Err: err})
 }
 
 func (h *Handler) welcome(socketID string) *transport.Message {

@@ -86,6 +86,29 @@ func TestEachCallOfTheAPIIsObserved(t *testing.T) {
 	}())
 }
 
+func TestClientsThatAreRefusedAreObserved(t *testing.T) {
+	rec := new(witness)
+	a := newAPITest(t, broker.WithObserver(rec), broker.WithHooks(broker.Hooks{
+		Connect: func(context.Context, *broker.ConnectRequest) error { return broker.Refuse(403, "closed") }}))
+	for _, c := range []struct {
+		dial      Dial
+		app, text string
+	}{
+		{Dial{Key: "nobody's", Protocol: "7"}, "", "does not exist"},
+		{Dial{Key: "key", Protocol: "4"}, "1", "version"},
+		{Dial{Key: "key", Protocol: "7", Origin: "https://elsewhere.example", Host: "here.example"}, "1", "origin"},
+		{Dial{Key: "key", Protocol: "7"}, "1", "closed"},
+	} {
+		c.dial.IP = "192.0.2.1"
+		Connect(t, a.handler.Open(t.Context(), c.dial))
+		got := observedBy[broker.SessionRefused](rec)
+		require.Len(t, got, 1, c.text)
+		assert.Equal(t, []any{c.app, "192.0.2.1", "memory"}, []any{got[0].App, got[0].IP, got[0].Transport})
+		assert.ErrorContains(t, got[0].Err, c.text)
+		assert.ErrorIs(t, got[0].Err, broker.ErrRefused)
+	}
+}
+
 // tracer gives each request a value.
 type tracer struct {
 	witness

@@ -112,7 +112,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	require.NoError(t, err)
 	h := newHandler(t, b, apps)
 	pusher.Connect(t, h.Open(t.Context(), pusher.Dial{Key: "key", Protocol: "7", Origin: "https://other.example", Host: "chat.example", IP: "192.0.2.1"}))
-	assert.Regexp(t, `level=DEBUG msg="connection refused" key=key ip=192.0.2.1 origin=https://other.example host=chat.example code=4009 error=.*not allowed`, log.String())
+	assert.Regexp(t, `level=DEBUG msg="connection refused" key=key ip=192.0.2.1 origin=https://other.example host=chat.example close_code=4009 error=.*not allowed`, log.String())
 	log.Reset()
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/apps/1/channels", nil))
 	assert.Regexp(t, `level=DEBUG msg="request refused" method=GET path=/apps/1/channels status=401 error=`, log.String())
