@@ -128,6 +128,12 @@ sbom:
 goreleaser-check:
 	go run $(GORELEASER) check
 
+## fresh: what the README and docs/ tell newcomers to do, in a bare Debian in a folder; STEPS are some of chat, install, docs and test
+STEPS ?= chat install docs test
+.PHONY: fresh
+fresh:
+	$(SUDO) env PATH="$$PATH" packaging/fresh.sh $(STEPS)
+
 ## bench: the benchmarks of the core
 .PHONY: bench
 bench:
