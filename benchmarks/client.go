@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/carillon-rt/carillon/internal/arrivals"
 	"github.com/carillon-rt/carillon/pusher"
 )
 
@@ -198,7 +199,7 @@ func (c *client) send(payload []byte) error {
 
 // masked is a client's frame.
 func masked(payload []byte) []byte {
-	frame := textFrame(payload)
+	frame := arrivals.TextFrame(payload)
 	head := len(frame) - len(payload)
 	frame[1] |= 0x80
 	return append(append(frame[:head:head], 0, 0, 0, 0), payload...)
@@ -228,7 +229,7 @@ func (c *client) readMessage() ([]byte, error) {
 		return nil, err
 	}
 	size := uint64(header[1] & 0x7f)
-	if size == 127 || header[0]&0x0f == opcodeClose {
+	if size == 127 || header[0]&0x0f == arrivals.OpcodeClose {
 		return nil, fmt.Errorf("unexpected frame %x", header)
 	}
 	if size == 126 {
@@ -242,8 +243,8 @@ func (c *client) readMessage() ([]byte, error) {
 	if _, err := io.ReadFull(c.br, payload); err != nil {
 		return nil, err
 	}
-	if header[0]&rsv1 == 0 {
+	if header[0]&arrivals.Deflated == 0 {
 		return payload, nil
 	}
-	return io.ReadAll(flate.NewReader(bytes.NewReader(append(payload, deflateTail...))))
+	return io.ReadAll(flate.NewReader(bytes.NewReader(append(payload, arrivals.DeflateTail...))))
 }

@@ -10,7 +10,6 @@ require (
 	github.com/olahol/melody v1.1.4
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
-	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/carillon-rt/carillon/broker"
+	"github.com/carillon-rt/carillon/internal/arrivals"
 	"github.com/carillon-rt/carillon/transport"
 )
 
@@ -69,7 +70,7 @@ func BenchmarkChannelsWithOneSubscriber(b *testing.B) {
 			}
 			consume = nil
 			consumed := held()
-			data := payload(filler(payloadBytes), time.Now())
+			data := arrivals.Payload(arrivals.Filler(payloadBytes), time.Now())
 			ctx := context.Background()
 			b.ReportAllocs()
 			for b.Loop() {
@@ -133,7 +134,7 @@ func publishToMany(b *testing.B, n int, next func(int) int) {
 		runtime.GC()
 		b.StartTimer()
 	}
-	data := payload(filler(payloadBytes), time.Now())
+	data := arrivals.Payload(arrivals.Filler(payloadBytes), time.Now())
 	ctx := context.Background()
 	for i := range b.N {
 		if i%untilConsumed == 0 {
@@ -193,7 +194,7 @@ func BenchmarkPublishToDistinctChannels(b *testing.B) {
 				defer s.End(1000)
 				require.NoError(b, s.Subscribe(ctx, broker.SubscribeRequest{Channel: channelName(i)}))
 			}
-			data := payload(filler(payloadBytes), time.Now())
+			data := arrivals.Payload(arrivals.Filler(payloadBytes), time.Now())
 			var group sync.WaitGroup
 			used, err := cpuTime()
 			require.NoError(b, err)
@@ -251,7 +252,7 @@ func BenchmarkInProcessDeliveries(b *testing.B) {
 					}
 				})
 			}
-			data := payload(filler(payloadBytes), time.Now())
+			data := arrivals.Payload(arrivals.Filler(payloadBytes), time.Now())
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			b.ResetTimer()

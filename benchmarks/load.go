@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/carillon-rt/carillon/internal/arrivals"
 )
 
 const (
@@ -25,7 +27,7 @@ type load struct {
 	ended    atomic.Int64
 	closing  atomic.Bool
 	// late holds how late each event was; nil where nobody asks.
-	late *histogram
+	late *arrivals.Histogram
 }
 
 // loadOptions say what clients to connect.
@@ -48,7 +50,7 @@ const membersPerChannel = 10
 func connect(d *dialer, o loadOptions) (*load, error) {
 	l := &load{clients: make([]*client, o.conns)}
 	if o.latency {
-		l.late = new(histogram)
+		l.late = new(arrivals.Histogram)
 	}
 	var next atomic.Int64
 	failures := make([]error, connectors)
@@ -81,7 +83,7 @@ func connect(d *dialer, o loadOptions) (*load, error) {
 
 // read counts what comes in until the connection ends.
 func (l *load) read(c *client) {
-	events := counter{late: l.late}
+	events := arrivals.Counter{Late: l.late}
 	early, _ := c.br.Peek(c.br.Buffered())
 	c.br = nil
 	err := l.count(&events, early)
@@ -98,8 +100,8 @@ func (l *load) read(c *client) {
 	}
 }
 
-func (l *load) count(events *counter, p []byte) error {
-	n, err := events.feed(p)
+func (l *load) count(events *arrivals.Counter, p []byte) error {
+	n, err := events.Feed(p)
 	if n > 0 {
 		l.received.Add(int64(n))
 	}

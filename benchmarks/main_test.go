@@ -46,7 +46,7 @@ func TestEveryPeerDeliversEverything(t *testing.T) {
 						require.Positive(t, got.cpu)
 					}
 					if channels == 1 {
-						require.Positive(t, r.late.quantile(0.5))
+						require.Positive(t, r.late.Quantile(0.5))
 					}
 					require.Zero(t, r.ended.Load())
 					require.NoError(t, r.close())

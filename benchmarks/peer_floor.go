@@ -3,10 +3,11 @@ package main
 import (
 	"crypto/sha1"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
+
+	"github.com/carillon-rt/carillon/internal/arrivals"
 )
 
 // acceptGUID is what a server appends to the client's key (RFC 6455, section
@@ -31,7 +32,7 @@ func (f *floor) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	f.conns.add(r.URL.Query().Get("channel"), nc)
 	// A Write is never interleaved with another one's.
-	if _, err := nc.Write(textFrame([]byte(subscribed))); err != nil {
+	if _, err := nc.Write(arrivals.TextFrame([]byte(subscribed))); err != nil {
 		_ = nc.Close()
 	}
 }
@@ -54,7 +55,7 @@ func takeOver(w http.ResponseWriter, r *http.Request) (net.Conn, error) {
 
 // Publish implements peer.
 func (f *floor) Publish(channel string, data []byte) error {
-	frame := textFrame(data)
+	frame := arrivals.TextFrame(data)
 	var failed error
 	f.conns.each(channel, func(nc net.Conn) {
 		if _, err := nc.Write(frame); err != nil {
@@ -69,18 +70,4 @@ func (f *floor) Close() {
 	for _, nc := range f.conns.all() {
 		_ = nc.Close()
 	}
-}
-
-// textFrame is an unmasked text frame (RFC 6455, section 5.2).
-func textFrame(payload []byte) []byte {
-	frame := []byte{0x81}
-	switch n := len(payload); {
-	case n < 126:
-		frame = append(frame, byte(n))
-	case n < 1<<16:
-		frame = binary.BigEndian.AppendUint16(append(frame, 126), uint16(n))
-	default:
-		frame = binary.BigEndian.AppendUint64(append(frame, 127), uint64(n))
-	}
-	return append(frame, payload...)
 }

@@ -78,12 +78,12 @@ func (e *env) flooded(label string) ([]metric, error) {
 			defer f.stop()
 			time.Sleep(settle)
 		}
-		r.late.reset()
+		r.late.Reset()
 		before, start := f.sent.Load(), time.Now()
 		got, err := r.publish(command{Count: e.size(250, 20), Rate: 50, Channels: 1})
 		return []metric{
-			{"p50 ms", milliseconds(r.late.quantile(0.5))},
-			{"p99 ms", milliseconds(r.late.quantile(0.99))},
+			{"p50 ms", milliseconds(r.late.Quantile(0.5))},
+			{"p99 ms", milliseconds(r.late.Quantile(0.99))},
 			{lostMetric, float64(got.lost)},
 			{"flood MiB/s", float64(f.sent.Load()-before) / (1 << 20) / time.Since(start).Seconds()},
 			{"flooders cut off", float64(f.ended.Load())},

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/carillon-rt/carillon/internal/arrivals"
 )
 
 // How the saturation rate is looked for: steps of a second, each a quarter
@@ -98,18 +100,18 @@ func (e *env) latency(peer string, conns int, most, rate float64) ([]metric, err
 		if err := r.warmUp(1); err != nil {
 			return nil, err
 		}
-		r.late.reset()
+		r.late.Reset()
 		got, err := r.publish(command{Count: max(int(rate*float64(e.size(5, 1))), 1), Rate: rate, Channels: 1})
 		return append([]metric{{"saturation", most}, {"at rate", rate}},
-			append(r.late.metrics(), metric{cpuMetric, got.perDelivery()}, metric{lostMetric, float64(got.lost)})...), err
+			append(lateness(r.late), metric{cpuMetric, got.perDelivery()}, metric{lostMetric, float64(got.lost)})...), err
 	})
 }
 
-func (h *histogram) metrics() []metric {
+func lateness(h *arrivals.Histogram) []metric {
 	return []metric{
-		{"p50 ms", milliseconds(h.quantile(0.5))},
-		{"p99 ms", milliseconds(h.quantile(0.99))},
-		{"p99.9 ms", milliseconds(h.quantile(0.999))},
+		{"p50 ms", milliseconds(h.Quantile(0.5))},
+		{"p99 ms", milliseconds(h.Quantile(0.99))},
+		{"p99.9 ms", milliseconds(h.Quantile(0.999))},
 	}
 }
 
@@ -153,11 +155,11 @@ func (e *env) stalled(r *rig) ([]metric, error) {
 	if err := r.warmUp(1); err != nil {
 		return nil, err
 	}
-	r.late.reset()
+	r.late.Reset()
 	got, err := r.publish(command{Count: e.size(400, 50), Rate: e.rate(66), Channels: 1, Size: 1 << 10})
 	return []metric{
-		{"p50 ms", milliseconds(r.late.quantile(0.5))},
-		{"p99 ms", milliseconds(r.late.quantile(0.99))},
+		{"p50 ms", milliseconds(r.late.Quantile(0.5))},
+		{"p99 ms", milliseconds(r.late.Quantile(0.99))},
 		{lostMetric, float64(got.lost)},
 	}, err
 }

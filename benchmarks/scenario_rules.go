@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/carillon-rt/carillon/internal/arrivals"
 )
 
 // rulesScenario tells what Carillon's clients cost by what they do, and whether
@@ -123,7 +125,7 @@ func (e *env) clientEventCPU(rules int) (cost float64, err error) {
 		return 0, err
 	}
 	defer closeAll(clients)
-	fill := filler(payloadBytes)
+	fill := arrivals.Filler(payloadBytes)
 	return acts{
 		clients: clients[:pairs],
 		messages: func(i int) (all [][]byte) {

@@ -16,6 +16,8 @@ import (
 	"runtime/pprof"
 	"syscall"
 	"time"
+
+	"github.com/carillon-rt/carillon/internal/arrivals"
 )
 
 // serveArgument makes the binary a server process.
@@ -149,14 +151,14 @@ func (s *server) do(c command) (a answer, err error) {
 
 // publish publishes at a steady rate; what is due late is published at once.
 func (s *server) publish(c command) (a answer, err error) {
-	if c.Count < 1 || c.Channels < 1 || c.Rate < 0 || c.Size < minPayload {
+	if c.Count < 1 || c.Channels < 1 || c.Rate < 0 || c.Size < arrivals.MinPayload {
 		return a, fmt.Errorf("publish: invalid command %+v", c)
 	}
 	names := make([]string, c.Channels)
 	for i := range names {
 		names[i] = channelName(i)
 	}
-	fill := filler(c.Size)
+	fill := arrivals.Filler(c.Size)
 	if s.started, err = cpuTime(); err != nil {
 		return a, err
 	}
@@ -170,7 +172,7 @@ func (s *server) publish(c command) (a answer, err error) {
 		if len(names) > 1 {
 			name = names[rand.IntN(len(names))]
 		}
-		if err := s.peer.Publish(name, payload(fill, time.Now())); err != nil {
+		if err := s.peer.Publish(name, arrivals.Payload(fill, time.Now())); err != nil {
 			a.Failed++
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package arrivals
 
 import (
 	"math/bits"
@@ -14,12 +14,13 @@ const (
 	buckets    = (64 - subBits + 1) * subBuckets
 )
 
-// histogram counts durations. It is safe for concurrent use.
-type histogram struct {
+// Histogram counts durations. It is safe for concurrent use.
+type Histogram struct {
 	counts [buckets]atomic.Int64
 }
 
-func (h *histogram) record(d time.Duration) { h.counts[bucketOf(d)].Add(1) }
+// Record counts a duration; one below zero is 0.
+func (h *Histogram) Record(d time.Duration) { h.counts[bucketOf(d)].Add(1) }
 
 func bucketOf(d time.Duration) int {
 	v := uint64(max(d, 0))
@@ -40,16 +41,16 @@ func valueOf(bucket int) time.Duration {
 	return time.Duration(v + 1<<e/2)
 }
 
-// reset forgets everything.
-func (h *histogram) reset() {
+// Reset forgets everything.
+func (h *Histogram) Reset() {
 	for i := range h.counts {
 		h.counts[i].Store(0)
 	}
 }
 
-// quantile returns the duration that a share q of all are not longer than; 0
+// Quantile returns the duration that a share q of all are not longer than; 0
 // without any.
-func (h *histogram) quantile(q float64) time.Duration {
+func (h *Histogram) Quantile(q float64) time.Duration {
 	var all int64
 	for i := range h.counts {
 		all += h.counts[i].Load()

@@ -1,4 +1,4 @@
-package main
+package arrivals
 
 import (
 	"bytes"
@@ -10,61 +10,90 @@ import (
 	"time"
 )
 
-// opcodeClose is the close frame's (RFC 6455, section 5.5.1).
-const opcodeClose = 8
+const (
+	// OpcodeClose is the close frame's (RFC 6455, section 5.5.1).
+	OpcodeClose = 8
+	opcodePing  = 9
+	// maxControl is the longest payload of such frames.
+	maxControl = 125
+	// maxDeflated bounds a deflated message, in bytes.
+	maxDeflated = 16 << 20
+)
 
-// rsv1 marks a deflated message (RFC 7692, section 6).
-const rsv1 = 0x40
+// Deflated marks, in the first byte of its frame, a deflated message (RFC 7692, section 6).
+const Deflated = 0x40
 
-// deflateTail is what the sender of a deflated message cuts off, and an empty
+// DeflateTail is what the sender of a deflated message cuts off, and an empty
 // last block (RFC 7692, section 7.2.2).
-const deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+const DeflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-// errClosed says that the server sent a close frame.
-var errClosed = errors.New("server closed the connection")
+// ErrClosed says that the server sent a close frame.
+var ErrClosed = errors.New("server closed the connection")
 
-// counter finds the events in what a server sends, without allocating and
-// however it is cut into pieces. It takes unmasked, unfragmented frames.
-type counter struct {
+// Counter finds the events in what a server sends, without allocating and
+// however it is cut into pieces. It takes unmasked frames, and events that are not spread
+// over several. It is for one goroutine.
+type Counter struct {
+	// Late gets how late each event was; nil where nobody asks.
+	Late *Histogram
+	// Ping gets the payload of each ping, which is the caller's to answer and not to keep;
+	// nil where nobody asks.
+	Ping func(payload []byte)
+
 	header   [10]byte
 	have     int    // bytes of header that are there
 	left     uint64 // bytes of the payload that are missing
 	in       bool   // in a payload
 	marks    int    // in the frame so far
 	deflated []byte // payload of a deflated frame so far
+	ping     []byte // payload of a ping so far
 	inflater io.ReadCloser
 
 	stamp  int64 // digits of the current stamp
 	digits int   // digits that are missing
-	late   *histogram
 }
 
-// feed takes what was read and returns how many events it completes.
-func (c *counter) feed(p []byte) (events int, err error) {
+// Feed takes what was read and returns how many events it completes.
+func (c *Counter) Feed(p []byte) (events int, err error) {
 	for len(p) > 0 || c.in && c.left == 0 {
 		if !c.in {
 			if p = c.readHeader(p); !c.in {
 				return events, nil
 			}
-			if c.header[0]&0x0f == opcodeClose {
-				return events, errClosed
+			if c.header[0]&0x0f == OpcodeClose {
+				return events, ErrClosed
 			}
 			continue
 		}
 		n := min(uint64(len(p)), c.left)
-		if c.header[0]&rsv1 != 0 {
+		switch {
+		case c.header[0]&Deflated != 0:
+			if uint64(len(c.deflated))+c.left > maxDeflated {
+				return events, fmt.Errorf("a deflated message has more than %d bytes", maxDeflated)
+			}
 			c.deflated = append(c.deflated, p[:n]...)
-		} else {
+		case c.header[0]&0x0f == opcodePing:
+			if uint64(len(c.ping))+c.left > maxControl {
+				return events, fmt.Errorf("a ping has more than %d bytes", maxControl)
+			}
+			c.ping = append(c.ping, p[:n]...)
+		default:
 			c.scan(p[:n])
 		}
 		p = p[n:]
 		if c.left -= n; c.left > 0 {
 			return events, nil
 		}
-		if c.header[0]&rsv1 != 0 {
+		if c.header[0]&Deflated != 0 {
 			if err := c.inflate(); err != nil {
 				return events, err
 			}
+		}
+		if c.header[0]&0x0f == opcodePing {
+			if c.Ping != nil {
+				c.Ping(c.ping)
+			}
+			c.ping = c.ping[:0]
 		}
 		events += c.marks
 		c.in, c.have, c.marks = false, 0, 0
@@ -73,7 +102,7 @@ func (c *counter) feed(p []byte) (events int, err error) {
 }
 
 // readHeader takes what belongs to the frame's header and returns the rest.
-func (c *counter) readHeader(p []byte) []byte {
+func (c *Counter) readHeader(p []byte) []byte {
 	for len(p) > 0 {
 		want := 2
 		if c.have >= 2 {
@@ -109,8 +138,8 @@ func (c *counter) readHeader(p []byte) []byte {
 }
 
 // scan looks for events in a piece of a payload.
-func (c *counter) scan(p []byte) {
-	if c.late == nil {
+func (c *Counter) scan(p []byte) {
+	if c.Late == nil {
 		c.marks += bytes.Count(p, []byte{mark})
 		return
 	}
@@ -128,14 +157,14 @@ func (c *counter) scan(p []byte) {
 		p = p[1:]
 		if c.digits--; c.digits == 0 {
 			c.marks++
-			c.late.record(time.Duration(time.Now().UnixNano() - c.stamp))
+			c.Late.Record(time.Duration(time.Now().UnixNano() - c.stamp))
 		}
 	}
 }
 
 // inflate scans a message that came deflated without context takeover.
-func (c *counter) inflate() error {
-	c.deflated = append(c.deflated, deflateTail...)
+func (c *Counter) inflate() error {
+	c.deflated = append(c.deflated, DeflateTail...)
 	source := bytes.NewReader(c.deflated)
 	if c.inflater == nil {
 		c.inflater = flate.NewReader(source)
