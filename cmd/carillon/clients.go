@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/carillon-rt/carillon/cmd/carillon/internal/bench"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/client"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/credentials"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/health"
@@ -48,6 +49,7 @@ func clientCommands() []command {
 	return []command{
 		{"publish", "send events to channels of any server of the protocol", asClient(publish.Run)},
 		{"tail", "print the events of channels as they come", asClient(tail.Run)},
+		{"bench", "find out how many clients and deliveries a machine takes", asClient(bench.Run)},
 		{"health", "say with the exit code whether a server takes connections", asClient(health.Run)},
 		{"apps", "apps new makes an ID, a key and a secret", apps},
 	}

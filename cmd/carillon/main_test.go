@@ -24,7 +24,7 @@ func TestCommands(t *testing.T) {
 		code     int
 		out, err string
 	}{
-		{"help", 0, `(?s)Commands.*  run +serve.*  publish .*  tail .*  apps .*  version +say`, `^$`},
+		{"help", 0, `(?s)Commands.*  run +serve.*  publish .*  tail .*  bench .*  health .*  apps .*  version +say`, `^$`},
 		{"version", 0, `^carillon \S+ go1\.\S+ \w+/\w+\n$`, `^$`},
 		{"version more", 2, `^$`, `unexpected argument "more"`},
 		{"serve", 2, `^$`, `there is no command "serve": carillon help lists them`},
