@@ -95,7 +95,8 @@ type created struct{ answer any }
 func reply(w http.ResponseWriter, r *http.Request, answer any, err error) {
 	if err != nil {
 		p, fault := problemOf(err)
-		if fault {
+		// The database calls it an interruption when whoever asked has gone.
+		if fault && r.Context().Err() == nil {
 			slog.ErrorContext(r.Context(), "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
 		}
 		if p.RetryAfter > 0 {

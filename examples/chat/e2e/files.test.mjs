@@ -92,6 +92,10 @@ describe('files', { timeout: 180_000 }, () => {
     proxy.blackHole()
     await ann.get('chooser').setInputFiles({ name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(5_000_000) })
     await ann.get('upload').locator('progress').waitFor()
+    // Whoever leaves the page meanwhile is asked.
+    const [dialog] = await Promise.all([ann.page.waitForEvent('dialog'), ann.page.evaluate(() => void setTimeout(() => location.reload()))])
+    assert.equal(dialog.type(), 'beforeunload')
+    await dialog.dismiss()
     await ann.get('cancel-upload').click()
     await ann.get('upload').waitFor({ state: 'detached' })
     proxy.restore()

@@ -1,7 +1,38 @@
 // A user who means ill: what they send is shown as what it is, and what is not theirs stays shut.
 import assert from 'node:assert/strict'
+import { request } from 'node:http'
 import { describe, test } from 'node:test'
+import { crc32, deflateSync } from 'node:zlib'
 import { useWorld } from './world.mjs'
+
+/** A picture of one colour, in few bytes. */
+function bomb(width, height) {
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type), data])
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)]
+    length.writeUInt32BE(data.length)
+    sum.writeUInt32BE(crc32(body))
+    return Buffer.concat([length, body, sum])
+  }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(width, 0)
+  head.writeUInt32BE(height, 4)
+  head.set([8, 6], 8)
+  return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', deflateSync(Buffer.alloc(1_000_000))), chunk('IEND', Buffer.alloc(0))])
+}
+
+function get(url, path, cookie) {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { path, headers: { Cookie: cookie } }, (answer) => {
+      let body = ''
+      answer.setEncoding('utf8')
+      answer.on('data', (text) => (body += text))
+      answer.on('end', () => resolve({ status: answer.statusCode, body }))
+    })
+    asked.on('error', reject)
+    asked.end()
+  })
+}
 
 const scripts = [
   '<script>window.hit=1</script>',
@@ -72,6 +103,34 @@ describe('a hostile user', { timeout: 180_000 }, () => {
       assert.match(got['content-security-policy'], /default-src 'none'|sandbox/, name)
     }
     assert.equal(await ann.page.evaluate(() => window.hit), undefined)
+  })
+
+  test('brings down nothing by a picture that is a bomb, and gets no file by tricks with paths', async () => {
+    const evil = await world.client('Eve')
+    const { file } = await (await evil.upload(1, 'mine.txt', Buffer.from('mine'), 'text/plain')).json()
+    // 60 000 x 60 000 pixels of nothing, which would take 14 GB.
+    const refused = await evil.upload(1, 'bomb.png', bomb(60_000, 60_000), 'image/png')
+    assert.equal(refused.status, 415)
+    assert.match((await refused.json()).error.message, /^That picture is too large to show: 60000 × 60000 pixels/)
+    for (const path of [
+      `/files/${file.id}/..%2f..%2fkeys.json`,
+      '/files/..%2fkeys.json/x',
+      '/files/%2e%2e/keys.json',
+      '/..%2fkeys.json',
+      '/assets/..%2f..%2f..%2fmain.go',
+      '/assets/',
+      '/.vite/',
+      '/%00',
+      '//etc/passwd',
+      '/index.html/../../main.go',
+      `/files/${file.id}.thumb/x`,
+    ]) {
+      // fetch would take the dots out of the path before it is sent.
+      const { status, body } = await get(world.server.url, path, evil.cookie)
+      assert.ok(status < 500, `${path}: ${status}`)
+      assert.doesNotMatch(body, /PushPrivate|package main|root:|<pre>/, path)
+    }
+    await evil.post(1, ['still there'])
   })
 
   test('gets into no room of others, and forges nothing', async () => {
