@@ -40,14 +40,15 @@ func TestAdapter(t *testing.T) {
 	assert.GreaterOrEqual(t, requireQuoted(t, string(text), programs.String()), 4)
 }
 
-// TestTutorial holds what the tutorial shows to its programs, which are compiled with
-// all others: every function that it quotes is in one of them as it is there.
+// TestTutorial holds what the tutorial shows to its programs and to the whole example,
+// which are compiled with all others: every function that it quotes is in one of them as
+// it is there.
 func TestTutorial(t *testing.T) {
 	text, err := os.ReadFile("../../docs/chat.md")
 	require.NoError(t, err)
-	files, err := filepath.Glob("../../examples/chat/steps/*/main.go")
+	files, err := filepath.Glob("../../examples/chat/steps/[0-9]*/*.go")
 	require.NoError(t, err)
-	require.Len(t, files, 4)
+	require.Greater(t, len(files), 4)
 	var programs strings.Builder
 	for _, file := range files {
 		program, err := os.ReadFile(file)
@@ -55,6 +56,13 @@ func TestTutorial(t *testing.T) {
 		programs.Write(program)
 		run := "go run ./examples/chat/steps/" + filepath.Base(filepath.Dir(file))
 		assert.Contains(t, string(text), run)
+	}
+	whole, err := filepath.Glob("../../examples/chat/*.go")
+	require.NoError(t, err)
+	for _, file := range whole {
+		program, err := os.ReadFile(file)
+		require.NoError(t, err)
+		programs.Write(program)
 	}
 	assert.GreaterOrEqual(t, requireQuoted(t, string(text), programs.String()), 7)
 	for _, name := range regexp.MustCompile("`([a-z]+\\.go|internal/[a-z]+)`").FindAllStringSubmatch(string(text), -1) {

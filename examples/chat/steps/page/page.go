@@ -3,6 +3,7 @@
 package page
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	_ "embed"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
 	"time"
@@ -23,7 +25,11 @@ var index []byte
 // Serve serves the page, the routes of mux and the realtime connections, at ADDR or
 // 127.0.0.1:8080, until the program is interrupted. Then it ends all of them.
 func Serve(mux *http.ServeMux, realtime *pusher.Handler) error {
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(index) })
+	html := index
+	if _, pattern := mux.Handler(&http.Request{Method: "POST", URL: &url.URL{Path: "/files"}}); pattern != "" {
+		html = bytes.Replace(html, []byte(" hidden"), nil, 1) // the field for files
+	}
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(html) })
 	mux.Handle("/app/", realtime)
 	listener, err := net.Listen("tcp", cmp.Or(os.Getenv("ADDR"), "127.0.0.1:8080"))
 	if err != nil {
