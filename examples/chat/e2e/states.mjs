@@ -186,6 +186,7 @@ export const states = {
     async act(page, s) {
       s.emit('room-removed', '#server-to-user-1', { room_id: 1, reason: 'removed', by: 'Cy Young', message: 'You are no longer in Design review: Cy Young removed Ann Lee.' })
       await page.getByTestId('notices').getByText('no longer in').waitFor()
+      await page.getByTestId('join').waitFor()
     },
   },
   offline: {

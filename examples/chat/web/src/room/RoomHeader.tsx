@@ -39,6 +39,8 @@ export function RoomHeader({ room, members, peopleOpen, onPeople, onSearch, onBa
     }
   }
 
+  const here = room.kind !== 'direct' ? members && `${online} online` : other && (other.is_online ? 'online' : lastSeen(other.last_seen))
+
   return (
     <header className="room-header">
       <button type="button" className="icon-button back" data-testid="back" aria-label="Back to the rooms" onClick={onBack}>
@@ -56,7 +58,9 @@ export function RoomHeader({ room, members, peopleOpen, onPeople, onSearch, onBa
           <bdi>{room.name}</bdi>
         </h2>
         <p className="quiet tiny cut num" data-testid="online">
-          {[room.kind === 'direct' ? other && (other.is_online ? 'online' : lastSeen(other.last_seen)) : members && `${online} online`, room.topic].filter(Boolean).join(' · ') || '\u00a0'}
+          <bdi>{here}</bdi>
+          {here && room.topic ? ' · ' : '\u00a0'}
+          <bdi>{room.topic}</bdi>
         </p>
       </div>
       <button type="button" className="icon-button" data-testid="search" aria-label="Search (Ctrl+K)" title="Search (Ctrl+K)" onClick={onSearch}>

@@ -131,8 +131,12 @@ function Screen({ chat, onLeave }: { chat: Chat; onLeave(): void }) {
           )
         )}
       </main>
+      {people && room && conversation && (
+        <Suspense fallback={<aside className="people" />}>
+          <People key={room.id} room={room} conversation={conversation} onClose={() => openPeople(false)} />
+        </Suspense>
+      )}
       <Suspense>
-        {people && room && conversation && <People key={room.id} room={room} conversation={conversation} onClose={() => openPeople(false)} />}
         {dialog === 'search' && <Search onClose={() => setDialog(null)} />}
         {dialog === 'help' && <Help onClose={() => setDialog(null)} />}
       </Suspense>
