@@ -102,7 +102,6 @@ func (c *chat) deleteAccount(r *call) (any, error) {
 		}
 		for _, statement := range []string{
 			`DELETE FROM mentions WHERE user_id = ?`,
-			`DELETE FROM push_subscriptions WHERE user_id = ?`,
 			// Who is left alone in a direct room keeps what was said there.
 			`DELETE FROM members WHERE user_id = ? AND room_id NOT IN (SELECT id FROM rooms WHERE kind = 'direct')`,
 		} {
@@ -165,5 +164,8 @@ func (ch *change) endSessions(ctx context.Context, userID int64, but string) err
 			ch.chat.connections.close(id)
 		}
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return dropPushes(ctx, ch)
 }

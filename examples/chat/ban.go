@@ -44,9 +44,6 @@ func (c *chat) ban(r *call) (any, error) {
 		if _, err := ch.ExecContext(ctx, `INSERT OR IGNORE INTO bans (user_id, banned_by, banned_at) VALUES (?, ?, ?)`, u.ID, r.user.ID, now()); err != nil {
 			return err
 		}
-		if _, err := ch.ExecContext(ctx, `DELETE FROM push_subscriptions WHERE user_id = ?`, u.ID); err != nil {
-			return err
-		}
 		return ch.endSessions(ctx, u.ID, "")
 	})
 }

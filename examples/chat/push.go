@@ -150,7 +150,8 @@ func (c *chat) notify(ctx context.Context, rm *room, by user, m message, members
 func (p *pushes) enqueue(ctx context.Context, userID int64, text []byte) {
 	browsers, err := collect(ctx, p.chat.db, func(rows *sql.Rows, s *webpush.Subscription) error {
 		return rows.Scan(&s.Endpoint, &s.Keys.P256dh, &s.Keys.Auth)
-	}, `SELECT endpoint, p256dh, auth FROM push_subscriptions WHERE user_id = ?`, userID)
+	}, `SELECT p.endpoint, p.p256dh, p.auth FROM push_subscriptions p JOIN sessions s ON s.id = p.session_id
+		WHERE p.user_id = ? AND s.expires_at > ?`, userID, now())
 	if err != nil {
 		p.chat.log.Error("push subscriptions were not read", "user", userID, "error", err)
 	}
@@ -163,7 +164,14 @@ func (p *pushes) enqueue(ctx context.Context, userID int64, text []byte) {
 	}
 }
 
-// subscribePush notes that a browser wants notifications.
+// dropPushes forgets the browsers whose sessions have ended: whoever has signed out there
+// is not to be read over their shoulder.
+func dropPushes(ctx context.Context, q querier) error {
+	_, err := q.ExecContext(ctx, `DELETE FROM push_subscriptions WHERE session_id NOT IN (SELECT id FROM sessions)`)
+	return err
+}
+
+// subscribePush notes that a browser wants notifications, for as long as its session lasts.
 func (c *chat) subscribePush(r *call) (any, error) {
 	var s webpush.Subscription
 	if err := readJSON(r.w, r.Request, &s); err != nil {
@@ -174,9 +182,9 @@ func (c *chat) subscribePush(r *call) (any, error) {
 	}
 	ctx := r.Context()
 	return created{map[string]any{}}, c.change(ctx, "", func(ch *change) error {
-		if _, err := ch.ExecContext(ctx, `INSERT INTO push_subscriptions (endpoint, user_id, p256dh, auth, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-			ON CONFLICT (endpoint) DO UPDATE SET user_id = ?2, p256dh = ?3, auth = ?4, created_at = ?5`,
-			s.Endpoint, r.user.ID, s.Keys.P256dh, s.Keys.Auth, now()); err != nil {
+		if _, err := ch.ExecContext(ctx, `INSERT INTO push_subscriptions (endpoint, user_id, p256dh, auth, created_at, session_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+			ON CONFLICT (endpoint) DO UPDATE SET user_id = ?2, p256dh = ?3, auth = ?4, created_at = ?5, session_id = ?6`,
+			s.Endpoint, r.user.ID, s.Keys.P256dh, s.Keys.Auth, now(), r.session); err != nil {
 			return err
 		}
 		_, err := ch.ExecContext(ctx, `DELETE FROM push_subscriptions WHERE user_id = ?1 AND endpoint NOT IN

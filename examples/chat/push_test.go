@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -139,6 +140,34 @@ func (s *site) subscriptions() (n int) {
 	s.t.Helper()
 	require.NoError(s.t, s.chat.db.QueryRow(`SELECT count(*) FROM push_subscriptions`).Scan(&n))
 	return n
+}
+
+// TestNotificationsEndWithTheSession: a browser in which nobody is signed in shows nothing.
+func TestNotificationsEndWithTheSession(t *testing.T) {
+	s := newSite(t, anywhere)
+	root := s.invited("Root", "admin")
+	for name, end := range map[string]func(bob, phone *visitor){
+		"signed out": func(_, phone *visitor) { phone.must(http.StatusNoContent, "DELETE", "/api/session", nil, nil) },
+		"another passphrase": func(bob, _ *visitor) {
+			bob.must(http.StatusOK, "PATCH", "/api/account", object{"passphrase": secondPassphrase, "current": passphrase}, nil)
+		},
+		"banned": func(bob, _ *visitor) {
+			root.must(http.StatusNoContent, "PUT", fmt.Sprintf("/api/users/%d/ban", bob.user.ID), nil, nil)
+		},
+		"deleted": func(bob, _ *visitor) {
+			bob.must(http.StatusNoContent, "DELETE", "/api/account", object{"current": passphrase}, nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bob := s.signedIn("Bob " + strings.ReplaceAll(name, " ", ""))
+			phone := s.again(bob.user.Name, passphrase)
+			p := newPushService(t, http.StatusCreated)
+			phone.must(http.StatusCreated, "POST", "/api/push/subscriptions", p.subscription(), nil)
+			assert.Equal(t, 1, s.subscriptions())
+			end(bob, phone)
+			assert.Zero(t, s.subscriptions())
+		})
+	}
 }
 
 func TestExpiredBrowsersAreForgotten(t *testing.T) {

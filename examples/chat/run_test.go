@@ -127,3 +127,14 @@ func TestWordsAreRead(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, map[string]bool{"darn": true, "heck": true}, words)
 }
+
+func TestFilesOfEarlierVersionsAreRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "chat.db")
+	store, err := openStore(t.Context(), file)
+	require.NoError(t, err)
+	_, err = store.DB().ExecContext(t.Context(), `ALTER TABLE push_subscriptions DROP COLUMN session_id`)
+	require.NoError(t, err)
+	require.NoError(t, store.Close())
+	_, err = openStore(t.Context(), file)
+	assert.ErrorContains(t, err, "move it away to begin anew")
+}

@@ -127,6 +127,7 @@ CREATE INDEX IF NOT EXISTS activity_by_room ON activity(room_id, id);
 CREATE TABLE IF NOT EXISTS push_subscriptions (
 	endpoint TEXT PRIMARY KEY,
 	user_id INTEGER NOT NULL,
+	session_id TEXT NOT NULL,      -- with which it ends
 	p256dh TEXT NOT NULL,
 	auth TEXT NOT NULL,
 	created_at INTEGER NOT NULL
@@ -154,6 +155,9 @@ func openStore(ctx context.Context, file string) (*sqlite.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := refuseOlder(ctx, store.DB()); err != nil {
+		return nil, errors.Join(fmt.Errorf("database %s: %w", file, err), store.Close())
+	}
 	// Each connection takes some memory; more requests wait for one.
 	store.DB().SetMaxOpenConns(maxConnections)
 	store.DB().SetMaxIdleConns(maxConnections)
@@ -161,6 +165,17 @@ func openStore(ctx context.Context, file string) (*sqlite.Store, error) {
 		return nil, errors.Join(fmt.Errorf("database %s: %w", file, err), store.Close())
 	}
 	return store, nil
+}
+
+// refuseOlder refuses a file of a time when the tables were others.
+func refuseOlder(ctx context.Context, db *sql.DB) error {
+	var older bool
+	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'push_subscriptions')
+		AND NOT EXISTS (SELECT 1 FROM pragma_table_info('push_subscriptions') WHERE name = 'session_id')`).Scan(&older)
+	if older {
+		err = errors.New("it is of an earlier version of this example: move it away to begin anew")
+	}
+	return err
 }
 
 // querier is the database, or a transaction on it.

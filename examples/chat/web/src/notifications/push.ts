@@ -32,6 +32,14 @@ export async function turnOn(key: string): Promise<string> {
   }
 }
 
+/** Tells the server of this browser again: what it knew of it has ended with the last session. */
+export async function renew(): Promise<void> {
+  if (!(await pushOn())) return
+  const registration = await navigator.serviceWorker.getRegistration('/')
+  const subscription = await registration?.pushManager.getSubscription()
+  if (subscription) await addPush(subscription.toJSON())
+}
+
 export async function turnOff(): Promise<string> {
   const registration = await navigator.serviceWorker.getRegistration('/')
   const subscription = await registration?.pushManager.getSubscription()

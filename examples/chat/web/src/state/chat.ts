@@ -86,6 +86,9 @@ export class Chat extends Store<ChatState> {
     addEventListener('blur', this.tellLooking)
     this.outbox.start()
     void this.reload()
+    if ('Notification' in window && Notification.permission === 'granted') {
+      import('../notifications/push').then((push) => push.renew()).catch(() => undefined)
+    }
   }
 
   stop() {
