@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -37,26 +38,30 @@ var imports = []string{
 // quoting are the documents whose Go code is quoted from programs, which other tests see to.
 var quoting = []string{"docs/chat.md", "docs/adapter.md"}
 
-// TestSnippets compiles the Go code of the documents as it is written there.
+// TestSnippets compiles the Go code of the documents as it is written there, all of it at
+// once: each snippet is a package below this folder, named after its document.
 func TestSnippets(t *testing.T) {
-	compiled := 0
+	folder, err := os.MkdirTemp(".", ".snippets-")
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(folder)) })
+	vet := []string{"vet"}
 	for _, document := range documents(t) {
 		if slices.Contains(quoting, document) {
 			continue
 		}
-		t.Run(document, func(t *testing.T) {
-			text, err := os.ReadFile(filepath.Join("..", "..", document))
-			require.NoError(t, err)
-			for _, s := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
-				compiled++
-				file := filepath.Join(t.TempDir(), "snippet.go")
-				require.NoError(t, os.WriteFile(file, []byte(program(s[1])), 0o600))
-				out, err := exec.CommandContext(t.Context(), "go", "vet", file).CombinedOutput()
-				require.NoError(t, err, "%s\n%s", out, s[1])
-			}
-		})
+		text, err := os.ReadFile(filepath.Join("..", "..", document))
+		require.NoError(t, err)
+		for i, s := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+			name := strings.NewReplacer("/", "_", ".md", "").Replace(document)
+			pkg := filepath.Join(folder, fmt.Sprintf("%s_%d", name, i+1))
+			require.NoError(t, os.Mkdir(pkg, 0o700))
+			require.NoError(t, os.WriteFile(filepath.Join(pkg, "snippet.go"), []byte(program(s[1])), 0o600))
+			vet = append(vet, "./"+pkg)
+		}
 	}
-	require.GreaterOrEqual(t, compiled, 10, "snippets")
+	require.Greater(t, len(vet), 10, "snippets")
+	out, err := exec.CommandContext(t.Context(), "go", vet...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
 }
 
 // program puts what is missing around a snippet.
