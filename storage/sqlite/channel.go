@@ -48,14 +48,20 @@ type channel struct {
 	current int64
 }
 
-const selectChannel = `
+const (
+	channelColumns = `
 SELECT s.opened, s.forgot, c.id, c.last, c.gone, c.deleted, c.hidden,
 	c.keep_events, c.keep_age, c.epoch, c.start, c.since,
 	(SELECT max(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943),
 	(SELECT min(id) FROM carillon_event WHERE id BETWEEN c.id << 38 AND c.id << 38 | 274877906943),
-	c.named, c.extra, c.live, c.cut
+	c.named, c.extra, c.live, c.cut, c.app, c.name`
+	selectChannel = channelColumns + `
 FROM carillon_store s LEFT JOIN carillon_channel c ON c.app = ?1 AND c.name = ?2
 WHERE s.one = 1`
+	selectChannelByID = channelColumns + `
+FROM carillon_store s JOIN carillon_channel c ON c.id = ?1
+WHERE s.one = 1`
+)
 
 // look reads what the file knows of a channel: its id is 0 if that is nothing. What is
 // read by the same session until release is called comes from the same moment.
@@ -70,12 +76,28 @@ func (s *session) look(ch storage.ChannelID) (c channel, release func() error, e
 		}
 		return channel{}, nil, err
 	}
-	c = channel{name: ch, current: st.ColumnInt64(0)}
+	return st.channel(ch), st.done, nil
+}
+
+// channelByID reads what the file knows of a channel, within a transaction. Its id is 0 if
+// there is none.
+func (s *session) channelByID(id int64) (c channel, err error) {
+	st := s.use(selectChannelByID)
+	st.int(id)
+	if st.next() {
+		c = st.channel(storage.ChannelID{App: st.ColumnText(18), Name: st.ColumnText(19)})
+	}
+	return c, st.done()
+}
+
+// channel returns what a row of channelColumns says of a channel.
+func (st *statement) channel(ch storage.ChannelID) channel {
+	c := channel{name: ch, current: st.ColumnInt64(0)}
 	if c.id = st.ColumnInt64(2); c.id == 0 {
 		c.since, c.first = st.ColumnInt64(1), 1
 		c.current = max(c.current, c.since)
 		c.epoch = c.current
-		return c, st.done, nil
+		return c
 	}
 	c.row, c.gone, c.deleted, c.hidden = st.ColumnInt64(3), st.ColumnInt64(4), st.ColumnInt64(5), st.ColumnInt64(6)
 	c.keepEvents, c.keepAge = st.ColumnInt64(7), st.ColumnInt64(8)
@@ -87,7 +109,7 @@ func (s *session) look(ch storage.ChannelID) (c channel, release func() error, e
 	}
 	c.named = st.ColumnInt64(14) == 1
 	c.extra, c.live, c.cut = st.ColumnInt64(15), st.ColumnInt64(16), st.ColumnInt64(17)
-	return c, st.done, nil
+	return c
 }
 
 // eventID is the id of the channel's event with a number.

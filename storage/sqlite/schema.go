@@ -229,10 +229,8 @@ func prepareFile(conn *sqlite3.Conn, cfg *config) (err error) {
 	if err := set.exec(); err != nil {
 		return err
 	}
-	if cfg.search {
-		if err := makeIndex(conn); err != nil {
-			return fmt.Errorf("index of words: %w", err)
-		}
+	if err := makeIndex(conn, cfg.search); err != nil {
+		return fmt.Errorf("index of words: %w", err)
 	}
 	return conn.Exec(`COMMIT`)
 }

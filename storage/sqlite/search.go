@@ -1,7 +1,6 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,9 +122,9 @@ type search struct {
 
 // searched is a channel in which something was found.
 type searched struct {
-	name     storage.ChannelID
-	first    int64 // the oldest event that the retention keeps
-	position func(number int64) (pos, prev storage.Position)
+	channel  channel
+	first    int64                                           // the oldest event that the retention keeps
+	position func(number int64) (pos, prev storage.Position) // nil until there is a hit
 }
 
 // begin makes the query of FTS5. none says that no channel is meant.
@@ -294,26 +293,12 @@ func (f *search) channel(id int64) (*searched, error) {
 	if f.only != nil && !f.only[id] {
 		return nil, nil
 	}
-	st := f.session.use(`SELECT app, name FROM carillon_channel WHERE id = ?`)
-	st.int(id)
-	if !st.next() {
-		return nil, st.done()
-	}
-	found := &searched{name: storage.ChannelID{App: st.ColumnText(0), Name: st.ColumnText(1)}}
-	if err := st.done(); err != nil || found.name.App != f.app {
+	c, err := f.session.channelByID(id)
+	if err != nil || c.name.App != f.app {
 		return nil, err
 	}
-	c, release, err := f.session.look(found.name)
-	if err != nil {
-		return nil, err
-	}
-	if err = release(); err == nil {
-		found.first, err = f.session.firstKept(&c, f.now)
-	}
-	if err == nil {
-		found.position, err = f.session.positions(&c, 1)
-	}
-	if err != nil {
+	found := &searched{channel: c}
+	if found.first, err = f.session.firstKept(&c, f.now); err != nil {
 		return nil, err
 	}
 	f.channels[id] = found
@@ -321,64 +306,37 @@ func (f *search) channel(id int64) (*searched, error) {
 }
 
 // hit returns the event in a row of what is found.
-func (c *searched) hit(st *statement, found words.Found) storage.Hit {
-	hit := storage.Hit{Event: st.event(c.name), Highlights: found.Spans}
+func (f *search) hit(st *statement, c *searched, found words.Found) (hit storage.Hit, err error) {
+	if c.position == nil {
+		if c.position, err = f.session.positions(&c.channel, 1); err != nil {
+			return storage.Hit{}, err
+		}
+	}
+	hit = storage.Hit{Event: st.event(c.channel.name), Highlights: found.Spans}
 	hit.Event.Position, hit.Event.Prev = c.position(st.ColumnInt64(0) & maxNumber)
-	return hit
+	return hit, nil
 }
 
 // newest returns the newest hits before a row.
 func (f *search) newest(before int64, want int) (page storage.SearchPage, err error) {
 	var last int64
+	var failed error
 	more, err := f.each(before, false, func(st *statement, c *searched, found words.Found) bool {
 		if len(page.Hits) == want {
 			return false
 		}
-		page.Hits = append(page.Hits, c.hit(st, found))
-		last = st.ColumnInt64(12)
-		return true
+		hit, err := f.hit(st, c, found)
+		page.Hits, last, failed = append(page.Hits, hit), st.ColumnInt64(12), err
+		return err == nil
 	})
+	if err = errors.Join(failed, err); err != nil {
+		return storage.SearchPage{}, err
+	}
 	switch {
 	case more > 0 && len(page.Hits) == want:
 		page.Next = nextText("n", last)
 	case more > 0:
 		page.Next = nextText("n", more)
-	}
-	return page, err
-}
-
-// ranked returns the best of the newest hits, but for those that pages before have had.
-func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
-	type scored struct {
-		row   int64
-		score float64
-	}
-	var all []scored
-	var more int64 = 1<<63 - 1
-	for calls := 0; more > 0 && len(all) < storage.MaxRanked && calls < maxRankedCalls; calls++ {
-		if more, err = f.each(more, true, func(st *statement, _ *searched, found words.Found) bool {
-			all = append(all, scored{st.ColumnInt64(12), found.Score})
-			return len(all) < storage.MaxRanked
-		}); err != nil {
-			return storage.SearchPage{}, err
-		}
-	}
-	slices.SortStableFunc(all, func(a, b scored) int { return cmp.Compare(b.score, a.score) })
-	all = all[min(skip, len(all)):]
-	if len(all) > want {
-		all, page.Next = all[:want], nextText("r", int64(skip+want))
-	}
-	for _, one := range all {
-		st := f.session.use(`SELECT e.id, e.appended, ` + allOfState +
-			` FROM carillon_doc d JOIN carillon_event e ON e.id = d.event` + withState + ` WHERE d.id = ?`)
-		st.int(one.row)
-		if st.next() {
-			found := f.query.Find(st.ColumnRawBlob(4))
-			page.Hits = append(page.Hits, f.channels[st.ColumnInt64(0)>>numberBits].hit(st, found))
-		}
-		if err := st.done(); err != nil {
-			return storage.SearchPage{}, err
-		}
 	}
 	return page, nil
 }

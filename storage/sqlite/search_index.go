@@ -21,18 +21,21 @@ import (
 // FTS5 would write its part of the index out for each event.
 const createIndex = `
 CREATE TABLE carillon_doc (
-	id    INTEGER PRIMARY KEY, -- of carillon_words
-	event INTEGER NOT NULL UNIQUE
+	id      INTEGER PRIMARY KEY, -- of carillon_words
+	event   INTEGER NOT NULL UNIQUE,
+	outline INTEGER NOT NULL -- words.Outline, by which a ranked search knows what to read
 ) STRICT;
 
 CREATE VIRTUAL TABLE carillon_words USING fts5 (words, content = '', contentless_delete = 1, detail = none, tokenize = ascii, prefix = '1 2 3');
 
 CREATE TRIGGER carillon_doc_amended AFTER INSERT ON carillon_state BEGIN
+	UPDATE carillon_doc SET outline = carillon_outline(NEW.data) WHERE event = NEW.id;
 	UPDATE carillon_words SET words = carillon_tokens((SELECT app FROM carillon_channel WHERE id = NEW.id >> 38), NEW.id >> 38, NEW.data)
 		WHERE rowid = (SELECT id FROM carillon_doc WHERE event = NEW.id);
 END;
 
 CREATE TRIGGER carillon_doc_again AFTER UPDATE ON carillon_state BEGIN
+	UPDATE carillon_doc SET outline = carillon_outline(NEW.data) WHERE event = NEW.id;
 	UPDATE carillon_words SET words = carillon_tokens((SELECT app FROM carillon_channel WHERE id = NEW.id >> 38), NEW.id >> 38, NEW.data)
 		WHERE rowid = (SELECT id FROM carillon_doc WHERE event = NEW.id);
 END;
@@ -47,7 +50,9 @@ CREATE TRIGGER carillon_doc_gone AFTER DELETE ON carillon_event WHEN OLD.flags <
 	DELETE FROM carillon_doc WHERE event = OLD.id;
 END;
 
-INSERT INTO carillon_doc (event) SELECT id FROM carillon_event WHERE flags < 2 ORDER BY appended, id;
+INSERT INTO carillon_doc (event, outline)
+	SELECT e.id, carillon_outline(CASE WHEN s.id IS NULL THEN e.data ELSE s.data END)
+	FROM carillon_event e LEFT JOIN carillon_state s ON s.id = e.id WHERE e.flags < 2 ORDER BY e.appended, e.id;
 INSERT INTO carillon_words (rowid, words)
 	SELECT d.id, carillon_tokens(c.app, c.id, CASE WHEN s.id IS NULL THEN e.data ELSE s.data END)
 	FROM carillon_doc d JOIN carillon_event e ON e.id = d.event JOIN carillon_channel c ON c.id = e.id >> 38
@@ -67,29 +72,39 @@ func tokenOfApp(app string) string {
 	return appToken + strconv.FormatUint(h.Sum64(), 36)
 }
 
-// tokensOf returns what the index has of an event.
-func tokensOf(app string, channel int64, data []byte) string {
-	return tokenOfApp(app) + " " + tokenOfChannel(channel) + " " + strings.Join(words.Tokens(data), " ")
+// tokensOf returns what the index has of an event, and its outline.
+func tokensOf(app string, channel int64, data []byte) (tokens string, outline words.Outline) {
+	all, outline := words.Index(data)
+	return tokenOfApp(app) + " " + tokenOfChannel(channel) + " " + strings.Join(all, " "), outline
 }
 
 // index puts the channel's last event into the index.
 func (s *session) index(c *channel, ev *storage.Event) error {
-	doc := s.use(`INSERT INTO carillon_doc (event) VALUES (?)`)
+	tokens, outline := tokensOf(c.name.App, c.id, ev.Data)
+	doc := s.use(`INSERT INTO carillon_doc (event, outline) VALUES (?, ?)`)
 	doc.int(c.eventID(c.last))
+	doc.int(int64(outline))
 	if err := doc.exec(); err != nil {
 		return err
 	}
 	add := s.use(`INSERT INTO carillon_words (rowid, words) VALUES (last_insert_rowid(), ?)`)
-	add.text(tokensOf(c.name.App, c.id, ev.Data))
+	add.text(tokens)
 	return add.exec()
 }
 
 // prepareConn registers what the triggers of the index need on a connection.
 func prepareConn(conn *sqlite3.Conn) error {
+	const pure = sqlite3.DETERMINISTIC | sqlite3.INNOCUOUS
 	tokens := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
-		ctx.ResultText(tokensOf(arg[0].Text(), arg[1].Int64(), arg[2].RawBlob()))
+		text, _ := tokensOf(arg[0].Text(), arg[1].Int64(), arg[2].RawBlob())
+		ctx.ResultText(text)
 	}
-	return errors.Join(fts5.Register(conn), conn.CreateFunction("carillon_tokens", 3, sqlite3.DETERMINISTIC|sqlite3.INNOCUOUS, tokens))
+	outline := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
+		_, outline := words.Index(arg[0].RawBlob())
+		ctx.ResultInt64(int64(outline))
+	}
+	return errors.Join(fts5.Register(conn), conn.CreateFunction("carillon_tokens", 3, pure, tokens),
+		conn.CreateFunction("carillon_outline", 1, pure, outline))
 }
 
 // WithSearch gives the file an index of the words in its events, which Search needs. It
@@ -106,13 +121,27 @@ func WithSearch() Option {
 	}
 }
 
-// makeIndex gives the file an index, unless it has one, within a transaction.
-func makeIndex(conn *sqlite3.Conn) error {
-	n, err := number(conn, countIndex)
-	if err != nil || n == 1 {
+// makeIndex gives the file an index if one is wanted, unless it has one, within a
+// transaction. One without outlines is made anew.
+func makeIndex(conn *sqlite3.Conn, wanted bool) error {
+	has, err := number(conn, countIndex)
+	if err != nil || has == 0 && !wanted {
 		return err
+	}
+	if has == 1 {
+		outlines, err := number(conn, `SELECT count(*) FROM pragma_table_info('carillon_doc') WHERE name = 'outline'`)
+		if err != nil || outlines == 1 {
+			return err
+		}
+		if err := conn.Exec(dropIndex); err != nil {
+			return err
+		}
 	}
 	return conn.Exec(createIndex)
 }
 
-const countIndex = `SELECT count(*) FROM sqlite_schema WHERE name = 'carillon_words'`
+const (
+	countIndex = `SELECT count(*) FROM sqlite_schema WHERE name = 'carillon_words'`
+	dropIndex  = `DROP TRIGGER carillon_doc_amended; DROP TRIGGER carillon_doc_again; DROP TRIGGER carillon_doc_retracted;
+		DROP TRIGGER carillon_doc_gone; DROP TABLE carillon_words; DROP TABLE carillon_doc`
+)

@@ -14,17 +14,8 @@ type Token struct {
 // and nothing else that is ASCII. Words are cut after 48 characters. Of a run of a
 // script that does not separate words each two neighbours are a token, and the last one.
 func Tokens(data []byte) []string {
-	var all []string
-	eachRun(data, func(k kind, chars []char) {
-		if k == word {
-			all = append(all, text(chars[:min(len(chars), maxToken)]))
-			return
-		}
-		for i := range chars {
-			all = append(all, text(chars[i:min(i+2, len(chars))]))
-		}
-	})
-	return all
+	tokens, _ := Index(data)
+	return tokens
 }
 
 func text(chars []char) string {

@@ -12,7 +12,8 @@
 //	found := q.Find(event.Data) // found.Spans are what to highlight
 //
 // A store with an index puts the Tokens of an event into it, looks for events that have
-// all of Query.Tokens, and asks Find about those: a token may be there by chance.
+// all of Query.Tokens, and asks Find about those: a token may be there by chance. With
+// the Outline of each it need not look at all of them to tell which are the best.
 package words
 
 import (
@@ -168,12 +169,11 @@ func (q *Query) Find(data []byte) Found {
 	if missing > 0 {
 		return Found{}
 	}
-	score := 0.0
+	total := 0.0
 	for i := range q.terms {
-		n := float64(counts[i])
-		score += n / (n + 0.5 + float64(all)/20)
+		total += score(float64(counts[i]), float64(all))
 	}
-	return Found{Spans: join(spans), Score: score}
+	return Found{Spans: join(spans), Score: total}
 }
 
 // at reports whether the term stands where the characters begin.
