@@ -4,22 +4,29 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
 
-// backupPages is how many pages are copied between two looks at the context.
-const backupPages = 256
+const (
+	// backupPages is how many pages are copied between two looks at the context, and
+	// copyBytes how many bytes of a file.
+	backupPages, copyBytes = 256, 1 << 20
+	// backupPause is how long a copy waits that another connection holds up.
+	backupPause = 10 * time.Millisecond
+)
 
 // Backup writes what the store holds at one moment to a new file, which only its owner
 // may read and write, and returns when that is on the disk. Others may read and write
 // meanwhile, but the WAL grows until it is done. It fails with an error that wraps
 // fs.ErrExist if there is a file at the path; after any error there is none that was not
-// there before.
+// there before. On a file system without hard links it appears before it is whole.
 //
 // To restore, end all processes that use the file, remove its "-wal" and "-shm"
 // companions, and put the copy in its place. What was appended after the copy was made is
@@ -45,11 +52,40 @@ func (st *Store) Backup(ctx context.Context, path string) (err error) {
 	if err := st.copyTo(ctx, part); err != nil {
 		return fmt.Errorf("sqlite: backup to %s: %w", path, err)
 	}
-	// Unlike a rename it does not replace a file.
-	if err := os.Link(part, path); err != nil {
+	// Unlike a rename neither replaces a file. Some file systems have no links.
+	err = st.config.link(part, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		err = copyFile(ctx, part, path)
+	}
+	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	return syncFolder(filepath.Dir(path))
+}
+
+// copyFile copies a file to a new one, which is removed after an error.
+func copyFile(ctx context.Context, from, path string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		if err = ctx.Err(); err == nil {
+			_, err = io.CopyN(out, in, copyBytes)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		err = out.Sync()
+	}
+	if err = errors.Join(err, out.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // copyTo copies the pages of one moment to an empty file.
@@ -85,7 +121,13 @@ func (st *Store) copyTo(ctx context.Context, path string) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if done, err = b.Step(backupPages); err != nil && !errors.Is(err, sqlite3.BUSY) {
+		switch done, err = b.Step(backupPages); {
+		case errors.Is(err, sqlite3.BUSY):
+			select {
+			case <-time.After(backupPause):
+			case <-ctx.Done():
+			}
+		case err != nil:
 			return fileError(path, err)
 		}
 	}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,4 +100,23 @@ func TestBackupReplacesNothing(t *testing.T) {
 	text, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, "precious", string(text))
+}
+
+// A file system without hard links gets its copy all the same, and none that takes another
+// file's place.
+func TestBackupWithoutLinks(t *testing.T) {
+	st := open(t, func(c *config) error {
+		c.link = func(string, string) error { return &os.LinkError{Op: "link", Err: errors.ErrUnsupported} }
+		return nil
+	})
+	appendTo(t, st, room, "a", keep(10))
+	folder := t.TempDir()
+	path := filepath.Join(folder, "copy.db")
+	require.NoError(t, st.Backup(t.Context(), path))
+	require.ErrorIs(t, st.Backup(t.Context(), path), fs.ErrExist)
+	require.Equal(t, []string{"a"}, texts(t, openFile(t, path), room))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, copyFile(ctx, path, filepath.Join(folder, "other.db")), context.Canceled)
+	require.NoFileExists(t, filepath.Join(folder, "other.db"))
 }

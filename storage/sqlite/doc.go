@@ -51,6 +51,11 @@
 // it rewrites the file, needs as much room again, and publishers wait for it, or fail with
 // ErrLocked if it takes longer than WithBusyTimeout allows.
 //
+// What is removed is overwritten where that costs nothing: text of large events stays in
+// pages that are free until they are used again, or not with WithErasing. An epoch, which
+// each opening and each forgetting of channels begins, takes some 60 bytes for good, so that
+// positions which are old go on.
+//
 // # The file
 //
 // Open makes the file with the mode 0600. Beside it SQLite keeps its log and the

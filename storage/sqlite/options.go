@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"fmt"
+	"log/slog"
+	"os"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -38,8 +40,11 @@ type config struct {
 	otherTables             bool
 	search                  bool
 	connected               []func(*sqlite3.Conn) error
-	vfs                     string           // its name
-	now                     func() time.Time // for tests: another clock
+	log                     *slog.Logger
+	erase                   bool
+	vfs                     string                      // its name
+	now                     func() time.Time            // for tests: another clock
+	link                    func(file, as string) error // for tests: of a file system without links
 }
 
 func defaults() config {
@@ -51,7 +56,9 @@ func defaults() config {
 		forgetAfter: DefaultForgetAfter,
 		lastSeen:    DefaultLastSeenLimit,
 		vfs:         spaceName,
+		log:         slog.Default(),
 		now:         time.Now,
+		link:        os.Link,
 	}
 }
 
@@ -135,6 +142,30 @@ func WithConnected(f func(*sqlite3.Conn) error) Option {
 			return &OptionError{Option: "WithConnected", Reason: "the function is nil"}
 		}
 		c.connected = append(c.connected, f)
+		return nil
+	}
+}
+
+// WithLogger sets where the store says what has gone wrong in the background, where no call
+// can fail for it, such as removing what has expired; the default is slog.Default. The same
+// error is logged once until it has passed.
+func WithLogger(l *slog.Logger) Option {
+	return func(c *config) error {
+		if l == nil {
+			return &OptionError{Option: "WithLogger", Reason: "the logger is nil"}
+		}
+		c.log = l
+		return nil
+	}
+}
+
+// WithErasing overwrites whatever leaves the file, the parts of large events included. Without
+// it those, which have pages of their own (from about 4 000 bytes of data on), stay readable
+// on the disk until the pages are used again. It writes such pages once more when their
+// events are removed. The WAL has what was removed until the next checkpoint all the same.
+func WithErasing() Option {
+	return func(c *config) error {
+		c.erase = true
 		return nil
 	}
 }

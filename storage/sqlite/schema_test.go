@@ -153,7 +153,7 @@ func damage(t testing.TB, path string, from, to int) {
 func TestOptionsThatMakeNoSense(t *testing.T) {
 	for name, opt := range map[string]Option{
 		"WithQueue": WithQueue(0, 1), "WithReaders": WithReaders(0), "WithBusyTimeout": WithBusyTimeout(-1),
-		"WithForgetAfter": WithForgetAfter(-1), "WithLastSeenLimit": WithLastSeenLimit(-1),
+		"WithForgetAfter": WithForgetAfter(-1), "WithLastSeenLimit": WithLastSeenLimit(-1), "WithLogger": WithLogger(nil),
 	} {
 		_, err := Open(filepath.Join(t.TempDir(), "carillon.db"), opt)
 		var wrong *OptionError

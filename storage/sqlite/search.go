@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,8 @@ const (
 	// maxChannelTokens is how many channels are looked up in the index; of more, what is
 	// found on others is left out afterwards.
 	maxChannelTokens = 64
+	// maxVisits is how many channels are looked at for those that patterns stand for.
+	maxVisits = 1024
 )
 
 // Search implements storage.Search, for a file that WithSearch has given an index. Without
@@ -115,8 +118,8 @@ type search struct {
 	match    string // the query of FTS5
 	now      int64
 	app      string
-	amended  bool           // the file has events that were amended
-	only     map[int64]bool // the channels that are meant; nil if the index says which
+	amended  bool     // the file has events that were amended
+	only     []string // patterns of the channels that are meant; nil if the index says which
 	channels map[int64]*searched
 }
 
@@ -154,17 +157,14 @@ func (f *search) begin(q *storage.SearchQuery) (none bool, err error) {
 		f.match = match.String()
 		return false, err
 	}
-	ids, err := f.meant(q.Channels)
-	if err != nil || len(ids) == 0 {
+	ids, all, err := f.meant(q.Channels)
+	switch {
+	case err != nil || len(ids) == 0 && all:
 		return true, err
-	}
-	if len(ids) > maxChannelTokens {
+	case !all:
 		match.WriteString(` AND "` + tokenOfApp(q.App) + `"`)
-		f.only = make(map[int64]bool, len(ids))
-		for _, id := range ids {
-			f.only[id] = true
-		}
-	} else {
+		f.only = q.Channels
+	default:
 		tokens := make([]string, len(ids))
 		for i, id := range ids {
 			tokens[i] = `"` + tokenOfChannel(id) + `"`
@@ -184,12 +184,14 @@ func (f *search) otherApps() (bool, error) {
 	return others, st.done()
 }
 
-// meant returns the channels that names and patterns stand for.
-func (f *search) meant(patterns []string) (ids []int64, err error) {
+// meant returns the channels that names and patterns stand for, and whether these are all:
+// it looks at so many channels only, and for so many.
+func (f *search) meant(patterns []string) (ids []int64, all bool, err error) {
 	found := make(map[int64]bool)
+	visits := 0
 	for _, pattern := range patterns {
 		prefix, rest, any := strings.Cut(pattern, "*")
-		st := f.session.use(`SELECT id, name FROM carillon_channel WHERE app = ? AND name >= ?`)
+		st := f.session.use(`SELECT id, name FROM carillon_channel WHERE app = ? AND name >= ? ORDER BY name`)
 		if !any {
 			st = f.session.use(`SELECT id, name FROM carillon_channel WHERE app = ? AND name = ?`)
 		}
@@ -203,16 +205,25 @@ func (f *search) meant(patterns []string) (ids []int64, err error) {
 			if !any || matchesRest(rest, name) {
 				found[st.ColumnInt64(0)] = true
 			}
+			if visits++; visits > maxVisits || len(found) > maxChannelTokens {
+				return nil, false, st.done()
+			}
 		}
 		if err := st.done(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	for id := range found {
-		ids = append(ids, id)
+	return slices.Sorted(maps.Keys(found)), true, nil
+}
+
+// matches reports whether a channel's name is a pattern, or what that stands for.
+func matches(pattern, name string) bool {
+	prefix, rest, any := strings.Cut(pattern, "*")
+	if !any {
+		return name == pattern
 	}
-	slices.Sort(ids)
-	return ids, nil
+	name, ok := strings.CutPrefix(name, prefix)
+	return ok && matchesRest(rest, name)
 }
 
 // matchesRest reports whether what follows the first star of a pattern matches what
@@ -290,11 +301,9 @@ func (f *search) channel(id int64) (*searched, error) {
 		return known, nil
 	}
 	f.channels[id] = nil
-	if f.only != nil && !f.only[id] {
-		return nil, nil
-	}
 	c, err := f.session.channelByID(id)
-	if err != nil || c.name.App != f.app {
+	if err != nil || c.name.App != f.app || f.only != nil &&
+		!slices.ContainsFunc(f.only, func(pattern string) bool { return matches(pattern, c.name.Name) }) {
 		return nil, err
 	}
 	found := &searched{channel: c}

@@ -115,3 +115,27 @@ func TestSearchInManyChannels(t *testing.T) {
 	}
 	assert.Equal(t, 3*maxChannelTokens, found)
 }
+
+// A pattern that begins with a star is not worth a look at every channel: of many, what is
+// found says which are meant.
+func TestSearchByTheEndOfANameInManyChannels(t *testing.T) {
+	st := open(t, WithSearch())
+	var batch []storage.AppendRequest
+	for i := range maxVisits + 100 {
+		p := prepared(fmt.Sprint(i))
+		p.Channel.Name = fmt.Sprintf("room-%d", i)
+		batch = append(batch, storage.AppendRequest{Channel: p.Channel, Event: p.Event, Options: p.Options})
+	}
+	for _, r := range st.AppendBatch(t.Context(), batch) {
+		require.NoError(t, r.Err)
+	}
+	for _, ranked := range []bool{false, true} {
+		page, err := st.Search(t.Context(), storage.SearchQuery{App: room.App, Text: "data", Channels: []string{"*-1099", "no*", "room-7", "*om-8"}, Ranked: ranked})
+		require.NoError(t, err)
+		var found []string
+		for _, hit := range page.Hits {
+			found = append(found, hit.Event.Channel)
+		}
+		assert.Equal(t, []string{"room-1099", "room-8", "room-7"}, found)
+	}
+}

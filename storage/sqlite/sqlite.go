@@ -192,6 +192,9 @@ func (st *Store) connect() (*sqlite3.Conn, error) {
 	if err == nil {
 		err = conn.Exec(connectionPragmas)
 	}
+	if err == nil && st.config.erase {
+		err = conn.Exec(`PRAGMA secure_delete = ON`)
+	}
 	if err == nil {
 		err = prepareConn(conn)
 	}

@@ -51,6 +51,8 @@ type writer struct {
 	expected int
 	patience time.Duration
 	began    time.Time // when the last transaction had its turn
+	// unkept is the last error of keeping the file up, which was logged.
+	unkept string
 }
 
 // run writes until the queue is closed and empty.
@@ -166,7 +168,9 @@ func (w *writer) transact(group []*task, tidy bool) (all []*task, began bool, er
 	if tidy {
 		if err := w.tidy(); err != nil {
 			w.abort()
-			return all, true, w.store.fileError(err)
+			err = w.store.fileError(err)
+			w.notKept(err)
+			return all, true, err
 		}
 	}
 	committing = true
@@ -318,8 +322,20 @@ func (w *writer) poll() {
 	if w.untold && time.Since(w.told) >= tellEvery {
 		w.tellAnything()
 	}
-	if w.keepUp() != nil {
-		w.abort() // what is wrong with the file, those who write are told
+	err := w.keepUp()
+	if err != nil {
+		w.abort()
+	}
+	w.notKept(err)
+}
+
+// notKept logs why the file could not be kept up, unless that is known.
+func (w *writer) notKept(err error) {
+	if err == nil {
+		w.unkept = ""
+	} else if text := err.Error(); text != w.unkept {
+		w.unkept = text
+		w.store.config.log.Warn("what has expired cannot be removed from the file", "file", w.store.path, "error", err)
 	}
 }
 
