@@ -189,3 +189,32 @@ func BenchmarkManyResumes(b *testing.B) {
 	b.ReportMetric(float64(c.reads.Load()), "reads")
 	b.ReportMetric(float64(c.latest.Load()), "questions")
 }
+
+// A position that is anybody's invention is looked for again and again, and nobody else waits
+// for that.
+func TestAnInventedPositionHoldsUpNobody(t *testing.T) {
+	const window = 10 * time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		c := newCrowd(t, 1, 3, 0)
+		protocol := new(onlyEvents)
+		invented := c.after[0]
+		invented.Offset += 1000
+		s, err := c.broker.Connect(t.Context(), broker.ConnectOptions{ConnectRequest: broker.ConnectRequest{App: "1"}, Conn: new(taker), Protocol: protocol})
+		require.NoError(t, err)
+		ended := make(chan error)
+		go func() {
+			ended <- s.Subscribe(t.Context(), broker.SubscribeRequest{Channel: channelOf(0), After: &invented, Protocol: protocol})
+		}()
+		for range 5 {
+			time.Sleep(window + time.Millisecond)
+			began := time.Now()
+			honest := c.comeBack(t, 0, protocol)
+			assert.LessOrEqual(t, time.Since(began), window)
+			c.exact(t, honest)
+			honest.session.End(1000)
+		}
+		<-ended
+		s.End(1000)
+		require.NoError(t, c.broker.Shutdown(t.Context()))
+	})
+}

@@ -17,19 +17,24 @@ func (c *channel) readPast(q *pastQuery) error {
 	}
 	p := c.past
 	c.mu.Unlock()
-	p.mu.Lock()
-	p.waiting = append(p.waiting, q)
-	start := !p.running
-	p.running = true
-	p.mu.Unlock()
-	if start {
-		c.node.background(func() { c.readForAll(p) })
-	}
+	c.enqueue(p, q)
 	select {
 	case <-q.done:
 		return q.err
 	case <-q.ctx.Done():
 		return context.Cause(q.ctx)
+	}
+}
+
+// enqueue has queries take part in the next read.
+func (c *channel) enqueue(p *pastReader, queries ...*pastQuery) {
+	p.mu.Lock()
+	p.waiting = append(p.waiting, queries...)
+	start := !p.running
+	p.running = true
+	p.mu.Unlock()
+	if start {
+		c.node.background(func() { c.readForAll(p) })
 	}
 }
 
@@ -42,12 +47,14 @@ func (c *channel) readForAll(p *pastReader) {
 		p.waiting = nil
 		p.mu.Unlock()
 		p.begun = time.Now()
-		again := c.readBatch(batch)
-		if len(again) > 0 {
-			time.Sleep(pastRetry << (again[0].tries - 1))
+		if again := c.readBatch(batch); len(again) > 0 {
+			// Not by this reader: others need not wait for what may be anybody's invention.
+			c.node.background(func() {
+				time.Sleep(pastRetry << (again[0].tries - 1))
+				c.enqueue(p, again...)
+			})
 		}
 		p.mu.Lock()
-		p.waiting = append(again, p.waiting...)
 		going = len(p.waiting) > 0
 		p.running = going
 		p.mu.Unlock()
