@@ -540,3 +540,27 @@ func TestPreparedAmendmentsGoOutWhenTheyAreAppended(t *testing.T) {
 	require.NoError(t, kit.Broker.Shutdown(t.Context()))
 	assert.Equal(t, []string{"message", "carillon:appended", "carillon:edited", "carillon:retracted"}, told)
 }
+
+// A rewind is of the last events that there were: retracted ones count, and are not sent.
+func TestARewindLeavesOutWhatWasRetracted(t *testing.T) {
+	kit := brokertest.New(t, keeping(10))
+	for _, data := range []string{"1", "2", "3", "4", "5"} {
+		p := publishTo(t, kit, "room", data)
+		if data == "4" {
+			_, err := kit.App.Retract(t.Context(), "room", p.ID)
+			require.NoError(t, err)
+		}
+	}
+	sub, err := kit.App.Subscribe(t.Context(), "room", broker.WithRewind(3))
+	require.NoError(t, err)
+	defer sub.Close()
+	publishTo(t, kit, "room", "last")
+	var got []string
+	for ev, err := range sub.Events() {
+		require.NoError(t, err)
+		if got = append(got, string(ev.Data)); got[len(got)-1] == "last" {
+			break
+		}
+	}
+	assert.Equal(t, []string{"3", "5", "last"}, got)
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -70,6 +71,11 @@ func (s *Session) page(ctx context.Context, req PageRequest) (Page, error) {
 	}
 	if err := s.usage.mayGetPast(s.authorized.Load()); err != nil {
 		return Page{}, b.refusal(err)
+	}
+	if b.rateLimits.rules != nil {
+		if err := b.rateLimits.limited(ctx, s.channelLimit(ratelimit.History, req.Channel)); err != nil {
+			return Page{}, err
+		}
 	}
 	room := s.pastRoom()
 	if room.events == 0 || room.bytes == 0 {

@@ -30,7 +30,8 @@ type ChannelRule struct {
 	// subscription has succeeded. It needs History. They have to fit into half of the
 	// queue of the subscriber's connection, by default 8192 events and 2 MiB; of more,
 	// the latest are sent. One event is sent even if it is larger than that, unless the
-	// queue has no room for it. See Stats.RewindsCut.
+	// queue has no room for it. See Stats.RewindsCut. Those of them that were retracted are
+	// left out, without others in their place.
 	Rewind int
 	// Reach says which subscribers may read what the channel has kept, and how far
 	// back; by default all of them, all of it.

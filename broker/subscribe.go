@@ -120,7 +120,7 @@ func (s *Session) subscribe(ctx context.Context, req SubscribeRequest, began tim
 func (s *Session) authorize(ctx context.Context, req *SubscribeRequest, revoked bool) error {
 	b := s.broker
 	if b.rateLimits.rules != nil {
-		if err := b.rateLimits.limited(ctx, s.subscribeLimit(req)); err != nil {
+		if err := b.rateLimits.limited(ctx, s.channelLimit(ratelimit.Subscribe, req.Channel)); err != nil {
 			return err
 		}
 	}
@@ -265,8 +265,10 @@ func (s *Session) subscribePresence(ctx context.Context, key *channelKey, rule *
 	return s.catchUp(ctx, rule, sub, req, all, success)
 }
 
-func (s *Session) subscribeLimit(req *SubscribeRequest) ratelimit.Request {
-	limit := ratelimit.Request{Action: ratelimit.Subscribe, App: s.app, IP: s.ip, Session: s.id, Channel: req.Channel}
+// channelLimit is what rate limits are asked about before the session does something with a
+// channel.
+func (s *Session) channelLimit(action ratelimit.Action, channel string) ratelimit.Request {
+	limit := ratelimit.Request{Action: action, App: s.app, IP: s.ip, Session: s.id, Channel: channel}
 	if user := s.User(); user != nil {
 		limit.User = user.ID
 	}

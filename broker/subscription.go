@@ -44,7 +44,8 @@ func WithBufferBytes(n int) SubscribeOption {
 }
 
 // WithRewind starts with the last n events in the channel's history, or as many as it
-// keeps; the default is none. It has no effect beside After.
+// keeps; the default is none. Those of them that were retracted are left out, without others
+// in their place. It has no effect beside After.
 func WithRewind(n int) SubscribeOption {
 	return func(o *subscribeOptions) { o.rewind = n }
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/brokertest"
+	"github.com/carillon-rt/carillon/ratelimit"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/memory"
 	"github.com/carillon-rt/carillon/storage/storagetest"
@@ -262,4 +263,19 @@ func TestHistoryIsBounded(t *testing.T) {
 		}
 	}
 	assert.Greater(t, refused, 15)
+}
+
+// What the program limits with its own rules, pages of history are among.
+func TestRateLimitsOfHistory(t *testing.T) {
+	limits, err := ratelimit.New(nil, ratelimit.Rule{Name: "pages", Action: ratelimit.History, By: []ratelimit.Field{ratelimit.ByChannel},
+		Limit: ratelimit.Limit{Rate: 0.01, Burst: 2}})
+	require.NoError(t, err)
+	kit := brokertest.New(t, keeping(broker.ChannelRule{}), broker.WithRateLimits(limits))
+	for _, channel := range []string{"room", "other"} {
+		r := newResumer(t, kit, channel)
+		r.subscribe()
+		for _, want := range []int{0, 0, 429} {
+			assert.Equal(t, want, askHistory(t, r.c, channel, "").Status)
+		}
+	}
 }

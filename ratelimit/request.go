@@ -23,6 +23,9 @@ const (
 	Publish
 	// SignIn is a user's sign-in: App, IP, Session, User.
 	SignIn
+	// History is a page of past events that a client asks for: App, IP, Session, Channel,
+	// and User once signed in.
+	History
 
 	actions = iota + 1
 )
@@ -40,6 +43,8 @@ func (a Action) String() string {
 		return "publish"
 	case SignIn:
 		return "sign-in"
+	case History:
+		return "history"
 	}
 	return "action " + strconv.Itoa(int(a))
 }
