@@ -88,6 +88,7 @@ export function resume<P extends PusherLike>(pusher: P, options: Options = {}): 
     const page = await ask(s.name, { limit }, parse).catch(() => undefined);
     s.held = undefined;
     if (states.get(s.name) !== s) return;
+    if (!page) tell(s, 'pusher:gap');
     page?.events.reverse().forEach(({ event, data, user_id, retracted, pos }, i) => {
       // A page of history ends before what is here by this.
       if (!i) s.first = { before: pos };

@@ -142,12 +142,18 @@ test('the first page of a rewound channel ends before what it was rewound to', a
   assert.deepEqual(request(pusher), { channel: 'c', before: at(15) });
 });
 
-test('a channel whose past is refused goes on without', async () => {
-  const pusher = subscribed(rewinding);
-  pusher.event('c', at(18));
-  answer(pusher, { error: 'forbidden', status: 403 });
-  await settled();
-  assert.deepEqual(pusher.take(), [at(18)]);
+test('a channel whose past is refused, or does not come, says so and goes on without', async () => {
+  for (const refuse of [
+    (pusher) => answer(pusher, { error: 'forbidden', status: 403 }),
+    (pusher) => answer(pusher, { error: 'too many', status: 429 }),
+    () => mock.timers.tick(10_000),
+  ]) {
+    const pusher = subscribed(rewinding);
+    pusher.event('c', at(18));
+    refuse(pusher);
+    await settled();
+    assert.deepEqual(pusher.take(), [['gap', 0], at(18)]);
+  }
 });
 
 test('one that is lost before it was rewound starts anew', async () => {
