@@ -44,6 +44,10 @@
 // a second. Idempotency keys go when their time is over. A channel that keeps neither is
 // forgotten after a while (WithForgetAfter), which begins an epoch for it.
 //
+// Age counts from when an event was appended, and never falls within a channel. If the clock
+// was ahead for a while, what came then and until that time has come goes late: that is safer
+// than to believe the clock which is behind, as one is before it has been set.
+//
 // The file does not shrink by that: its pages are used again. It is not auto_vacuum,
 // neither full nor incremental, since a file whose retention is what it is stays at one
 // size, while moving its pages about costs writes, fragments it, and takes room for the map
