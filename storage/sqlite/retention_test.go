@@ -159,3 +159,19 @@ func TestReplacedFile(t *testing.T) {
 		})
 	}
 }
+
+// After a clock that was ahead, what was appended then and since goes late, and not early.
+func TestAClockThatWasAhead(t *testing.T) {
+	var c clock
+	st := open(t, onClock(&c))
+	opts := storage.AppendOptions{Retention: storage.Retention{Events: 10, Age: time.Minute}}
+	c.advance(time.Hour)
+	appendTo(t, st, room, "ahead", opts)
+	c.advance(-time.Hour)
+	appendTo(t, st, room, "right", opts)
+	require.Equal(t, []string{"ahead", "right"}, texts(t, st, room))
+	c.advance(time.Hour + 30*time.Second)
+	require.Equal(t, []string{"ahead", "right"}, texts(t, st, room))
+	c.advance(time.Minute)
+	require.Empty(t, texts(t, st, room))
+}
