@@ -82,6 +82,11 @@ looks: debian examples/chat/web/dist
 console-looks: debian node
 	cd console/e2e && npm ci --no-audit --no-fund && npm run looks
 
+## pictures: the README's pictures of the chat and the console, in docs/pictures
+.PHONY: pictures
+pictures: debian examples/chat/web/dist
+	cd console/e2e && npm ci --no-audit --no-fund && node pictures.mjs
+
 # What the tests need besides Go and Node: a C compiler for the race detector,
 # browsers (or CHROMIUM and FIREFOX, which say where they are), certificates, proxies,
 # and what reads the documents' PHP, Python and Ruby.

@@ -170,7 +170,7 @@ export class Chart {
     paint.fillStyle = colour('--chart-text');
     paint.textBaseline = 'alphabetic';
     paint.textAlign = 'left';
-    if (most > 0 && this.tip.hidden) paint.fillText(this.format(top).replace(/\.0(?= |$)/, ''), 0, 11);
+    if (most > 0 && this.looked === null) paint.fillText(this.format(top).replace(/\.0(?= |$)/, ''), 0, 11);
     paint.fillText(this.span > 120_000 ? '60 min ago' : '60 s ago', 0, high - 3);
     paint.textAlign = 'right';
     paint.fillText('now', wide, high - 3);
