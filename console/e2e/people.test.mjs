@@ -146,4 +146,17 @@ describe('people', { timeout: 120_000 }, () => {
     await page.getByText('The server does not answer.').waitFor({ state: 'hidden' });
     await page.locator('.state.open').waitFor();
   });
+
+  test('a server that begins anew is followed from its beginning', async () => {
+    const { page, fake } = await world.open('#/events');
+    await page.locator('.state.open').waitFor();
+    await until(async () => assert.ok([...fake.streams].some((s) => s.query.events !== '0')));
+    fake.options.started = 1;
+    fake.log = [];
+    fake.http.closeAllConnections();
+    await page.getByText('Nothing has happened yet').waitFor();
+    await until(async () => assert.ok([...fake.streams].some((s) => s.query.events !== '0' && !s.query.after)));
+    fake.push({ kind: 'publish', channel: 'news', event: 'first', text: 'the first of all' });
+    await until(async () => assert.match(await page.locator('tbody a.row').first().getAttribute('aria-label'), /the first of all$/));
+  });
 });

@@ -63,6 +63,16 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/**
+ * inUse tells whether somebody has the focus, or has marked text, in an element: it is
+ * not the time to put anything else in its place.
+ * @param {Element} element
+ */
+export function inUse(element) {
+  const marked = getSelection();
+  return element.contains(document.activeElement) || (marked !== null && !marked.isCollapsed && element.contains(marked.anchorNode));
+}
+
 const shapes = {
   now: 'M2.5 10.5h3.5l2-6 4 11 2.2-5h3.3',
   channels: 'M8 3 6 17M14 3l-2 14M3.5 7h14M2.5 13h14',

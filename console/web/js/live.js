@@ -4,8 +4,8 @@
 import { address, gate, get } from './api.js';
 
 /**
- * Live has the events `now`, `events` and `trace` with what the server sent, and
- * `state` when that changes.
+ * Live has the events `now`, `events` and `trace` with what the server sent, `state`
+ * when that changes, and `restart` when the server is another one than before.
  */
 export class Live extends EventTarget {
   /** @type {'connecting' | 'open' | 'waiting'} */
@@ -21,6 +21,15 @@ export class Live extends EventTarget {
   /** @type {number | undefined} */
   #timer;
   #stopped = true;
+
+  /** @param {import('./types.js').Info} info Kept as new as the server that is heard of. */
+  constructor(info) {
+    super();
+    this.#info = info;
+  }
+
+  /** @type {import('./types.js').Info} */
+  #info;
 
   start() {
     this.#stopped = false;
@@ -90,7 +99,12 @@ export class Live extends EventTarget {
     this.#change('waiting');
     const wait = Math.min(10_000, 500 * 2 ** this.#fails++);
     this.#timer = window.setTimeout(async () => {
-      await get('info').catch(() => undefined);
+      const info = await get('info').catch(() => undefined);
+      if (info && info.started !== this.#info.started) {
+        Object.assign(this.#info, info);
+        this.#after = 0;
+        this.#tell('restart', undefined);
+      }
       if (!this.#stopped && !document.hidden && !this.#source) this.#open();
     }, wait);
   }

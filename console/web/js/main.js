@@ -60,7 +60,7 @@ let opened;
 function open(info, canLeave) {
   const page = new AbortController();
   opened = page;
-  const live = new Live();
+  const live = new Live(info);
   const shell = new Shell(info, live, canLeave);
   fill(root, shell.element);
   shell.listen(page.signal);

@@ -6,7 +6,7 @@ import { h } from './dom.js';
 // marks, zero width, tags, lone halves of pairs, and spaces that pass for others.
 const hidden =
   /[\u0000-\u001f\u007f-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb\u{e0000}-\u{e0fff}\p{Cs}\p{Co}]/gu;
-const picture = /\p{Extended_Pictographic}/u;
+const picture = /[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f]/u;
 
 /** @param {string} c */
 const code = (c) => `U+${/** @type {number} */ (c.codePointAt(0)).toString(16).toUpperCase().padStart(4, '0')}`;

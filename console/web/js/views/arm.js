@@ -29,6 +29,7 @@ export function arming({ info, signal, target, onChange }) {
         return armed ? 'Recording stopped.' : 'Recording.';
       }),
     );
+    const held = element.contains(document.activeElement);
     fill(
       element,
       h(
@@ -40,6 +41,7 @@ export function arming({ info, signal, target, onChange }) {
       ),
       button,
     );
+    if (held) button.focus();
   };
   armedNow(signal).then((all) => show(all.find((a) => same(a, target))), () => signal.aborted || fill(element, h('p.quiet', null, 'It is not known whether this is recorded.')));
   return element;

@@ -2,7 +2,7 @@
 
 import { get, remove } from '../api.js';
 import { confirm, copy } from '../ask.js';
-import { fill, h, icon } from '../dom.js';
+import { fill, h, icon, inUse, setText } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { age, count, json, plain, plural, say } from '../text.js';
@@ -27,15 +27,12 @@ export async function channelDetail({ info, body, signal, app, name, tab, query 
   fill(body, tabs, part);
   fill(part, h('div.skeleton-block', null, Array.from({ length: 6 }, () => h('span.skeleton'))));
 
-  /** @param {import('../types.js').ChannelDetail} [c] */
-  const head = (c) =>
-    fill(
-      tabs,
-      [['', 'Overview'], ['people', c?.kind === 'presence' ? `Members ${count(c.memberCount)}` : `Subscribers${c ? ` ${count(c.subscribers)}` : ''}`], ['history', 'History']].map(([id, text]) =>
-        h('a', { href: href(['channels', app, name, ...(id ? [id] : [])], query), 'aria-current': tab === id ? 'page' : undefined }, text),
-      ),
-    );
-  head();
+  const links = [['', 'Overview'], ['people', 'Subscribers'], ['history', 'History']].map(([id, text]) =>
+    h('a', { href: href(['channels', app, name, ...(id ? [id] : [])], query), 'aria-current': tab === id ? 'page' : undefined }, text),
+  );
+  fill(tabs, links);
+  /** @param {import('../types.js').ChannelDetail} c */
+  const head = (c) => setText(links[1], c.kind === 'presence' ? `Members ${count(c.memberCount)}` : `Subscribers ${count(c.subscribers)}`);
 
   /** @type {import('../types.js').ChannelDetail} */
   let channel;
@@ -51,7 +48,7 @@ export async function channelDetail({ info, body, signal, app, name, tab, query 
 
   const figures = h('div');
   const refresh = setInterval(async () => {
-    if (document.hidden) return;
+    if (document.hidden || inUse(figures)) return;
     const c = await get('channel', { app, name, limit: 1 }, signal).catch(() => undefined);
     if (c) (fill(figures, overview(info, c)), head(c));
   }, 3000);

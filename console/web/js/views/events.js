@@ -183,6 +183,8 @@ export function events({ info, live, signal }) {
     },
     { signal },
   );
+  // Another server counts from the beginning.
+  live.addEventListener('restart', load, { signal });
   document.addEventListener(
     'keydown',
     (e) => {

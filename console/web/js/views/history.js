@@ -42,7 +42,9 @@ export function historyList({ info, body, signal, channel }) {
       if (asked !== q) return;
       if (anew) fill(list);
       next = answer.next;
-      list.append(...answer.events.map(entry));
+      const fresh = answer.events.map(entry);
+      const reading = foot.contains(document.activeElement);
+      list.append(...fresh);
       fill(
         foot,
         next
@@ -51,6 +53,7 @@ export function historyList({ info, body, signal, channel }) {
             ? h('p.quiet', null, 'That is all.')
             : h('div.empty', null, h('p', null, asked ? 'Nothing in it fits.' : channel.kept ? 'Nothing is kept at the moment.' : 'This channel keeps no history. A rule with a history makes it keep one.')),
       );
+      if (reading) fresh[0]?.querySelector('summary')?.focus();
     } catch (error) {
       if (!signal.aborted) fill(foot, h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message), h('button.button', { type: 'button', onclick: () => load(anew) }, 'Try again')));
     }

@@ -2,7 +2,7 @@
 
 import { get, post } from '../api.js';
 import { confirm } from '../ask.js';
-import { fill, h, icon } from '../dom.js';
+import { fill, h, icon, inUse } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { age, clock, dateTime, json, plural, say } from '../text.js';
@@ -46,7 +46,7 @@ export async function sessionDetail({ info, body, signal, id }) {
       if (status === 404) fill(rest);
     }
   };
-  const timer = setInterval(() => document.hidden || load(), 2000);
+  const timer = setInterval(() => document.hidden || inUse(live) || load(), 2000);
   signal.addEventListener('abort', () => clearInterval(timer));
   await load();
 }

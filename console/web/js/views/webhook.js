@@ -2,7 +2,7 @@
 
 import { get, post } from '../api.js';
 import { attempt } from '../ask.js';
-import { fill, h } from '../dom.js';
+import { fill, h, inUse } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { bytes, clockMs, count, json, ms, say } from '../text.js';
@@ -31,7 +31,7 @@ export async function webhookDetail({ info, body, signal, id, find }) {
       return;
     }
     const text = JSON.stringify(w);
-    if (text === said) return;
+    if (text === said || (said && inUse(body))) return;
     said = text;
     fill(body, ...detail(info, w));
   };
