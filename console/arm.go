@@ -73,7 +73,6 @@ const (
 	noteOpened noteKind = iota
 	noteClosed
 	noteRefused
-	noteEnded
 )
 
 // covers reports whether the arm records what becomes of a channel's events.

@@ -160,7 +160,7 @@ func absent(session, user string, e *tracedEvent, at time.Time, notes []note) ou
 	}
 	if before != nil {
 		switch before.what {
-		case noteClosed, noteEnded:
+		case noteClosed:
 			o.end(notGot, "unsubscribed-before", "The session had left the channel "+roughly(at.Sub(before.at))+" before.")
 		case noteRefused:
 			o.step(time.Time{}, before.at, "refused", stepStop, "its subscription was refused: "+before.text)

@@ -32,7 +32,7 @@ func packages(t *testing.T) []listed {
 	t.Helper()
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Imports,GoFiles,TestGoFiles", "./...")
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,Imports,GoFiles,TestGoFiles", "./...", "./console")
 	cmd.Dir = root
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -62,6 +62,7 @@ type rule struct {
 // concrete store, because broker.New works without configuration.
 var rules = []rule{
 	{from: "broker", allowed: []string{"storage", "storage/memory", "presence", "ratelimit", "transport", "internal"}, banned: []string{"net/http", "github.com/coder/websocket"}},
+	{from: "console", allowed: []string{"broker", "ratelimit", "storage", "transport"}},
 	{from: "brokertest", allowed: []string{"broker", "pusher", "transport/memory"}},
 	{from: "presence", allowed: []string{"storage", "internal"}},
 	{from: "ratelimit", allowed: []string{"internal"}},

@@ -30,7 +30,7 @@ var given = []struct{ name, kind string }{
 
 var imports = []string{
 	"context", "errors", "fmt", "net/http", "os", "os/signal", "syscall", "testing", "time",
-	"github.com/carillon-rt/carillon/broker", "github.com/carillon-rt/carillon/brokertest",
+	"github.com/carillon-rt/carillon/broker", "github.com/carillon-rt/carillon/brokertest", "github.com/carillon-rt/carillon/console",
 	"github.com/carillon-rt/carillon/pusher", "github.com/carillon-rt/carillon/storage",
 	"github.com/carillon-rt/carillon/storage/sqlite", "github.com/carillon-rt/carillon/storage/storagetest",
 }

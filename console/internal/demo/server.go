@@ -28,12 +28,13 @@ type server struct {
 	app     *pusher.App
 	down    atomic.Bool // the store fails
 	random  *rand.Rand  // for the goroutine of traffic
+	base    string
 }
 
 var errDown = errors.New("connection refused: the database does not answer")
 
 func newServer(c config, log *slog.Logger, base string) (*server, error) {
-	s := &server{config: c, random: rand.New(rand.NewPCG(c.seed, 0))}
+	s := &server{config: c, base: base, random: rand.New(rand.NewPCG(c.seed, 0))}
 	options := []console.Option{console.WithLogger(log), console.WithApps(
 		console.App{ID: "1", Name: "Shop", Key: "app-key", Secret: "app-secret-of-the-demo", URL: base},
 		console.App{ID: "2", Name: "<b>Other</b> app"})}

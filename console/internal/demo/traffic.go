@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/transport/memory"
@@ -23,9 +25,32 @@ var (
 		`{"deep":` + strings.Repeat(`[`, 40) + strings.Repeat(`]`, 40) + `}`, `{"text":"\u202e\u0000 zero"}`, strings.Repeat("a", 9000)}
 )
 
+// conn is a connection to the server.
+type conn interface {
+	Receive(ctx context.Context) ([]byte, error)
+	Send(data []byte) error
+	Close(code int, reason string)
+}
+
+// socket is one over WebSocket.
+type socket struct{ *websocket.Conn }
+
+func (s socket) Receive(ctx context.Context) ([]byte, error) {
+	_, data, err := s.Read(ctx)
+	return data, err
+}
+
+func (s socket) Send(data []byte) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return s.Write(ctx, websocket.MessageText, data)
+}
+
+func (s socket) Close(code int, reason string) { _ = s.CloseNow() }
+
 // client is one that reads whatever it is sent.
 type client struct {
-	conn *memory.Client
+	conn conn
 	id   string
 	app  *pusher.App
 }
@@ -36,12 +61,27 @@ func (s *server) connect(ctx context.Context, ip string, slow bool) (*client, er
 	if slow {
 		opts = append(opts, memory.WithQueueLimits(64, 64<<10))
 	}
-	conn, err := memory.Connect(s.handler.Open(ctx, pusher.Dial{Key: s.app.Key, Protocol: "7", Client: "demo", Version: "1", IP: ip}), opts...)
+	in, err := memory.Connect(s.handler.Open(ctx, pusher.Dial{Key: s.app.Key, Protocol: "7", Client: "demo", Version: "1", IP: ip}), opts...)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{conn: conn, app: s.app}
-	first, err := conn.Receive(ctx)
+	return s.greet(ctx, in)
+}
+
+// dial connects over WebSocket.
+func (s *server) dial(ctx context.Context) (*client, error) {
+	c, _, err := websocket.Dial(ctx, strings.Replace(s.base, "http", "ws", 1)+"/app/"+s.app.Key+"?protocol=7&client=demo&version=1", nil)
+	if err != nil {
+		return nil, err
+	}
+	c.SetReadLimit(1 << 20)
+	return s.greet(ctx, socket{c})
+}
+
+// greet waits for the first message, which says who the client is.
+func (s *server) greet(ctx context.Context, in conn) (*client, error) {
+	c := &client{conn: in, app: s.app}
+	first, err := in.Receive(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +159,13 @@ func (s *server) traffic(ctx context.Context) error {
 		}
 	}()
 	join := func(i int) error {
-		c, err := s.connect(ctx, fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255), false)
+		var c *client
+		var err error
+		if i < len(hostileUsers) || i%4 == 0 {
+			c, err = s.connect(ctx, fmt.Sprintf("10.%d.%d.%d", i>>16&255, i>>8&255, i&255), false)
+		} else {
+			c, err = s.dial(ctx)
+		}
 		if err != nil {
 			return err
 		}
