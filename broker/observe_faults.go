@@ -15,8 +15,9 @@ type StoreCall struct {
 	App, Channel string
 	// Took is how long it took, waits of the store included.
 	Took time.Duration
-	// Err is the error, if any. That a key was used before, a member is one too many, or
-	// events are no longer kept, are answers, but come here as errors all the same.
+	// Err is the error, if any; of several appended at once, that of the call as a whole.
+	// That a key was used before, a member is one too many, or events are no longer kept,
+	// are answers, but come here as errors all the same.
 	Err error
 }
 

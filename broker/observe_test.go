@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -233,4 +236,30 @@ func TestAnObserverIsToldWhatItWants(t *testing.T) {
 	require.NoError(t, err)
 	ann.Close()
 	assert.Equal(t, []string{"EventPublished", "SessionClosed"}, namesOf(some.take()))
+}
+
+// TestAllObservationsAreListed holds the table of Observation to the types there are.
+func TestAllObservationsAreListed(t *testing.T) {
+	files, err := filepath.Glob("observe_*.go")
+	require.NoError(t, err)
+	var types, kinds, listed []string
+	for _, name := range append(files, "observe.go") {
+		source, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`func \((\w+)\) kind\(\) ObservationKind +{ return Observe(\w+) }`).FindAllStringSubmatch(string(source), -1) {
+			assert.Equal(t, m[1], m[2], "a kind has the name of its type")
+			types = append(types, m[1])
+		}
+		if name != "observe.go" {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(?m)^//\t(\w+) {2,}`).FindAllStringSubmatch(string(source), -1) {
+			listed = append(listed, m[1])
+		}
+		for _, m := range regexp.MustCompile(`(?m)^\tObserve(\w+)`).FindAllStringSubmatch(string(source), -1) {
+			kinds = append(kinds, m[1])
+		}
+	}
+	assert.ElementsMatch(t, types, listed)
+	assert.ElementsMatch(t, types, kinds)
 }
