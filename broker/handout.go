@@ -115,7 +115,7 @@ func (c *channel) handOutEvent(ev *Event) {
 	if ev.Exclude != "" {
 		d.exclude, _ = c.node.sessions.Load(ev.Exclude)
 	}
-	if c.node.observers.any() {
+	if c.node.observers.follow() {
 		d.watch = c.node.watch(c.id.App, ev)
 	}
 	c.handOut(&d)

@@ -21,9 +21,15 @@ func (o *observer) wants(app string, kind ObservationKind) bool {
 	return o.filter == nil || o.filter.WantsObservation(app, kind)
 }
 
+// observerList are several observers, and whether any of them is what few are.
+type observerList struct {
+	all                          []*observer
+	publishes, handsOut, follows bool
+}
+
 // observers are those of a broker. Without any, asking costs one load.
 type observers struct {
-	all atomic.Pointer[[]*observer]
+	all atomic.Pointer[observerList]
 	// caught counts a panic of an observer, and logs its first.
 	caught func(first bool, p any)
 }
@@ -32,8 +38,15 @@ type observers struct {
 func (h *observers) add(o *observer) {
 	for {
 		old := h.all.Load()
-		all := append(slices.Clone(h.list()), o)
-		if h.all.CompareAndSwap(old, &all) {
+		now := new(observerList)
+		if old != nil {
+			*now = *old
+		}
+		now.all = append(slices.Clone(now.all), o)
+		now.publishes = now.publishes || o.publishes
+		now.handsOut = now.handsOut || o.handsOut
+		now.follows = now.follows || o.samples || o.traces
+		if h.all.CompareAndSwap(old, now) {
 			return
 		}
 	}
@@ -44,10 +57,16 @@ func (h *observers) any() bool { return h.all.Load() != nil }
 
 // list is those there are now. It must not be changed.
 func (h *observers) list() []*observer {
-	if all := h.all.Load(); all != nil {
-		return *all
+	if l := h.all.Load(); l != nil {
+		return l.all
 	}
 	return nil
+}
+
+// follow reports whether anybody may want to follow events to their sockets.
+func (h *observers) follow() bool {
+	l := h.all.Load()
+	return l != nil && l.follows
 }
 
 // want reports whether anybody wants to be told. It is asked before an observation is

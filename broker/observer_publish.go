@@ -18,8 +18,14 @@ func newObserver(of Observer) *observer {
 	return o
 }
 
-// publish makes a publish that is observed, and tells if it fails.
+// publish makes a publish that is observed, and tells if it fails. There is an observer.
 func (h *observers) publish(ctx context.Context, t PublishTrace, publish func(context.Context) (Published, error)) (Published, error) {
+	if !h.all.Load().publishes {
+		if t.Published, t.Err = publish(ctx); t.Err != nil {
+			h.publishRefused(ctx, &t)
+		}
+		return t.Published, t.Err
+	}
 	ctx = h.publishStart(ctx, t)
 	t.Published, t.Err = publish(ctx)
 	h.publishEnd(ctx, t)
@@ -45,18 +51,25 @@ func (h *observers) publishEnd(ctx context.Context, t PublishTrace) {
 			h.guard(o, func() { o.Observer.(PublishTracer).PublishEnd(ctx, t) })
 		}
 	}
-	if t.Err != nil && h.want(t.App, ObservePublishRefused) {
+	if t.Err != nil {
+		h.publishRefused(ctx, &t)
+	}
+}
+
+// publishRefused tells of a publish that has failed.
+func (h *observers) publishRefused(ctx context.Context, t *PublishTrace) {
+	if h.want(t.App, ObservePublishRefused) {
 		h.tell(ctx, t.App, PublishRefused{App: t.App, Channel: t.Channel, Event: t.Event, Bytes: t.Bytes, Session: t.Session, Err: t.Err})
 	}
 }
 
-// handOut traces how an event takes its place.
+// handOut traces how an event takes its place. There is an observer.
 func (h *observers) handOut(ctx context.Context, app string, ev *Event, arrive func(context.Context) error) error {
-	list := h.list()
-	if !slices.ContainsFunc(list, func(o *observer) bool { return o.handsOut }) {
+	list := h.all.Load()
+	if !list.handsOut {
 		return arrive(ctx)
 	}
-	for _, o := range list {
+	for _, o := range list.all {
 		if o.handsOut {
 			h.guard(o, func() {
 				if traced := o.Observer.(HandOutTracer).HandOutStart(ctx, app, ev); traced != nil {
@@ -66,7 +79,7 @@ func (h *observers) handOut(ctx context.Context, app string, ev *Event, arrive f
 		}
 	}
 	err := arrive(ctx)
-	for _, o := range slices.Backward(list) {
+	for _, o := range slices.Backward(list.all) {
 		if o.handsOut {
 			h.guard(o, func() { o.Observer.(HandOutTracer).HandOutEnd(ctx, app, ev, err) })
 		}
