@@ -89,10 +89,8 @@ func (c *chat) deleteAccount(r *call) (any, error) {
 	}
 	ctx, u := r.Context(), r.user
 	err := c.change(ctx, r.socket(), func(ch *change) error {
-		if err := ch.noteInRooms(ctx, u, "left", u.Name+" has left the chat for good", func(rm *room) error {
-			ch.then(func(ctx context.Context) { c.lockOut(ctx, rm, u) })
-			return nil
-		}); err != nil {
+		var left []*room
+		if err := ch.noteInRooms(ctx, u, "left", u.Name+" has left the chat for good", func(rm *room) { left = append(left, rm) }); err != nil {
 			return err
 		}
 		// No name has a key with capitals, and no passphrase an empty hash.
@@ -109,6 +107,12 @@ func (c *chat) deleteAccount(r *call) (any, error) {
 				return err
 			}
 		}
+		for _, rm := range left {
+			if err := ch.roomChanged(ctx, rm.ID); err != nil {
+				return err
+			}
+			ch.then(func(ctx context.Context) { c.lockOut(ctx, rm, u) })
+		}
 		return ch.endSessions(ctx, u.ID, "")
 	})
 	if err == nil {
@@ -118,7 +122,7 @@ func (c *chat) deleteAccount(r *call) (any, error) {
 }
 
 // noteInRooms says something of u in all of u's rooms, and calls then with each.
-func (ch *change) noteInRooms(ctx context.Context, u user, action, text string, then func(*room) error) error {
+func (ch *change) noteInRooms(ctx context.Context, u user, action, text string, then func(*room)) error {
 	rooms, err := ch.chat.roomsOf(ctx, ch, u)
 	if err != nil {
 		return err
@@ -129,9 +133,7 @@ func (ch *change) noteInRooms(ctx context.Context, u user, action, text string, 
 				return err
 			}
 			if then != nil {
-				if err := then(rm); err != nil {
-					return err
-				}
+				then(rm)
 			}
 		}
 	}
