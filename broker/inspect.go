@@ -105,8 +105,10 @@ func (a *App) Subscribers(channel string, limit int) (some []ChannelSession, tot
 		return nil, 0, nil
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, s := range c.subs {
+	subs, total := slices.Clone(c.subs), c.sessions
+	c.mu.Unlock()
+	some = make([]ChannelSession, 0, max(min(limit, total), 0))
+	for _, s := range subs {
 		if len(some) >= limit {
 			break
 		}
@@ -114,7 +116,7 @@ func (a *App) Subscribers(channel string, limit int) (some []ChannelSession, tot
 			some = append(some, s.describe())
 		}
 	}
-	return some, c.sessions, nil
+	return some, total, nil
 }
 
 // Rule returns how a channel behaves: the rule that matches it, or the zero ChannelRule.

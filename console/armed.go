@@ -17,9 +17,8 @@ const (
 
 // armFor arms for a channel, a session or a user.
 func (c *Console) armFor(b *broker.Broker, a *arm, lasts time.Duration) error {
-	a.since = time.Now()
-	a.until = a.since.Add(lasts)
-	err := c.traces.add(a, func() map[string]*trackedSession {
+	a.until = time.Now().Add(lasts)
+	return c.traces.add(a, c.wantsChanged, func() map[string]*trackedSession {
 		if a.user != "" {
 			return trackUser(b, a.app, a.user, a.since)
 		}
@@ -41,10 +40,6 @@ func (c *Console) armFor(b *broker.Broker, a *arm, lasts time.Duration) error {
 		}
 		return users
 	})
-	if err == nil {
-		c.wantsChanged()
-	}
-	return err
 }
 
 // armJSON is an arm as the API has it.

@@ -30,7 +30,8 @@ func TestNoConsoleWithoutAuthorization(t *testing.T) {
 		assert.ErrorIs(t, err, broker.ErrInvalid, name)
 		assert.Nil(t, c, name)
 	}
-	for _, opt := range []Option{WithLogger(nil), WithApps(App{Name: "without ID"}), WithRedact(Part(99)), WithRedact(Part(0)),
+	for _, opt := range []Option{WithLogger(nil), WithApps(App{Name: "without ID"}), WithApps(App{ID: "1", URL: "rt.example.com"}), WithApps(App{ID: "1", URL: "javascript:alert(1)"}),
+		WithRedact(Part(99)), WithRedact(Part(0)),
 		WithLimits(Limits{Events: -1}), WithLimits(Limits{ArmedTime: -1}), WithLimits(Limits{Viewers: -5})} {
 		_, err := New(WithLoopbackOnly(), opt)
 		assert.ErrorIs(t, err, broker.ErrInvalid)

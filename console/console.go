@@ -134,7 +134,7 @@ func (c *Console) Attach(b *broker.Broker, h Handler) error {
 }
 
 // Close ends the console's goroutines and the streams of those who look at it. The broker
-// goes on, and may go on telling the console, which forgets it.
+// goes on, and may go on telling the console.
 func (c *Console) Close() {
 	c.closed.Lock()
 	select {

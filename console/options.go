@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"github.com/carillon-rt/carillon/broker"
 )
@@ -72,6 +73,9 @@ func WithApps(apps ...App) Option {
 		for i, app := range apps {
 			if app.ID == "" {
 				return &broker.FieldError{Field: fmt.Sprintf("apps[%d].ID", i), Problem: "is missing"}
+			}
+			if u, err := url.Parse(app.URL); err != nil || app.URL != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+				return &broker.FieldError{Field: fmt.Sprintf("apps[%d].URL", i), Value: app.URL, Problem: "is no http or https URL"}
 			}
 			c.apps[app.ID] = app
 		}

@@ -343,6 +343,7 @@ func TestLogTellsOfEverything(t *testing.T) {
 func TestWhileNobodyLooksLittleIsLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, []Option{WithLimits(Limits{IdlePerSecond: 10})})
+		synctest.Wait() // for the first second to begin
 		for range 100 {
 			d.send("room")
 		}

@@ -31,13 +31,14 @@ func (t *traces) count() int { return int(t.armed.Load()) }
 
 var errArms = errors.New("too many traces are armed")
 
-// add arms. What is there already is told by snapshot, which is called once everything that
-// happens from then on is recorded, without the lock: what it returns is older.
-func (t *traces) add(a *arm, snapshot func() map[string]*trackedSession, members func() map[string]string) error {
+// add arms. wanted is called when the arm is there, and sees to it that everything it needs is
+// observed: from then on its records are complete. What is there already is told by snapshot
+// and members, which are called after that and without the lock: what they return is older.
+func (t *traces) add(a *arm, wanted func(), snapshot func() map[string]*trackedSession, members func() map[string]string) error {
 	a.id, a.byKey = rand.Text(), make(map[weak.Pointer[broker.Event]]*tracedEvent)
 	a.tracked, a.members = make(map[string]*trackedSession), make(map[string]string)
 	if a.session != "" {
-		a.tracked[a.session] = &trackedSession{since: a.since, spans: make(map[string][]span)}
+		a.tracked[a.session] = &trackedSession{spans: make(map[string][]span)}
 	}
 	t.mu.Lock()
 	if len(t.arms) >= t.most {
@@ -46,6 +47,13 @@ func (t *traces) add(a *arm, snapshot func() map[string]*trackedSession, members
 	}
 	t.arms = append(t.arms, a)
 	t.armed.Store(int64(len(t.arms)))
+	t.mu.Unlock()
+	wanted()
+	t.mu.Lock()
+	a.since = time.Now()
+	for _, s := range a.tracked {
+		s.since = a.since
+	}
 	t.mu.Unlock()
 	var tracked map[string]*trackedSession
 	var users map[string]string
@@ -81,9 +89,14 @@ func (a *arm) merge(found map[string]*trackedSession) {
 			known.user = s.user
 		}
 		for channel, spans := range s.spans {
-			if len(known.spans[channel]) == 0 {
-				known.put(channel, spans[0])
+			if len(known.spans[channel]) > 0 {
+				continue
 			}
+			sp := spans[0]
+			if s.since.After(known.since) { // when it began since then is not known
+				sp.asked, sp.from = known.since, s.since
+			}
+			known.put(channel, sp)
 		}
 	}
 }

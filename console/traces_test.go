@@ -244,6 +244,7 @@ func TestVerdicts(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				d := newDesk(t, nil, test.options...)
+				synctest.Wait() // for the first second to begin
 				a := test.do(t, d)
 				assert.Equal(t, test.verdict, a.Verdict, "%+v", a)
 				assert.Equal(t, test.reason, a.Reason, "%+v", a)
