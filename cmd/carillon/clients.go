@@ -17,7 +17,7 @@ import (
 // asClient makes a command of one that talks to a server.
 func asClient(run func(context.Context, []string, client.Environment) error) func(context.Context, []string, stdio) error {
 	return func(ctx context.Context, args []string, io stdio) error {
-		err := run(ctx, args, client.Environment{Getenv: os.Getenv, Stdin: io.in, Stdout: io.out, Stderr: io.err, Stored: stored, Version: version()})
+		err := run(ctx, args, client.Environment{Getenv: os.Getenv, Stdin: io.in, Stdout: io.out, Stderr: io.err, Stored: stored, ServerURL: serverURL, Version: version()})
 		if errors.Is(err, client.ErrUsage) {
 			return &usageError{err}
 		}
@@ -30,11 +30,6 @@ type usageError struct{ error }
 
 // Is makes it an errUsage.
 func (e *usageError) Is(target error) bool { return target == errUsage }
-
-// stored reads an app from a configuration file.
-func stored(string, string) (client.Stored, error) {
-	return client.Stored{}, errors.New("there are no configuration files yet")
-}
 
 // apps is what one can do with apps.
 func apps(ctx context.Context, args []string, io stdio) error {

@@ -72,7 +72,7 @@ func Run(_ context.Context, args []string, env client.Environment) error {
 }
 
 func (c Credentials) toml(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "# carillon.toml, on the server: nobody else may read it\n[[app]]\nid = %q\nkey = %q\nsecret = %q\n", c.ID, c.Key, c.Secret)
+	_, err := fmt.Fprintf(w, "# carillon.toml, on the server: nobody else may read it\n[[apps]]\nid = %q\nkey = %q\nsecret = %q\n", c.ID, c.Key, c.Secret)
 	if c.MasterKey != "" {
 		_, e := fmt.Fprintf(w, "encryption_master_key = %q\n", c.MasterKey)
 		err = errors.Join(err, e)

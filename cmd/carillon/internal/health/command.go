@@ -23,7 +23,7 @@ const defaultAddress = "127.0.0.1:6001"
 // Run is the command. It returns nil where the server answers 200.
 func Run(ctx context.Context, args []string, env client.Environment) error {
 	set := env.FlagSet("health", "", "Asks a server whether it takes connections, and ends with 0 if it does and 1 if it does not.")
-	where := set.String("url", "", "what to ask, a `URL`; without it /up of the server that ADDR, or nothing, makes listen on this machine")
+	where := set.String("url", "", "what to ask, a `URL`; without it /up of the server that ADDR, CARILLON_CONFIG or nothing makes listen on this machine")
 	insecure := set.Bool("insecure", false, "accept any certificate")
 	timeout := set.Duration("timeout", 3*time.Second, "how long the server may take to answer")
 	others, err := set.Arguments(args)
@@ -37,9 +37,10 @@ func Run(ctx context.Context, args []string, env client.Environment) error {
 		return client.Usage(fmt.Errorf("-timeout %s is no time", *timeout))
 	}
 	if *where == "" {
-		if *where, err = local(env.Getenv("ADDR")); err != nil {
+		if *where, err = local(env); err != nil {
 			return client.Usage(err)
 		}
+		*insecure = true // its certificate is for the name that others know it by
 	}
 	if u, err := url.Parse(*where); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return client.Usage(fmt.Errorf("-url %q is not like http://127.0.0.1:6001/up", *where))
@@ -71,17 +72,37 @@ func ask(ctx context.Context, where string, insecure bool) error {
 	return nil
 }
 
-// local is the health check of a server that listens on an address of this machine.
-func local(address string) (string, error) {
-	if address == "" {
-		address = defaultAddress
+// local is the health check of a server that is told by the environment where to listen on
+// this machine.
+func local(env client.Environment) (string, error) {
+	addresses, file := env.Getenv("ADDR"), env.Getenv("CARILLON_CONFIG")
+	switch {
+	case addresses == "" && file != "":
+		base, err := env.ServerURL(file)
+		if err != nil {
+			return "", err
+		}
+		u, err := url.Parse(base)
+		if err != nil {
+			return "", err
+		}
+		return u.Scheme + "://" + u.Host + "/up", nil
+	case addresses == "":
+		addresses = defaultAddress
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", fmt.Errorf("ADDR %q is not host:port", address)
+	for address := range strings.SplitSeq(addresses, ",") {
+		host, port, err := net.SplitHostPort(strings.TrimSpace(address))
+		if err != nil || host == "unix" {
+			continue
+		}
+		if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		scheme := "http"
+		if env.Getenv("CARILLON_TLS_CERT") != "" {
+			scheme = "https"
+		}
+		return scheme + "://" + net.JoinHostPort(host, port) + "/up", nil
 	}
-	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return "http://" + net.JoinHostPort(host, port) + "/up", nil
+	return "", fmt.Errorf("ADDR %q has no host:port: say with -url what to ask", addresses)
 }
