@@ -123,19 +123,25 @@ func (st *Store) write(ctx context.Context, t *task) error {
 	if err := st.queue.put(t); err != nil {
 		return err
 	}
+	return t.wait(ctx)
+}
+
+// wait waits for the outcome of a task that was put into the queue.
+func (t *task) wait(ctx context.Context) error {
 	select {
 	case err := <-t.done:
 		return err
 	case <-ctx.Done():
 	}
-	t.left = true
 	if t.state.CompareAndSwap(waiting, abandoned) {
+		t.left = true
 		return ctx.Err()
 	}
 	select {
 	case err := <-t.done:
 		return err
 	default:
+		t.left = true
 		return fmt.Errorf("%w: %w", storage.ErrOutcomeUnknown, ctx.Err())
 	}
 }

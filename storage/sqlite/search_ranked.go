@@ -30,6 +30,7 @@ func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
 	if err != nil {
 		return storage.SearchPage{}, err
 	}
+	skip = min(skip, len(all)) // it comes from the client
 	best := min(len(all), skip+want)
 	if best < len(all) {
 		page.Next = nextText("r", int64(best))
@@ -38,7 +39,7 @@ func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
 	if all, err = f.best(all, best); err != nil {
 		return storage.SearchPage{}, err
 	}
-	for _, one := range all[min(skip, best):] {
+	for _, one := range all[skip:] {
 		err := f.read(one.row, func(st *statement, c *searched, found words.Found) error {
 			hit, err := f.hit(st, c, found)
 			page.Hits = append(page.Hits, hit)

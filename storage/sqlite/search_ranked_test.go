@@ -90,3 +90,17 @@ func TestAnIndexWithoutOutlinesIsMadeAnew(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"b", "a"}, foundIn(t, st, "data"))
 }
+
+// A page that is nobody's is empty.
+func TestRankedPagesEnd(t *testing.T) {
+	st := open(t, WithSearch())
+	p := prepared("a")
+	_, err := st.Append(t.Context(), room, p.Event, p.Options)
+	require.NoError(t, err)
+	for _, next := range []int64{1, 2, 1<<63 - 1} {
+		page, err := st.Search(t.Context(), storage.SearchQuery{App: room.App, Text: "data", Ranked: true, Next: nextText("r", next)})
+		require.NoError(t, err)
+		assert.Empty(t, page.Hits)
+		assert.Empty(t, page.Next)
+	}
+}

@@ -85,6 +85,24 @@ func TestWhoComesWhileTheWriterWaitsIsTaken(t *testing.T) {
 	require.Len(t, w.gather([]*task{{events: 1}}), 1, "nobody comes, and it does not wait for ever")
 }
 
+// An outcome that is there counts, although its caller's context has ended too.
+func TestAnOutcomeThatIsThereCounts(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // which of the two is looked at first is left to chance
+		done := &task{done: make(chan error, 1)}
+		done.state.Store(taken)
+		done.done <- nil
+		require.NoError(t, done.wait(ctx))
+		require.False(t, done.left)
+	}
+	atWork, waits := &task{}, &task{}
+	atWork.state.Store(taken)
+	require.ErrorIs(t, atWork.wait(ctx), storage.ErrOutcomeUnknown)
+	require.NotErrorIs(t, waits.wait(ctx), storage.ErrOutcomeUnknown)
+	require.True(t, atWork.left && waits.left)
+}
+
 // A batch that is bigger than all of the queue is taken when nothing else waits.
 func TestQueueTakesWhatIsBigger(t *testing.T) {
 	st := open(t, WithQueue(2, 10))
