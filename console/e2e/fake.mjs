@@ -285,7 +285,7 @@ const answers = {
   'GET info': ({ options }) => ({
     version: 'v0.1.0', goVersion: 'go1.26.0', started: options.started ?? noon - 93_600_000,
     apps: [{ id: 'shop', name: 'Shop', sessions: 240, canCurl: true }, { id: 'chat', name: 'Chat', sessions: 12, canCurl: false }].slice(0, options.apps ?? 1),
-    store: { kind: options.quiet ? 'memory' : 'sqlite', durable: true, shared: false, search: true, amend: true }, redacted: options.redacted ?? [], readOnly: Boolean(options.readOnly),
+    store: { kind: options.quiet ? 'memory.Store' : 'sqlite.Store', durable: true, shared: false, search: true, amend: true }, redacted: options.redacted ?? [], readOnly: Boolean(options.readOnly),
     limits: { events: 16384, webhooks: 1000, armed: 16, viewers: 16 },
   }),
   'GET now': (fake) => now(fake),

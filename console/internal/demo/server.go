@@ -14,6 +14,7 @@ import (
 	"github.com/carillon-rt/carillon/console"
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/ratelimit"
+	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/memory"
 	"github.com/carillon-rt/carillon/storage/storagetest"
 )
@@ -58,12 +59,15 @@ func newServer(c config, log *slog.Logger, base string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	store := storagetest.NewFaults(memory.New(), func(storagetest.Call) storagetest.Fault {
-		if s.down.Load() {
-			return storagetest.Fault{Err: errDown}
-		}
-		return storagetest.Fault{}
-	})
+	var store storage.History = memory.New()
+	if c.storeDown {
+		store = storagetest.NewFaults(store, func(storagetest.Call) storagetest.Fault {
+			if s.down.Load() {
+				return storagetest.Fault{Err: errDown}
+			}
+			return storagetest.Fault{}
+		})
+	}
 	s.broker, err = broker.New(broker.WithObserver(s.console), broker.WithLogger(log), broker.WithHistory(store), broker.WithRateLimits(limits),
 		broker.WithChannelRules(
 			broker.ChannelRule{Pattern: "room-*", History: broker.Retention{Events: 500, Age: time.Hour}, Rewind: 5},

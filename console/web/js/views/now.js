@@ -84,7 +84,7 @@ export function now({ info, live, signal }) {
     } else if (Date.now() - asked > 10_000 || span === 'minute') {
       load();
     }
-    setText(about, `Up ${age(info.started, now.at)}, ${info.store.kind === 'memory' ? 'kept in memory' : `kept by ${plain(info.store.kind)}`}`);
+    setText(about, `Up ${age(info.started, now.at)}, ${store(info.store.kind)}`);
     const quiet = !now.totals.connected && !now.totals.published;
     if (quiet !== (hello.childElementCount > 0)) fill(hello, quiet && welcome(info));
     tell(now);
@@ -167,6 +167,18 @@ function slow({ slow, totals }) {
     ),
   );
   return list('Cut off as slow', totals.slowSessions ? ` ${count(totals.slowSessions)}` : '', rows, 'Nobody since the start.');
+}
+
+/** @type {Record<string, string>} */
+const stores = { sqlite: 'SQLite', postgres: 'PostgreSQL', redis: 'Redis', nats: 'NATS' };
+
+/**
+ * store says where events are kept; the server names the type of the store.
+ * @param {string} kind
+ */
+function store(kind) {
+  const name = kind.replace(/\.Store$/, '');
+  return name === 'memory' ? 'events kept in memory' : `events kept by ${Object.hasOwn(stores, name) ? stores[name] : plain(kind)}`;
 }
 
 /** @param {import('../types.js').Info} info */
