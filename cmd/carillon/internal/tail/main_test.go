@@ -20,6 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // running is a tail whose lines a test reads.
 type running struct {
 	t     *testing.T
+	tail  *tail
 	lines *json.Decoder
 	// delays has each pause before another connection, as it begins.
 	delays chan time.Duration
@@ -39,6 +40,7 @@ func start(t *testing.T, app client.App, channels ...string) *running {
 			run.delays <- d
 			return ctx.Err()
 		}}
+	run.tail = tl
 	require.NoError(t, tl.want(channels, "me", `{"name":"Me"}`))
 	go func() {
 		run.ended <- tl.run(ctx)

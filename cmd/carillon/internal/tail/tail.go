@@ -33,6 +33,8 @@ type tail struct {
 	printer  printer
 	sockets  []string // earlier connections, the latest first
 	failures int      // connections in a row that did not last
+	// established is since when the connection is there; zero if it is not.
+	established time.Time
 	// pause waits; a test has its own.
 	pause func(context.Context, time.Duration) error
 }
@@ -62,7 +64,7 @@ var (
 // run connects again and again until the context ends, which is no error.
 func (t *tail) run(ctx context.Context) error {
 	for {
-		started := time.Now()
+		t.established = time.Time{}
 		err := t.connect(ctx)
 		if ctx.Err() != nil {
 			return nil
@@ -83,7 +85,7 @@ func (t *tail) run(ctx context.Context) error {
 		if next == client.GiveUp {
 			return err
 		}
-		if time.Since(started) >= settled {
+		if !t.established.IsZero() && time.Since(t.established) >= settled {
 			t.failures = 0
 		}
 		delay := t.delay(next)
@@ -120,6 +122,7 @@ func (t *tail) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.established = time.Now()
 	for _, c := range t.channels {
 		c.answered = false
 	}
