@@ -97,15 +97,16 @@ step_install() {
 step_docs() {
 	cd /carillon
 	go test -count=1 -run 'TestSnippets|TestAddresses|TestTutorial|TestAdapter' ./internal/docs
-	local page command port
+	go build -o /root/go/bin/carillon ./cmd/carillon
+	local page command port path
 	for page in docs/*.md; do
-		command=$(sed -nE 's/^    ((go (run|test)|make) .*)$/\1/p' "$page" | head -n 1 | sed 's/ *#.*//')
+		command=$(sed -nE 's/^    ((go (run|test)|make|carillon) .*)$/\1/p' "$page" | head -n 1 | sed 's/ *#.*//')
 		[ -n "$command" ] || { echo "$page: no command that this could run"; continue; }
 		echo "$page: $command"
 		port=$(free)
-		# Words, as a shell would see them.
-		# shellcheck disable=SC2086
-		ADDR=127.0.0.1:$port until_it_answers 300 "$port" / $command
+		path=/
+		[[ $command != carillon* ]] || path=/up
+		ADDR=127.0.0.1:$port until_it_answers 300 "$port" "$path" bash -c "$command"
 	done
 }
 
