@@ -110,7 +110,7 @@ func TestSamplesAreFewWhereMuchIsPublished(t *testing.T) {
 			d.send("room")
 		}
 		time.Sleep(time.Second)
-		assert.EqualValues(t, 255, d.sampling.Load(), "one of 256, which are 25 a second")
+		assert.EqualValues(t, 511, d.sampling.Load(), "one of 512, which are 12 a second")
 		time.Sleep(time.Second)
 		assert.Zero(t, d.sampling.Load())
 	})

@@ -99,7 +99,8 @@ func (c *Console) notRecorded() int64 {
 	return max(a.broker.Stats().Published-a.published-c.recorded.Load(), 0) + c.overQuota.Load()
 }
 
-// samplesPerSecond is about how many events are watched on their way to the sockets.
+// samplesPerSecond is how many events are watched on their way to the sockets at most, or
+// half as many, as far as a second is like the one before.
 const samplesPerSecond = 20
 
 // tick does what is due every second, until the console is closed.
@@ -123,7 +124,7 @@ func (c *Console) second(a *attached) {
 	}
 	published := c.series.add(now, c.latency.take())
 	every := uint64(max(published/samplesPerSecond, 1))
-	c.sampling.Store(1<<(bits.Len64(every)-1) - 1)
+	c.sampling.Store(1<<bits.Len64(every-1) - 1)
 	c.idle.Store(int64(c.limits.IdlePerSecond))
 	c.quota.Store(int64(c.limits.PerSecond))
 	c.traces.refresh(a.broker, now.at)
