@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/carillon-rt/carillon v0.0.0
+	github.com/carillon-rt/carillon/console v0.0.0
 	github.com/carillon-rt/carillon/storage/sqlite v0.0.0
 	github.com/cloudflare/tableflip v1.2.3
 	github.com/coder/websocket v1.8.15

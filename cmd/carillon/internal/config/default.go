@@ -65,6 +65,26 @@ func (c *Config) decode(text []byte, n *notes, env func(string) string) *documen
 	return doc
 }
 
+// warnOfLaravel explains variables that are for the clients of this server, where they
+// stand beside those that are for it as well.
+func (c *Config) warnOfLaravel(n *notes, env func(string) string) {
+	cluster, scheme := env("PUSHER_APP_CLUSTER"), env("PUSHER_SCHEME")
+	if env("PUSHER_APP_ID") == "" {
+		return
+	}
+	if env("PUSHER_HOST") == "" && cluster+scheme+env("PUSHER_PORT") != "" {
+		if cluster == "" {
+			cluster = "mt1"
+		}
+		n.warnings = append(n.warnings, Problem{Where: "PUSHER_HOST", Text: fmt.Sprintf("is empty: a Laravel program then sends its events to api-%s.pusher.com. "+
+			"Set it there, to the name under which this server is reached; PUSHER_PORT and PUSHER_SCHEME go with it, and say nothing to this server, which listens on %s", cluster, strings.Join(c.Listen, ", "))})
+	}
+	if scheme == "https" && c.TLS.Cert == "" && len(c.TrustedProxies) == 0 {
+		n.warnings = append(n.warnings, Problem{Where: "PUSHER_SCHEME", Text: "is https, and this server has no certificate: give -tls-cert and -tls-key, " +
+			"or put a proxy before it and name that in -trusted-proxies"})
+	}
+}
+
 // The app of a server that is told of none.
 const (
 	defaultID     = "1"
@@ -81,6 +101,7 @@ func (c *Config) overrideBy(line *commandLine, n *notes, env func(string) string
 		n.origins[&c.Log.Level] = origin{where: "-debug"}
 	}
 	c.addApp(n, env)
+	c.warnOfLaravel(n, env)
 	hooks := line.hooks(n)
 	rules := line.rules(n)
 	for i := range c.Apps {

@@ -2,32 +2,75 @@ package server
 
 import (
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/carillon-rt/carillon/console"
 )
 
 // admin is what operators see, on a socket of its own: this is where console and metrics
-// are mounted.
+// are mounted. Where there is none, neither observes anything.
 type admin struct {
 	listener net.Listener
 	http     *http.Server
+	console  *console.Console
 }
 
+// newAdmin is called before anybody is served: what observes the broker sees all of it.
 func (s *server) newAdmin(l net.Listener) (*admin, error) {
-	pages := map[string]http.Handler{
-		"/metrics": s.guard(s.metrics()),
+	allowed, err := s.whoMay(l)
+	if err != nil {
+		return nil, err
 	}
-	return &admin{listener: l, http: &http.Server{
+	named := make([]console.App, len(s.config.Apps))
+	for i := range named {
+		a := &s.config.Apps[i]
+		named[i] = console.App{ID: a.ID, Name: a.Name, Key: a.Key, Secret: a.Secret}
+	}
+	c, err := console.New(allowed, console.WithLogger(s.log), console.WithApps(named...))
+	if err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	s.broker.AddObserver(c)
+	if err := c.Attach(s.broker, s.handler); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	pages := map[string]http.Handler{
+		"/metrics":  s.guard(s.metrics()),
+		"/console/": http.StripPrefix("/console", c),
+	}
+	return &admin{listener: l, console: c, http: &http.Server{
 		Handler: s.adminRoutes(pages), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}}, nil
 }
 
-// close lets go of what the pages hold, once nobody is served any more.
-func (a *admin) close() error { return nil }
+// whoMay says who may use the console: who has the token, else who is on this machine, or
+// may open the file of a Unix socket.
+func (s *server) whoMay(l net.Listener) (console.Option, error) {
+	switch at := l.Addr().(type) {
+	case *net.UnixAddr:
+		if s.config.AdminToken == "" {
+			return console.WithAuthorization(func(*http.Request) error { return nil }), nil
+		}
+	case *net.TCPAddr:
+		if s.config.AdminToken == "" && at.IP.IsLoopback() {
+			return console.WithLoopbackOnly(), nil
+		}
+	}
+	if s.config.AdminToken == "" {
+		return nil, errors.New("admin: the socket can be reached from other machines: give an admin_token")
+	}
+	return console.WithToken(s.config.AdminToken), nil
+}
+
+// close ends the streams of those who look at the console.
+func (a *admin) close() { a.console.Close() }
 
 // guard asks for the token, where there is one, as "Authorization: Bearer TOKEN".
 func (s *server) guard(h http.Handler) http.Handler {

@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/carillon-rt/carillon/broker"
-	"github.com/carillon-rt/carillon/cmd/carillon/internal/config"
 	"github.com/carillon-rt/carillon/storage"
 )
 
@@ -66,8 +67,10 @@ func writePage(w http.ResponseWriter, title, text string, links ...link) {
 func (s *server) front(w http.ResponseWriter, r *http.Request) {
 	links := []link{{Documentation, "Documentation"}}
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() && s.admin != nil && config.OnlyHere(s.config.Admin) {
-		links = append(links, link{s.url(s.admin.listener, false) + "/console/", "Console"})
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsLoopback() && s.admin != nil {
+		if at, ok := s.admin.listener.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+			links = append(links, link{"http://" + at.String() + "/console/", "Console"})
+		}
 	}
 	writePage(w, "Carillon", "This is a realtime server: pusher-js, Laravel Echo and other clients of the Pusher protocol connect to it.", links...)
 }
@@ -140,7 +143,7 @@ func (s *server) adminRoutes(more map[string]http.Handler) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		links := []link{{Documentation, "Documentation"}, {"/ready", "Is it ready?"}}
-		for path := range more {
+		for _, path := range slices.Sorted(maps.Keys(more)) {
 			links = append(links, link{path, path})
 		}
 		writePage(w, "Carillon, for operators", fmt.Sprintf("%d connections.", s.broker.Stats().Sessions), links...)

@@ -173,7 +173,9 @@ func (s *server) listen(from *sockets) (err error) {
 	}
 	l, err := from.admin(s.config.Admin, s.config.Mode)
 	if err == nil && l != nil {
-		s.admin, err = s.newAdmin(l)
+		if s.admin, err = s.newAdmin(l); err != nil {
+			err = errors.Join(err, l.Close())
+		}
 	}
 	if err != nil {
 		closeAll(s.listeners)
@@ -201,7 +203,7 @@ func (s *server) start() {
 		s.log.Info("app", "app", a.ID, "key", a.Key, "origins", a.AllowedOrigins, "enabled", !a.Disabled)
 	}
 	if s.admin != nil {
-		s.log.Info("serving operators", "url", s.url(s.admin.listener, false))
+		s.log.Info("serving operators", "url", strings.TrimSuffix(s.url(s.admin.listener, false), s.config.Prefix))
 		go func() { s.served <- s.admin.http.Serve(s.admin.listener) }()
 	}
 }
@@ -232,12 +234,10 @@ func (s *server) end(ctx context.Context) error {
 	defer cancel()
 	servers := []*http.Server{s.http}
 	if s.admin != nil {
+		s.admin.close()
 		servers = append(servers, s.admin.http)
 	}
 	err := s.handler.Shutdown(ctx, servers...)
-	if s.admin != nil {
-		err = errors.Join(err, s.admin.close())
-	}
 	// Once the broker has written all that it has.
 	return errors.Join(err, s.closeStore())
 }
