@@ -166,26 +166,45 @@ func TestACertificateIsReadAgainWhenItsFilesChange(t *testing.T) {
 	require.NotEqual(t, first, second)
 }
 
-// Backends whose connections are kept are asked for new ones before the server ends.
+// Whoever was let in is waited for, and so is whoever has just had an answer.
 func TestIntakeWaitsForRequestsThatWereLetIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in intake
+		began := time.Now()
+		waited := func() time.Duration { return time.Since(began) }
 		one, other := &net.TCPConn{}, &net.UnixConn{}
-		in.wait(time.Hour) // nobody is there
+		in.wait(time.Hour)
+		require.Zero(t, waited(), "nobody is there")
 		in.connState(one, http.StateNew)
 		in.connState(one, http.StateActive)
 		in.connState(other, http.StateNew)
-		began := time.Now()
 		in.wait(time.Minute)
-		require.Equal(t, time.Minute, time.Since(began))
+		require.Equal(t, time.Minute, waited(), "no longer than it may")
 		done := make(chan struct{})
 		go func() { in.wait(time.Hour); close(done) }()
 		synctest.Wait()
-		in.connState(one, http.StateIdle)
 		in.connState(other, http.StateClosed)
+		in.connState(one, http.StateIdle)
 		<-done
-		require.Equal(t, time.Minute, time.Since(began))
+		require.Equal(t, time.Minute+recent, waited(), "another request of the same connection comes soon or not at all")
+		in.wait(time.Hour)
+		require.Equal(t, time.Minute+recent, waited())
 	})
+}
+
+// From the moment on at which the server begins to end, answers ask for a new connection.
+func TestAnswersWhileTheServerEndsAskForNewConnections(t *testing.T) {
+	var in intake
+	h := in.wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		in.closing.Store(r.URL.Query().Get("ends") != "")
+		_, _ = w.Write([]byte("answer"))
+	}))
+	for target, want := range map[string]string{"/apps/1/events": "", "/apps/1/events?ends=1": "close", "/up?ends=1": "close", "/app/key?ends=1": ""} {
+		w := httptest.NewRecorder()
+		in.closing.Store(false)
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, target, nil))
+		require.Equal(t, want, w.Header().Get("Connection"), target)
+	}
 }
 
 func TestLogFormats(t *testing.T) {
