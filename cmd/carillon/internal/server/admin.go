@@ -10,7 +10,12 @@ import (
 	"strings"
 	"time"
 
+	prom "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/carillon-rt/carillon/console"
+	"github.com/carillon-rt/carillon/observe/prometheus"
 )
 
 // admin is what operators see, on a socket of its own: this is where console and metrics
@@ -40,8 +45,17 @@ func (s *server) newAdmin(l net.Listener) (*admin, error) {
 	if err := c.Attach(s.broker, s.handler); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	metrics, err := prometheus.New(s.broker)
+	if err != nil {
+		return nil, err
+	}
+	registry := prom.NewRegistry()
+	if err := errors.Join(registry.Register(metrics), registry.Register(collectors.NewGoCollector()),
+		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))); err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
 	pages := map[string]http.Handler{
-		"/metrics":  s.guard(s.metrics()),
+		"/metrics":  s.guard(promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError)})),
 		"/console/": http.StripPrefix("/console", c),
 	}
 	return &admin{listener: l, console: c, http: &http.Server{
