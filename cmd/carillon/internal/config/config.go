@@ -34,6 +34,9 @@ type Config struct {
 	TrustUnix bool
 	// Mode are the permissions of Unix sockets.
 	Mode fs.FileMode
+	// NamesNoApp says that neither the file nor the environment has an app, so that there
+	// is one that everybody knows.
+	NamesNoApp bool
 	// Warnings are what is no mistake, but may not be meant.
 	Warnings []Problem
 

@@ -171,6 +171,7 @@ func (c *Config) addApp(n *notes, env func(string) string) {
 	if none && len(c.Apps) > 0 {
 		return
 	}
+	c.NamesNoApp = none
 	if id == "" {
 		id = defaultID
 	}

@@ -25,6 +25,10 @@ func (s *server) reload(ctx context.Context, read func() (*config.Config, error)
 		s.log.Error("configuration not read again, the old one stays", "error", err)
 		return
 	}
+	if c.NamesNoApp && !s.current.NamesNoApp {
+		s.log.Error("configuration not read again, the old one stays: it names no app", "file", c.File)
+		return
+	}
 	if err := s.apps.set(c.PusherApps); err != nil {
 		s.log.Error("configuration not read again, the old one stays", "error", err)
 		return

@@ -58,7 +58,7 @@ func (r *reloadingServer) reload(text string) string {
 	before := len(r.log.String())
 	r.write(r.t, text)
 	r.signals <- syscall.SIGHUP
-	r.signals <- syscall.SIGHUP // taken once the first is done with
+	r.signals <- syscall.SIGUSR2 // taken once the other is done with; nobody takes over here
 	return r.log.String()[before:]
 }
 
@@ -96,6 +96,10 @@ func TestReload(t *testing.T) {
 	require.Contains(t, said, "connections_closed=1")
 	require.EqualValues(t, 4003, stays.closeCode())
 	third.subscribe("news", "")
+
+	// Nor does a file that is just being written.
+	require.Contains(t, r.reload(""), "the old one stays: it names no app")
+	third.subscribe("more", "")
 
 	// What cannot be taken over is said each time.
 	said = r.reload("node = \"n\"\nlimits.feeds = 5\n" + firstApp + "[apps.limits]\nevent_bytes = 100_000\n[[apps.channels]]\npattern = \"*\"\nhistory = 1\n")
