@@ -47,7 +47,7 @@ describe('looks', { timeout: 600_000 }, () => {
   }
 
   test('320 to 1440 px', async () => {
-    const context = await browser.newContext({ viewport: { width: 320, height: 600 } });
+    const context = await browser.newContext({ viewport: { width: 320, height: 600 }, reducedMotion: 'reduce' });
     for (const name of ['now, busy', 'event', 'console, sent']) {
       const { page, close } = await show(context, name);
       for (const width of [320, 360, 480, 699, 700, 899, 900, 1100, 1280, 1440]) {
