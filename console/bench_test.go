@@ -1,6 +1,7 @@
 package console
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -78,4 +79,52 @@ func BenchmarkObserve(b *testing.B) {
 			c.TraceDeliveries("1", "room-17", &ev)
 		}
 	})
+}
+
+// BenchmarkBatch is what a viewer costs for each entry that it is sent.
+func BenchmarkBatch(b *testing.B) {
+	c, err := New(WithLoopbackOnly())
+	require.NoError(b, err)
+	c.looking.Store(true)
+	ev := broker.Event{ID: "1yujx5gbqiwz2-3m", Name: "message", Channel: "room-17", Data: []byte(`{"text":"what people say to each other is about so long, as a rule"}`), Time: time.Now()}
+	const entries = 30
+	for range entries {
+		c.Observe(b.Context(), broker.EventPublished{App: "1", Event: &ev, Subscribers: 100})
+	}
+	var f filter
+	b.ReportAllocs()
+	for b.Loop() {
+		var some []logged
+		var out []eventJSON
+		for next := uint64(1); ; next = some[len(some)-1].seq + 1 {
+			if some = c.journal.read(next, some); len(some) == 0 {
+				break
+			}
+			for i := range some {
+				if f.lets(&some[i]) {
+					out = append(out, c.eventJSON(&some[i]))
+				}
+			}
+		}
+		if _, err := json.Marshal(out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/entries, "ns/entry")
+}
+
+// BenchmarkNow is what a viewer costs each second.
+func BenchmarkNow(b *testing.B) {
+	c, err := New(WithLoopbackOnly())
+	require.NoError(b, err)
+	kit := brokertest.New(b, broker.WithObserver(c))
+	require.NoError(b, c.Attach(kit.Broker, kit.Handler))
+	b.Cleanup(c.Close)
+	b.ReportAllocs()
+	for b.Loop() {
+		c.second(c.attached.Load())
+		if _, err := json.Marshal(c.now(c.attached.Load())); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -14,7 +14,7 @@ const (
 	// figures every second. A client that takes longer than streamTimeout for a message is
 	// cut off, and one that is no longer allowed to see it after recheck at the latest.
 	streamStep    = 100 * time.Millisecond
-	streamEvents  = 100
+	streamEvents  = 50
 	streamTimeout = 10 * time.Second
 	recheck       = 5 * time.Second
 )
@@ -35,6 +35,9 @@ type stream struct {
 	// next is the first entry of the log that was not looked at yet.
 	next   uint64
 	traced uint64 // of the traces' news
+	// What a batch is made of, for the next one to use again.
+	read []logged
+	out  []eventJSON
 }
 
 // eventsStream sends the log and the figures as they come. The broker never waits for it:
@@ -132,11 +135,11 @@ func (s *stream) log() error {
 	if s.next < oldest {
 		lost, s.next = oldest-s.next, oldest
 	}
-	var out []eventJSON
+	out := s.out[:0]
 	skipped := 0
-	var some []logged
 	for s.next < end {
-		if some = c.journal.read(s.next, some); len(some) == 0 {
+		some := c.journal.read(s.next, s.read)
+		if s.read = some; len(some) == 0 {
 			break
 		}
 		for i := range some {
@@ -155,7 +158,7 @@ func (s *stream) log() error {
 	if len(out) == 0 && skipped == 0 && lost == 0 {
 		return nil
 	}
-	if out == nil {
+	if s.out = out; out == nil {
 		out = []eventJSON{}
 	}
 	return s.send("events", s.next-1, struct {
