@@ -50,7 +50,7 @@ func (s *server) newAdmin(l net.Listener) (*admin, error) {
 		return nil, err
 	}
 	registry := prom.NewRegistry()
-	if err := errors.Join(registry.Register(metrics), registry.Register(collectors.NewGoCollector()),
+	if err := errors.Join(registry.Register(metrics), registry.Register(handlerStats{s}), registry.Register(collectors.NewGoCollector()),
 		registry.Register(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))); err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
