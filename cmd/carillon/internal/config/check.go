@@ -190,8 +190,8 @@ func (k *checker) server() {
 	}
 	a := &s.AmendmentNames
 	for _, name := range []*string{&a.Edited, &a.Retracted, &a.Appended} {
-		// Each alone beside the defaults, and all of them together below.
-		names := broker.AmendmentNames{Edited: *name, Retracted: "another", Appended: "a third"}
+		// Each alone, and all of them together below.
+		names := broker.AmendmentNames{Edited: *name, Retracted: *name + "2", Appended: *name + "3"}
 		if _, err := broker.New(broker.WithAmendmentNames(names)); err != nil {
 			k.wrong(name, "%s", problemOf(err))
 			return

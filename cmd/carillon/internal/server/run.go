@@ -18,8 +18,9 @@ import (
 // Signals of its own are SIGHUP, which reads the configuration again, and SIGUSR2, which
 // starts a new process of the same name that takes over; neither exists on Windows.
 //
-// A configuration that is wrong is an error that wraps ErrConfig.
-func Run(ctx context.Context, args []string, env func(string) string, out, errors io.Writer) error {
+// It writes the help to out, if that is asked for, and the log to diagnostics. A
+// configuration that is wrong is an error that wraps ErrConfig.
+func Run(ctx context.Context, args []string, env func(string) string, out, diagnostics io.Writer) error {
 	// Before anything else: by default either signal ends a process.
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, append(reloadSignals(), upgradeSignals()...)...)
@@ -30,7 +31,7 @@ func Run(ctx context.Context, args []string, env func(string) string, out, error
 		return fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	var level slog.LevelVar
-	log := logger(c, errors, &level)
+	log := logger(c, diagnostics, &level)
 	upgrader, err := tableflip.New(tableflip.Options{})
 	if err != nil {
 		log.Debug("no process can take over from this one", "error", err)
