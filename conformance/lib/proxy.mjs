@@ -116,9 +116,15 @@ export class Proxy {
     proxy.process = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'], env: proxy.env });
     proxy.log = '';
     proxy.process.stderr.setEncoding('utf8').on('data', (text) => (proxy.log += text));
+    // A hook that fails keeps those after it from running: neither is to keep this process.
+    const end = () => proxy.process.kill(proxy.kind.end);
+    process.once('exit', end);
+    proxy.process.unref();
+    proxy.process.stderr.unref();
     const exited = new Promise((resolve) => proxy.process.on('exit', resolve).on('error', resolve));
     t.after(async () => {
-      proxy.process.kill(proxy.kind.end);
+      process.off('exit', end);
+      end();
       await within(exited, () => `${kind} to end: ${proxy.log}`);
     });
     await eventually(() => proxy.get('/up').then((r) => r.status, (error) => `${error}; ${proxy.log}`),
@@ -145,7 +151,7 @@ export class Proxy {
   async open(path, { method = 'GET', from, headers, body } = {}) {
     const sent = request({ host, port: this.port, path, method, headers, agent: false, ...this.to(from) });
     sent.end(body);
-    const [response] = await once(sent, 'response');
+    const [response] = await within(once(sent, 'response'), `an answer to ${method} ${path}`);
     response.text = '';
     response.setEncoding('utf8').on('data', (text) => (response.text += text));
     response.ended = new Promise((resolve) => response.on('close', resolve).on('error', resolve));
@@ -156,7 +162,7 @@ export class Proxy {
   /** get returns the status and the text of a whole response. */
   async get(path, options) {
     const response = await this.open(path, options);
-    await response.ended;
+    await within(response.ended, `the end of ${path}`);
     return { status: response.statusCode, text: response.text };
   }
 }

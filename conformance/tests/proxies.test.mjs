@@ -50,7 +50,7 @@ async function streams(t, proxy) {
 
 async function post(proxy, path, body) {
   const response = await proxy.open(path, { method: 'POST', body });
-  await response.ended;
+  await within(response.ended, `the end of ${path}`);
   return response.statusCode;
 }
 
