@@ -1,7 +1,6 @@
 package console
 
 import (
-	"encoding/json"
 	"time"
 )
 
@@ -122,13 +121,4 @@ func (c *Console) newest(f *filter, before uint64, yield func(*logged) bool) {
 		}
 		before = some[0].seq
 	}
-}
-
-// encode appends entries as JSON.
-func (c *Console) encode(some []logged) (json.RawMessage, error) {
-	all := make([]eventJSON, len(some))
-	for i := range some {
-		all[i] = c.eventJSON(&some[i])
-	}
-	return json.Marshal(all)
 }
