@@ -28,6 +28,7 @@ import (
 // problems is what grafana-foundation-sdk finds wrong with a dashboard. Where it finds
 // nothing, its error is not nil all the same, and its panels are not set.
 func problems(t *testing.T, raw []byte) cog.BuildErrors {
+	//lint:ignore SA1019 every Grafana imports this format, few the one that follows it
 	var d dashboard.Dashboard
 	err := d.UnmarshalJSONStrict(raw)
 	var found cog.BuildErrors
@@ -50,6 +51,7 @@ func queries(t *testing.T) map[string][]string {
 	plugins.RegisterDefaultPlugins()
 	raw, err := os.ReadFile("dashboard.json")
 	require.NoError(t, err)
+	//lint:ignore SA1019 every Grafana imports this format, few the one that follows it
 	var d dashboard.Dashboard
 	require.NoError(t, json.Unmarshal(raw, &d))
 	all := make(map[string][]string)
