@@ -86,6 +86,11 @@ func (f *finding) outcomes(a *answer) {
 	slices.SortFunc(all, func(a, b outcome) int {
 		return cmp.Or(cmp.Compare(order[a.Verdict], order[b.Verdict]), strings.Compare(a.User, b.User), strings.Compare(a.Session, b.Session))
 	})
+	f.counts = make(map[string]int)
+	for _, o := range all {
+		f.counts[o.Verdict]++
+	}
+	a.Got = f.counts[got]
 	if len(all) > maxOutcomes {
 		a.MoreSessions, all = len(all)-maxOutcomes, all[:maxOutcomes]
 	}
@@ -190,13 +195,17 @@ func (f *finding) whyNot() string {
 	return "Nothing was armed for the channel, the session or the user when the event was published."
 }
 
+// inProcess reports whether every step of the event was recorded, and none to a session.
+func (f *finding) inProcess() bool {
+	return f.traced != nil && f.exact && f.traced.known && f.traced.to > 0 && f.traced.excluded == 0 && f.traced.lost == 0
+}
+
 // sum says in one sentence what the outcomes come to.
 func sum(a *answer, f *finding) {
-	counts := make(map[string]int)
-	for _, o := range a.Sessions {
-		counts[o.Verdict]++
-	}
+	all := len(a.Sessions) + a.MoreSessions
 	switch {
+	case all == 0 && f.inProcess():
+		a.end(notGot, "not-subscribed", "No session was subscribed to the channel when the event was handed out: it went to "+subscribers(f.to)+" within the program.")
 	case len(a.Sessions) == 0 && !f.nobody && (f.traced == nil || !f.exact || f.traced.to > 0):
 		a.end(unknown, "not-recorded", f.whyNot())
 	case len(a.Sessions) == 0:
@@ -204,14 +213,18 @@ func sum(a *answer, f *finding) {
 	case len(a.Sessions) == 1:
 		o := a.Sessions[0]
 		a.end(o.Verdict, o.Reason, o.Text)
-	case counts[got] == len(a.Sessions):
-		a.end(got, "written", fmt.Sprintf("All %d sessions got it.", len(a.Sessions)+a.MoreSessions))
-	case counts[got] > 0:
-		a.end(partly, a.Sessions[0].Reason, fmt.Sprintf("%d of %d sessions got it.", counts[got], len(a.Sessions)))
-	case counts[unknown] > 0:
-		a.end(unknown, "not-recorded", a.Sessions[slices.IndexFunc(a.Sessions, func(o outcome) bool { return o.Verdict == unknown })].Text)
+	case f.counts[got] == all:
+		a.end(got, "written", fmt.Sprintf("All %d sessions got it.", all))
+	case f.counts[got] > 0:
+		a.end(partly, a.Sessions[0].Reason, fmt.Sprintf("%d of %d sessions got it.", f.counts[got], all))
+	case f.counts[unknown] > 0:
+		text := f.whyNot()
+		if i := slices.IndexFunc(a.Sessions, func(o outcome) bool { return o.Verdict == unknown }); i >= 0 {
+			text = a.Sessions[i].Text
+		}
+		a.end(unknown, "not-recorded", text)
 	default:
-		a.end(notGot, a.Sessions[0].Reason, fmt.Sprintf("None of %d sessions got it. %s", len(a.Sessions), a.Sessions[0].Text))
+		a.end(notGot, a.Sessions[0].Reason, fmt.Sprintf("None of %d sessions got it. %s", all, a.Sessions[0].Text))
 	}
 	if a.Verdict == unknown && a.Reason == "not-recorded" {
 		a.missing("what became of it for each session", "steps are recorded from the moment on that a channel, a session or a user is armed: arm it, and publish again")

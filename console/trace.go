@@ -37,14 +37,16 @@ type tracedJSON struct {
 
 // answer is why a user did, or did not, get an event.
 type answer struct {
-	Event        *tracedJSON       `json:"event"`
-	Question     question          `json:"question"`
-	Verdict      string            `json:"verdict"`
-	Reason       string            `json:"reason"`
-	Text         string            `json:"text"`
-	Common       []traceStep       `json:"common"`
-	Sessions     []outcome         `json:"sessions"`
-	MoreSessions int               `json:"moreSessions"`
+	Event        *tracedJSON `json:"event"`
+	Question     question    `json:"question"`
+	Verdict      string      `json:"verdict"`
+	Reason       string      `json:"reason"`
+	Text         string      `json:"text"`
+	Common       []traceStep `json:"common"`
+	Sessions     []outcome   `json:"sessions"`
+	MoreSessions int         `json:"moreSessions"`
+	// Got is how many sessions got it, those that are not listed included.
+	Got          int               `json:"got"`
 	NotRecorded  []notRecordedJSON `json:"notRecorded"`
 	ArmedSince   int64             `json:"armedSince,omitempty"`
 	RecordedFrom int64             `json:"recordedFrom,omitempty"`
@@ -104,9 +106,10 @@ type finding struct {
 	exact   bool // traced has all sessions, and not only those that one arm is about
 	notes   []note
 	tracked map[string]*trackedSession
-	since   time.Time // of the arm that traced or tracked
-	gone    bool      // its arm had it, and has forgotten it
-	from    time.Time // of the oldest entry of the log
+	since   time.Time      // of the arm that traced or tracked
+	counts  map[string]int // of the sessions' verdicts, those that have no room in the answer included
+	gone    bool           // its arm had it, and has forgotten it
+	from    time.Time      // of the oldest entry of the log
 }
 
 // find looks for the event: in what is armed, in the log, and in what the channel has kept.
@@ -123,7 +126,9 @@ func (c *Console) find(k *call, f *finding) error {
 			return notFound("This entry is no longer in the log.")
 		}
 		q.App, q.Channel, q.Event = e.text(textApp), e.text(textChannel), e.text(textID)
-		c.fromLog(f, &e)
+		if !c.fromLog(f, &e) {
+			return invalid("seq", "is of an entry of the log that is about no event")
+		}
 	} else {
 		filter := filter{app: q.App, kinds: 1<<kindPublish | 1<<kindClientEvent}
 		c.newest(&filter, 1<<62, func(e *logged) bool {
@@ -144,21 +149,25 @@ func (c *Console) find(k *call, f *finding) error {
 	return nil
 }
 
-func (c *Console) fromLog(f *finding, e *logged) {
+// fromLog takes an entry of the log, and reports whether it tells of an event, or of a refusal.
+func (c *Console) fromLog(f *finding, e *logged) bool {
 	switch e.kind {
 	case kindPublish, kindClientEvent:
 	case kindRefusePublish, kindAPI, kindRefuseSubscribe, kindRefuseConnect, kindRefuseRequest:
-		if e.text(textReason) != "" {
-			f.refused, f.refusal = e, c.line(e)
-			return
+		if e.text(textReason) == "" {
+			return false
 		}
+		f.refused, f.refusal = e, c.line(e)
+		return true
 	default:
+		return false
 	}
 	f.logged, f.seq = true, e.seq
 	f.to, f.took = e.to, e.took
 	f.nobody = e.to == 0 && e.passed == 0
 	f.facts = &eventFacts{id: e.text(textID), name: e.text(textEvent), channel: e.text(textChannel), position: e.text(textPosition),
 		session: e.text(textSession), user: e.text(textUser), exclude: e.text(textReason), at: e.at.Add(-e.took), size: e.size}
+	return true
 }
 
 // historySearched is how many kept events are looked through for an ID.

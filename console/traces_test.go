@@ -240,6 +240,13 @@ func TestVerdicts(t *testing.T) {
 			ann.Expect("message", "room")
 			return d.why("room", id, "", "")
 		}, partly, "excluded", nil},
+		{"only the program was subscribed", nil, func(t *testing.T, d *desk) answer {
+			sub, err := d.App.Subscribe(t.Context(), "room")
+			require.NoError(t, err)
+			t.Cleanup(sub.Close)
+			d.trap("channel", "room")
+			return d.why("room", d.send("room"), "", "")
+		}, notGot, "not-subscribed", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -261,6 +268,39 @@ func TestVerdicts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTheVerdictIsThatOfAllSessions asks of more sessions than an answer lists.
+func TestTheVerdictIsThatOfAllSessions(t *testing.T) {
+	e := &tracedEvent{handed: time.Now(), known: true, to: 300, sessions: make(map[string]*way)}
+	for i := range 300 {
+		step := broker.DeliveryExcluded // as many as are listed, and more
+		if i >= 250 {
+			step = broker.DeliveryWritten
+		}
+		e.sessions[fmt.Sprint(i)] = &way{steps: []wayStep{{at: e.handed, step: step}}}
+	}
+	f := &finding{facts: &e.facts, traced: e, exact: true, to: e.to}
+	a := f.answer()
+	assert.Equal(t, partly, a.Verdict)
+	assert.Equal(t, "50 of 300 sessions got it.", a.Text)
+	assert.Equal(t, 50, a.Got)
+	assert.Len(t, a.Sessions, maxOutcomes)
+	assert.Equal(t, 100, a.MoreSessions)
+}
+
+// TestOnlyEventsAreTraced asks who got an entry of the log that tells of something else.
+func TestOnlyEventsAreTraced(t *testing.T) {
+	d := newDesk(t, nil)
+	d.Connect(t).SubscribeAs("presence-room", "ann", `{}`)
+	seen := 0
+	for _, e := range get[struct{ Events []eventJSON }](d, "/api/events").Events {
+		resp := do(d.Console, request(http.MethodGet, fmt.Sprint("/api/trace?seq=", e.Seq), ""))
+		assert.Equal(t, http.StatusBadRequest, resp.StatusCode, e.Kind)
+		assert.Equal(t, "seq", problemOf(t, resp).Field, e.Kind)
+		seen++
+	}
+	assert.Positive(t, seen)
 }
 
 // TestParkedAndHad hold a subscription's past events back, and see what becomes of an event

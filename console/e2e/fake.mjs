@@ -256,15 +256,15 @@ function trace(fake, q) {
     { step: 'subscribed', verdict: 'ok', text: 'since 11:41:07' }, { afterMs: 0.6, step: 'queued', verdict: 'ok', text: 'behind 2 others', tookMs: after - 0.6 }, { afterMs: after, step: 'written', verdict: 'ok', text: '231 bytes in one write with 2 others' }] });
   const notGot = { session: '7781.20514', user: 'dee', verdict: 'not-got', reason: 'excluded', text: 'excluded by the publisher', steps: [
     { step: 'subscribed', verdict: 'ok', text: 'since 11:52:40' }, { afterMs: 0.5, step: 'excluded', verdict: 'stop', text: 'the publish named this session as the one to leave out' }] };
-  const base = { event: known, question: q, notRecorded: [], armedSince: noon - 600_000, moreSessions: 0 };
+  const base = { event: known, question: q, notRecorded: [], armedSince: noon - 600_000, moreSessions: 0, got: 0 };
   if (wanted === 'unknown') {
     return { ...base, armedSince: undefined, verdict: 'unknown', reason: 'not-recorded', text: 'The event was published and handed out to 214 sessions. Which, is not known.', common: [common[0], { step: 'handed-out', verdict: 'unknown', text: 'to 214 sessions' }], sessions: [], notRecorded: [{ what: 'Who got it', why: 'nothing was armed for this channel or session when it was published' }, { what: 'Socket writes', why: 'they are recorded only for what is armed' }] };
   }
   if (q.session || q.user) {
     const way = wanted === 'no' ? notGot : got(q.session || '1234.5678', q.user || 'ann', 2.1);
-    return { ...base, verdict: way.verdict, reason: way.reason, text: wanted === 'no' ? 'It was excluded by the publisher.' : 'It was written to its socket 2.1 ms after the publish.', common, sessions: [way] };
+    return { ...base, verdict: way.verdict, reason: way.reason, text: wanted === 'no' ? 'It was excluded by the publisher.' : 'It was written to its socket 2.1 ms after the publish.', common, sessions: [way], got: wanted === 'no' ? 0 : 1 };
   }
-  return { ...base, verdict: 'partly', reason: 'excluded', text: '3 of 4 sessions got it, the last after 12 ms.', common, sessions: [got('1234.5678', 'ann', 2.1), got('2210.77120', 'bob', 2.2), got('9018.33411', 'cy', 12.4), notGot] };
+  return { ...base, verdict: 'partly', reason: 'excluded', text: '3 of 4 sessions got it, the last after 12 ms.', common, sessions: [got('1234.5678', 'ann', 2.1), got('2210.77120', 'bob', 2.2), got('9018.33411', 'cy', 12.4), notGot], got: 3 };
 }
 
 function webhookList(fake) {

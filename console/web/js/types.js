@@ -133,7 +133,7 @@
  * @property {string} [user]
  * @property {string} [ip]
  * @property {number} [size]
- * @property {string} [data]
+ * @property {string} [data] Left out where it is hidden.
  * @property {boolean} [dataCut]
  * @property {number} [tookMs]
  * @property {number} [storeMs]
@@ -159,6 +159,7 @@
  * @property {Step[]} common
  * @property {Way[]} sessions
  * @property {number} moreSessions
+ * @property {number} got How many sessions got it, those that are not listed included.
  * @property {{ what: string, why: string }[]} notRecorded
  * @property {number} [armedSince]
  * @property {number} [recordedFrom]

@@ -104,11 +104,10 @@ export function send({ info, live, signal }) {
     try {
       const t = /** @type {import('../types.js').Trace} */ (await get('trace', { ...mine, event: mine.seq ? '' : mine.event }, signal));
       if (mine !== question) return;
-      const got = t.sessions.filter((s) => s.verdict === 'got').length;
       const all = t.sessions.length + t.moreSessions;
       fill(
         result,
-        h('section.verdict-head', { class: t.verdict }, h('h2', null, verdict(t.verdict === 'unknown' ? 'ok' : t.verdict, all ? `${plural(got, 'session')} of ${all} got it` : 'Sent')), t.verdict !== 'unknown' && h('p', null, say(t.text))),
+        h('section.verdict-head', { class: t.verdict }, h('h2', null, verdict(t.verdict === 'unknown' ? 'ok' : t.verdict, all ? `${plural(t.got, 'session')} of ${all} got it` : 'Sent')), t.verdict !== 'unknown' && h('p', null, say(t.text))),
         h('p.which.quiet', null, t.event?.id && ['ID ', h('code', null, plain(t.event.id)), ' '], t.event?.position && ['Position ', h('code', null, plain(t.event.position)), ' '], h('a', { href: href(['why'], mine) }, 'More about it')),
         t.common.length > 0 && steps(t.common),
         t.sessions.length > 0 && ways(t, mine),
