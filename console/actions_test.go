@@ -203,6 +203,15 @@ func TestRedaction(t *testing.T) {
 	})
 }
 
+// TestWhoMayOnlyLookGetsNoSignedCommand: whoever has one can publish with it.
+func TestWhoMayOnlyLookGetsNoSignedCommand(t *testing.T) {
+	d := newDesk(t, []Option{WithReadOnly(), WithApps(App{ID: "1", Key: "k", Secret: "s"})})
+	resp := do(d.Console, request(http.MethodPost, "/api/curl", `{"app":"1","channel":"room","event":"x"}`))
+	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
+	assert.Equal(t, "read_only", problemOf(t, resp).Code)
+	assert.False(t, get[struct{ Apps []appInfo }](d, "/api/info").Apps[0].CanCurl)
+}
+
 func TestURLsAreShownWithoutSecrets(t *testing.T) {
 	open, err := New(WithLoopbackOnly())
 	require.NoError(t, err)

@@ -61,7 +61,7 @@ func (c *Console) table() map[string]route {
 		"user/terminate":  {http.MethodPost: change(c.terminateUser)},
 
 		"publish": {http.MethodPost: change(c.publish)},
-		"curl":    {http.MethodPost: {do: c.curl}},
+		"curl":    {http.MethodPost: change(c.curl)},
 		"trace":   get(c.trace),
 		"armed":   get(c.armed),
 		"arm":     {http.MethodPost: {do: c.arm}, http.MethodDelete: {do: c.disarm}},

@@ -53,7 +53,7 @@ func (c *Console) appInfos(k *call) []appInfo {
 	infos := make([]appInfo, 0, len(counts))
 	for id, n := range counts {
 		app := c.apps[id]
-		infos = append(infos, appInfo{id, app.Name, n, app.signs()})
+		infos = append(infos, appInfo{id, app.Name, n, app.signs() && !c.readOnly})
 	}
 	slices.SortFunc(infos, func(a, b appInfo) int { return compareNames(a.ID, b.ID) })
 	return infos

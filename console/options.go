@@ -138,8 +138,8 @@ func (r redaction) names() []string {
 	return names
 }
 
-// WithReadOnly refuses whatever changes something: publishing, closing, deleting, sending
-// webhooks again. Arming a trace is allowed.
+// WithReadOnly refuses whatever changes something: publishing, signing a command that
+// publishes, closing, deleting, sending webhooks again. Arming a trace is allowed.
 func WithReadOnly() Option {
 	return func(c *Console) error {
 		c.readOnly = true
