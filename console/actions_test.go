@@ -203,6 +203,23 @@ func TestRedaction(t *testing.T) {
 	})
 }
 
+// TestHiddenDataIsLeftOut sees to it that nothing stands for it which could be sent again.
+func TestHiddenDataIsLeftOut(t *testing.T) {
+	for _, test := range []struct {
+		options []Option
+		shown   any
+	}{{nil, `a "secret"`}, {[]Option{WithRedact(Payloads)}, nil}} {
+		d := newDesk(t, test.options, broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 5}}))
+		_, err := d.App.Publish(t.Context(), "room", "x", []byte(`a "secret"`))
+		require.NoError(t, err)
+		d.Observe(t.Context(), broker.WebhookSent{App: d.App.ID(), ID: "a", Attempt: 1, Body: []byte(`a "secret"`)})
+		type thing map[string]any
+		assert.Equal(t, test.shown, get[struct{ Events []thing }](d, "/api/events?kind=publish").Events[0]["data"])
+		assert.Equal(t, test.shown, get[struct{ Events []thing }](d, "/api/channel/history?app=1&name=room").Events[0]["data"])
+		assert.Equal(t, test.shown, get[struct{ Items []thing }](d, "/api/webhooks").Items[0]["body"])
+	}
+}
+
 // TestWhoMayOnlyLookGetsNoSignedCommand: whoever has one can publish with it.
 func TestWhoMayOnlyLookGetsNoSignedCommand(t *testing.T) {
 	d := newDesk(t, []Option{WithReadOnly(), WithApps(App{ID: "1", Key: "k", Secret: "s"})})

@@ -43,12 +43,11 @@ func (c *Console) eventJSON(e *logged) eventJSON {
 		size, to := e.size, e.to
 		out.Size, out.Subscribers, out.Excluded = &size, &to, e.passed
 		out.Reason, out.Exclude = "", out.Reason
-		data := text([]byte(e.text(textData)))
-		out.DataCut, out.JSON = e.cut, e.json
-		if c.redact.payloads {
-			data, out.DataCut = hidden, false
+		out.JSON = e.json
+		if !c.redact.payloads {
+			data := text([]byte(e.text(textData)))
+			out.Data, out.DataCut = &data, e.cut
 		}
-		out.Data = &data
 	case kindRefusePublish:
 		size := e.size
 		out.Size = &size

@@ -11,21 +11,21 @@ import (
 const maxHistoryData = 64 << 10
 
 type historyEvent struct {
-	ID        string `json:"id"`
-	Position  string `json:"position"`
-	Time      int64  `json:"time"`
-	Name      string `json:"name"`
-	Size      int    `json:"size"`
-	Data      string `json:"data,omitempty"`
-	DataCut   bool   `json:"dataCut,omitempty"`
-	JSON      bool   `json:"json"`
-	User      string `json:"user,omitempty"`
-	Session   string `json:"session,omitempty"`
-	Version   uint64 `json:"version"`
-	Retracted bool   `json:"retracted"`
-	Amends    string `json:"amends,omitempty"`
-	Target    string `json:"target,omitempty"`
-	Encrypted bool   `json:"encrypted"`
+	ID        string  `json:"id"`
+	Position  string  `json:"position"`
+	Time      int64   `json:"time"`
+	Name      string  `json:"name"`
+	Size      int     `json:"size"`
+	Data      *string `json:"data,omitempty"`
+	DataCut   bool    `json:"dataCut,omitempty"`
+	JSON      bool    `json:"json"`
+	User      string  `json:"user,omitempty"`
+	Session   string  `json:"session,omitempty"`
+	Version   uint64  `json:"version"`
+	Retracted bool    `json:"retracted"`
+	Amends    string  `json:"amends,omitempty"`
+	Target    string  `json:"target,omitempty"`
+	Encrypted bool    `json:"encrypted"`
 }
 
 var amendWords = map[storage.AmendKind]string{storage.Edit: "edit", storage.Retract: "retract", storage.Extend: "append"}

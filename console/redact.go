@@ -9,7 +9,7 @@ import (
 	"github.com/carillon-rt/carillon/broker"
 )
 
-// hidden stands for what WithRedact hides.
+// hidden stands for the info of users that WithRedact hides, and for URLs that are none.
 const hidden = "[hidden]"
 
 func (c *Console) shownIP(ip string) string {
@@ -32,15 +32,17 @@ func (c *Console) shownInfo(info []byte) string {
 	return cut(text(info), maxInfo)
 }
 
-// shownData returns as much of some data as may be shown, and whether there is more.
-func (c *Console) shownData(data []byte, most int) (shown string, more bool) {
+// shownData returns as much of some data as may be shown, and whether there is more. What is
+// hidden is left out, and no text stands for it, which somebody might send on.
+func (c *Console) shownData(data []byte, most int) (shown *string, more bool) {
 	if c.redact.payloads {
-		return hidden, false
+		return nil, false
 	}
-	if len(data) > most {
-		return text([]byte(cut(string(data[:most+1]), most))), true
+	s := text(data)
+	if more = len(data) > most; more {
+		s = text([]byte(cut(string(data[:most+1]), most)))
 	}
-	return text(data), false
+	return &s, more
 }
 
 // text makes UTF-8 of what should be some.

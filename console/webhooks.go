@@ -153,7 +153,7 @@ type webhookJSON struct {
 	FirstAt   int64     `json:"firstAt"`
 	LastAt    int64     `json:"lastAt"`
 	Attempts  []attempt `json:"attempts"`
-	Body      string    `json:"body,omitempty"`
+	Body      *string   `json:"body,omitempty"`
 	CanResend bool      `json:"canResend"`
 }
 

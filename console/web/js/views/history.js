@@ -79,7 +79,7 @@ export function historyList({ info, body, signal, channel }) {
                 e.user ? ['User', say(e.user)] : null,
                 e.session ? ['From session', h('a', { href: href(['sessions', e.session]) }, say(e.session))] : null,
               ]),
-              payload(info, e),
+              !e.retracted && payload(info, e),
               h('a.button', { href: href(['why'], { app: channel.app, channel: channel.name, event: e.id }) }, 'Who got it?'),
             ),
         },
