@@ -21,6 +21,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
+	"github.com/carillon-rt/carillon/storage"
 )
 
 type channelPage struct {
@@ -227,6 +228,19 @@ func TestWhoMayOnlyLookGetsNoSignedCommand(t *testing.T) {
 	assert.Equal(t, http.StatusForbidden, resp.StatusCode)
 	assert.Equal(t, "read_only", problemOf(t, resp).Code)
 	assert.False(t, get[struct{ Apps []appInfo }](d, "/api/info").Apps[0].CanCurl)
+}
+
+// TestAnAnswerOfTheStoreIsNoFailure keeps a client that asks twice from raising an alarm.
+func TestAnAnswerOfTheStoreIsNoFailure(t *testing.T) {
+	d := newDesk(t, nil)
+	for _, answer := range []error{storage.ErrKeyInFlight, storage.ErrKeyReused, storage.ErrBadQuery, context.Canceled} {
+		d.Observe(t.Context(), broker.StoreCall{Operation: "history append", App: "1", Err: fmt.Errorf("append: %w", answer)})
+		now := get[nowJSON](d, "/api/now")
+		assert.True(t, now.Store.OK, "%v", answer)
+		assert.Empty(t, now.Errors, "%v", answer)
+	}
+	d.Observe(t.Context(), broker.StoreCall{Operation: "history append", App: "1", Err: errors.New("disk full")})
+	assert.False(t, get[nowJSON](d, "/api/now").Store.OK)
 }
 
 func TestURLsAreShownWithoutSecrets(t *testing.T) {

@@ -55,6 +55,8 @@ func reasonOf(err error) (reason, detail string) {
 		return byOther, "shut down or closed"
 	case errors.Is(err, storage.ErrKeyReused):
 		return byOther, "idempotency key reused"
+	case errors.Is(err, storage.ErrKeyInFlight):
+		return byOther, "idempotency key in flight"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return byOther, "given up"
 	case errors.Is(err, storage.ErrOutcomeUnknown):
@@ -65,8 +67,8 @@ func reasonOf(err error) (reason, detail string) {
 
 // isAnswer reports whether an error of a store is no failure: it says how things are.
 func isAnswer(err error) bool {
-	for _, answer := range []error{storage.ErrMemberLimit, storage.ErrGap, storage.ErrKeyReused, storage.ErrStaleVersion,
-		storage.ErrNoTarget, storage.ErrRetracted, errors.ErrUnsupported, context.Canceled} {
+	for _, answer := range []error{storage.ErrMemberLimit, storage.ErrGap, storage.ErrKeyReused, storage.ErrKeyInFlight,
+		storage.ErrStaleVersion, storage.ErrNoTarget, storage.ErrRetracted, storage.ErrBadQuery, errors.ErrUnsupported, context.Canceled} {
 		if errors.Is(err, answer) {
 			return true
 		}

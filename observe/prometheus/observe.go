@@ -104,7 +104,7 @@ func (m *Metrics) SampleDelivery(string, string, *broker.Event) bool {
 // failed reports whether an error of a store is one, and not an answer.
 func failed(err error) bool {
 	for _, answer := range [...]error{storage.ErrGap, storage.ErrKeyReused, storage.ErrKeyInFlight, storage.ErrMemberLimit,
-		storage.ErrNoTarget, storage.ErrRetracted, storage.ErrStaleVersion, errors.ErrUnsupported} {
+		storage.ErrNoTarget, storage.ErrRetracted, storage.ErrStaleVersion, storage.ErrBadQuery, errors.ErrUnsupported, context.Canceled} {
 		if errors.Is(err, answer) {
 			return false
 		}
