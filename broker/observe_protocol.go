@@ -56,6 +56,8 @@ type WebhookSent struct {
 	Err error
 	// Final says that there is no further attempt.
 	Final bool
+	// Again says that Handler.ResendWebhook has sent Body once more, under an ID of its own.
+	Again bool
 }
 
 // WebhookDropped are events of webhooks that are given up: their receiver did not answer in
@@ -75,8 +77,8 @@ func (WebhookDropped) kind() ObservationKind  { return ObserveWebhookDropped }
 // API before it is handled, and may give all that it does a context with what the header
 // says of a trace, such as traceparent.
 type APITracer interface {
-	// APIStart returns the context of the request. Of the call only App, Method and Path are
-	// set, which are not checked yet.
+	// APIStart returns the context of the request. Of the call only App, Method, Route and
+	// Path are set, of which App is not checked yet.
 	APIStart(ctx context.Context, call APICalled, header textproto.MIMEHeader) context.Context
 	// APIEnd is called with that context, or with one made of it by tracers behind.
 	APIEnd(ctx context.Context, call APICalled)

@@ -309,7 +309,11 @@ func TestWebhooks(t *testing.T) {
 	assert.Equal(t, 200, again.Status)
 	require.Len(t, bodies, 1)
 	assert.Contains(t, bodies[0], "member_added")
-	assert.Equal(t, "delivered", get[page](d, "/api/webhooks?limit=1").Items[0].State)
+	p = get[page](d, "/api/webhooks")
+	require.Len(t, p.Items, 3, "it is no other webhook")
+	assert.Equal(t, []string{"c", "delivered"}, []string{p.Items[0].ID, p.Items[0].State})
+	assert.True(t, p.Items[0].Attempts[maxAttempts-1].Again)
+	assert.False(t, p.Items[0].Attempts[maxAttempts-2].Again)
 }
 
 func TestWebhooksAreBounded(t *testing.T) {

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -21,7 +22,7 @@ type attempt struct {
 	Status int     `json:"status,omitempty"`
 	TookMs float64 `json:"tookMs"`
 	Error  string  `json:"error,omitempty"`
-	// Again says that somebody has sent it again from the console.
+	// Again says that somebody has sent it again, by hand.
 	Again bool `json:"again,omitempty"`
 }
 
@@ -80,6 +81,9 @@ func (t *webhooks) sent(o *broker.WebhookSent, a attempt) {
 		t.counts.Retried += int64(o.Events)
 	}
 	w := t.byID[o.ID]
+	if o.Again {
+		w = t.resent(o)
+	}
 	if w == nil {
 		t.last++
 		w = &webhook{id: o.ID, app: o.App, url: o.URL, body: o.Body, events: o.Events, first: a.At, seq: t.last}
@@ -102,11 +106,23 @@ func (t *webhooks) sent(o *broker.WebhookSent, a attempt) {
 	switch {
 	case o.Err == nil:
 		w.state = stateDelivered
+	case o.Again && w.state != "": // is as it was
 	case o.Final:
 		w.state = stateFailed
 	default:
 		w.state = stateRetrying
 	}
+}
+
+// resent is the delivery whose body was sent again; nil if it is not remembered. The caller
+// holds mu.
+func (t *webhooks) resent(o *broker.WebhookSent) *webhook {
+	for _, w := range slices.Backward(t.all) {
+		if w.app == o.App && w.url == o.URL && bytes.Equal(w.body, o.Body) {
+			return w
+		}
+	}
+	return nil
 }
 
 func (w *webhook) add(a attempt) {
@@ -119,7 +135,7 @@ func (w *webhook) add(a attempt) {
 
 func (c *Console) webhookSent(o *broker.WebhookSent) {
 	now := time.Now()
-	a := attempt{At: millis(now), Status: o.Status, TookMs: ms(o.Took), Error: errorText(o.Err)}
+	a := attempt{At: millis(now), Status: o.Status, TookMs: ms(o.Took), Error: errorText(o.Err), Again: o.Again}
 	c.webhooks.sent(o, a)
 	r := record{facts: facts{at: now, kind: kindWebhook, took: o.Took, code: o.Status, try: o.Attempt, size: len(o.Body)}}
 	r.texts[textApp], r.texts[textID], r.texts[textURL], r.texts[textMessage] = o.App, o.ID, o.URL, a.Error
@@ -266,18 +282,11 @@ func (c *Console) resend(k *call) (any, error) {
 	defer cancel()
 	began := time.Now()
 	status, err := k.handler.ResendWebhook(ctx, app, url, body)
-	a := attempt{At: millis(began), Status: status, TookMs: ms(time.Since(began)), Error: errorText(err), Again: true}
-	c.webhooks.mu.Lock()
-	w.add(a)
-	if err == nil {
-		w.state = stateDelivered
-	}
-	c.webhooks.mu.Unlock()
 	c.acted(k, "webhook sent again", "app", app, "id", named.ID, "status", status)
 	return struct {
 		OK     bool    `json:"ok"`
 		Status int     `json:"status,omitempty"`
 		TookMs float64 `json:"tookMs"`
 		Error  string  `json:"error,omitempty"`
-	}{err == nil, status, a.TookMs, a.Error}, nil
+	}{err == nil, status, ms(time.Since(began)), errorText(err)}, nil
 }

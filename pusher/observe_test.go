@@ -194,6 +194,7 @@ func TestWebhooksAreObserved(t *testing.T) {
 		require.Len(t, again, 1)
 		assert.Equal(t, 1, again[0].Events)
 		assert.NotEqual(t, first.ID, again[0].ID)
+		assert.Equal(t, []any{false, true}, []any{first.Again, again[0].Again})
 		_, err = kit.handler.ResendWebhook(t.Context(), "1", "https://elsewhere.example/", first.Body)
 		require.ErrorIs(t, err, broker.ErrInvalid)
 

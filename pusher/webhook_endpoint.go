@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/internal/fairqueue"
 )
 
@@ -136,7 +137,7 @@ func (e *endpoint) try(d *delivery) {
 	status, err := s.post(s.ctx, d)
 	took := time.Since(began)
 	final := e.tried(d, err)
-	s.observe(d, attempt, status, took, err, final)
+	s.observe(d, broker.WebhookSent{Attempt: attempt, Status: status, Took: took, Err: err, Final: final})
 }
 
 // tried notes how a request has ended, and reports whether it was the last.

@@ -18,11 +18,11 @@ func (s *webhookSender) drop(app, hookURL string, events int, err error) {
 	}
 }
 
-// observe tells the broker's observers of a request.
-func (s *webhookSender) observe(d *delivery, attempt, status int, took time.Duration, err error, final bool) {
+// observe tells the broker's observers of a request, of which o says how it went.
+func (s *webhookSender) observe(d *delivery, o broker.WebhookSent) {
 	if s.broker.Observes(d.app.ID, broker.ObserveWebhookSent) {
-		s.broker.Observe(context.Background(), d.app.ID, broker.WebhookSent{App: d.app.ID, ID: d.id, URL: shownURL(d.hook.URL),
-			Body: d.body, Events: d.count(), Attempt: attempt, Status: status, Took: took, Err: err, Final: final})
+		o.App, o.ID, o.URL, o.Body, o.Events = d.app.ID, d.id, shownURL(d.hook.URL), d.body, d.count()
+		s.broker.Observe(context.Background(), d.app.ID, o)
 	}
 }
 
@@ -69,7 +69,7 @@ func (h *Handler) ResendWebhook(ctx context.Context, app, shown string, body []b
 		d.sign(body)
 		began := time.Now()
 		status, err = h.webhooks.sender.post(ctx, d)
-		h.webhooks.sender.observe(d, 1, status, time.Since(began), err, true)
+		h.webhooks.sender.observe(d, broker.WebhookSent{Attempt: 1, Status: status, Took: time.Since(began), Err: err, Final: true, Again: true})
 		return status, err
 	}
 	return 0, &broker.FieldError{Field: "url", Value: shown, Problem: "is of no webhook of the app"}
