@@ -138,22 +138,24 @@ func (c *conn) Close(code int, reason string) { c.end(code, reason, true) }
 
 func (c *conn) end(code int, reason string, byServer bool) {
 	c.mu.Lock()
-	if c.closed {
-		c.mu.Unlock()
-		return
-	}
-	c.closed, c.code, c.reason, c.byServer = true, code, reason, byServer
-	c.wake()
-	gone := c.opened && !byServer
 	var unread []*transport.Message
 	if !byServer { // who has gone reads no more
 		unread, c.queue, c.bytes = c.queue, nil, 0
 	}
+	ended := c.closed
+	if !ended {
+		c.closed, c.code, c.reason, c.byServer = true, code, reason, byServer
+		c.wake()
+	}
+	gone := c.opened && !byServer
 	c.mu.Unlock()
 	for _, m := range unread {
 		if w := m.Watch(); w != nil {
 			w.Dropped()
 		}
+	}
+	if ended {
+		return
 	}
 	if gone {
 		transport.DeliverGone(c.receiver)

@@ -134,6 +134,34 @@ func TestTheSendersBufferIsItsOwn(t *testing.T) {
 	assert.Equal(t, "one", string(kept))
 }
 
+// watch counts what has become of messages.
+type watch struct{ written, dropped int }
+
+func (w *watch) Written() { w.written++ }
+func (w *watch) Dropped() { w.dropped++ }
+
+func TestAWatchIsToldOfWhatAClientLeavesUnread(t *testing.T) {
+	for _, byServer := range []bool{false, true} {
+		l := &log{}
+		c := connect(t, l)
+		w := new(watch)
+		for range 2 {
+			require.NoError(t, l.conn.Send(transport.NewMessage([]byte("x")).Watched(w)))
+		}
+		if byServer {
+			l.conn.Close(1000, "")
+		}
+		_, ok := c.TryReceive()
+		require.True(t, ok, "what is queued stays readable")
+		assert.Zero(t, w.dropped)
+		c.Close(1000, "")
+		c.Close(1000, "")
+		assert.Equal(t, watch{written: 1, dropped: 1}, *w)
+		_, ok = c.TryReceive()
+		assert.False(t, ok)
+	}
+}
+
 func TestReceiveEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := connect(t, &log{})
