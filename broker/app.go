@@ -15,9 +15,6 @@ func (a *App) ID() string { return a.id }
 // those of every other app. An app comes into being by being used.
 func (b *Broker) App(id string) *App { return &App{broker: b, id: id, hash: b.channels.hashApp(id)} }
 
-// Connections is how many sessions the app has on this node.
-func (a *App) Connections() int { return a.broker.quotas.of(a.id) }
-
 func (a *App) presenceChannel(name string) (ChannelID, error) {
 	if err := CheckChannelName(name); err != nil {
 		return ChannelID{}, err

@@ -31,12 +31,7 @@ func (b *Broker) Apps() []string {
 }
 
 // SessionCount is how many sessions the app has on this node.
-func (a *App) SessionCount() int {
-	q := &a.broker.quotas
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.apps[a.id]
-}
+func (a *App) SessionCount() int { return a.broker.quotas.of(a.id) }
 
 // Sessions yields the app's sessions on this node, in no order, holding no lock. It goes
 // through those of all apps. Each that is there all the while comes once.

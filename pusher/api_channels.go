@@ -133,7 +133,7 @@ func (r *apiRequest) users(channel string) (any, error) {
 func (r *apiRequest) connections() (any, error) {
 	return struct {
 		Connections int `json:"connections"`
-	}{r.app.Connections()}, nil
+	}{r.app.SessionCount()}, nil
 }
 
 // terminate serves POST /users/{id}/terminate_connections.

@@ -77,6 +77,6 @@ func TestRecheckClosesWhatIsRefusedNow(t *testing.T) {
 	require.Equal(t, 4001, code("goes"))
 	require.Equal(t, 4003, code("off"))
 	require.NoError(t, clients["stays"].Send([]byte(`{"event":"pusher:ping","data":{}}`)))
-	require.Equal(t, 1, b.App("1").Connections())
-	require.Zero(t, b.App("2").Connections()+b.App("3").Connections())
+	require.Equal(t, 1, b.App("1").SessionCount())
+	require.Zero(t, b.App("2").SessionCount()+b.App("3").SessionCount())
 }
