@@ -66,8 +66,15 @@ type Broker struct {
 func (b *Broker) AddHooks(h Hooks) { b.hooks.add(h) }
 
 // AddObserver makes the broker tell another observer from now on, behind those it has. What
-// has begun by then it may learn of by halves: WithObserver tells of all.
-func (b *Broker) AddObserver(o Observer) { b.observers.add(newObserver(o)) }
+// has begun by then it may learn of by halves: WithObserver tells of all. The error is a
+// *FieldError if there is no observer.
+func (b *Broker) AddObserver(o Observer) error {
+	if o == nil {
+		return &FieldError{Field: "observer", Problem: "is nil"}
+	}
+	b.observers.add(newObserver(o))
+	return nil
+}
 
 // observeSlow is for the session, which knows of no observers.
 func (b *Broker) observeSlow(s *Session, err error) {

@@ -73,7 +73,8 @@ type HandOutTracer interface {
 
 // DeliverySampler is an optional interface of an Observer that wants to know how long some
 // events take to the sockets. It is asked for each event that is handed out; where it says
-// yes, FanOut follows. Some percent are enough for percentiles, and cost nearly nothing.
+// yes, FanOut follows, unless it is for no socket. Some percent are enough for percentiles,
+// and cost nearly nothing.
 type DeliverySampler interface {
 	SampleDelivery(app, channel string, ev *Event) bool
 }

@@ -41,7 +41,8 @@ func (HookPanicked) kind() ObservationKind { return ObserveHookPanicked }
 
 // StoreTracer is an optional interface of an Observer: it is told of each call of a store
 // before it is made, and may have the call and its end see another context, such as one
-// with a span. A tracer that wants no StoreCall by its ObservationFilter is not called.
+// with a span. A tracer that wants no StoreCall by its ObservationFilter is not called, and
+// one that was told of a call's start is told of its end.
 type StoreTracer interface {
 	// StoreStart returns the context of the call. Took and Err of the call are not set.
 	StoreStart(ctx context.Context, call StoreCall) context.Context

@@ -215,6 +215,38 @@ func TestAnObserverThatIsNilIsRefused(t *testing.T) {
 	var field *broker.FieldError
 	require.ErrorAs(t, err, &field)
 	assert.Equal(t, "observer", field.Field)
+	kit := brokertest.New(t)
+	field = nil
+	require.ErrorAs(t, kit.Broker.AddObserver(nil), &field)
+	assert.Equal(t, "observer", field.Field)
+	_, err = kit.App.Publish(t.Context(), "room", "message", []byte("x"))
+	require.NoError(t, err)
+	assert.Zero(t, kit.Broker.Stats().ObserverPanics)
+}
+
+// fickle wants calls of stores, until it is told of one.
+type fickle struct {
+	witness
+	started, ended int
+}
+
+func (f *fickle) WantsObservation(_ string, kind broker.ObservationKind) bool {
+	return kind == broker.ObserveStoreCall && f.started == 0
+}
+
+func (f *fickle) StoreStart(ctx context.Context, _ broker.StoreCall) context.Context {
+	f.started++
+	return ctx
+}
+
+func (f *fickle) StoreEnd(context.Context, broker.StoreCall) { f.ended++ }
+
+func TestWhoIsToldOfTheStartOfACallIsToldOfItsEnd(t *testing.T) {
+	some := new(fickle)
+	kit := brokertest.New(t, broker.WithObserver(some), broker.WithChannelRules(broker.ChannelRule{Pattern: "*", History: broker.Retention{Events: 5}}))
+	_, err := kit.App.Publish(t.Context(), "room", "message", []byte("x"))
+	require.NoError(t, err)
+	assert.Equal(t, []int{1, 1}, []int{some.started, some.ended})
 }
 
 // picky wants some kinds only.

@@ -108,7 +108,8 @@ type storeCall struct {
 	ctx     context.Context
 	op      string
 	channel ChannelID
-	began   time.Time // zero if nobody observes it
+	began   time.Time   // zero if nobody observes it
+	tracers []*observer // who was told of its start, and is of its end
 }
 
 // begin begins a call of a store. The call's context is that of the tracers.
@@ -124,6 +125,7 @@ func (h *observers) begin(ctx context.Context, op string, ch ChannelID) storeCal
 					if traced := o.store.StoreStart(c.ctx, StoreCall{Operation: op, App: ch.App, Channel: ch.Name}); traced != nil {
 						c.ctx = traced
 					}
+					c.tracers = append(c.tracers, o)
 				}
 			})
 		}
@@ -138,14 +140,8 @@ func (h *observers) end(c *storeCall, err error) {
 		return
 	}
 	call := StoreCall{Operation: c.op, App: c.channel.App, Channel: c.channel.Name, Took: time.Since(c.began), Err: err}
-	for _, o := range slices.Backward(h.list()) {
-		if o.store != nil {
-			h.guard(o, func() {
-				if o.wants(call.App, ObserveStoreCall) {
-					o.store.StoreEnd(c.ctx, call)
-				}
-			})
-		}
+	for _, o := range slices.Backward(c.tracers) {
+		h.guard(o, func() { o.store.StoreEnd(c.ctx, call) })
 	}
 	h.tell(c.ctx, call.App, call)
 }

@@ -43,13 +43,7 @@ func WithHooks(h Hooks) Option {
 // WithObserver tells an observer of what the broker does: for metrics, traces and the
 // console. It may be given several times; all are told, in that order.
 func WithObserver(o Observer) Option {
-	return func(b *Broker) error {
-		if o == nil {
-			return &FieldError{Field: "observer", Problem: "is nil"}
-		}
-		b.AddObserver(o)
-		return nil
-	}
+	return func(b *Broker) error { return b.AddObserver(o) }
 }
 
 // WithRateLimits sets rate limits on connections, subscriptions, client events, publishes

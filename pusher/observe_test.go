@@ -167,7 +167,7 @@ func TestWebhooksAreObserved(t *testing.T) {
 		})
 		rec := new(witness)
 		kit := newWebhookKit(t, r, Webhook{URL: "https://ann:pass@hooks.example/in?token=secret"})
-		kit.broker().AddObserver(rec)
+		require.NoError(t, kit.broker().AddObserver(rec))
 		kit.occupied("room")
 		time.Sleep(1500 * time.Millisecond)
 		sent := observedBy[broker.WebhookSent](rec)

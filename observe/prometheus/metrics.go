@@ -63,6 +63,7 @@
 package prometheus
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -88,6 +89,9 @@ type Metrics struct {
 // New returns the metrics of a broker, which it observes from now on: call it before the
 // broker is used.
 func New(b *broker.Broker, opts ...Option) (*Metrics, error) {
+	if b == nil {
+		return nil, errors.New("prometheus: broker is nil")
+	}
 	m := &Metrics{broker: b, options: options{maxApps: DefaultMaxApps, sample: DefaultSample}}
 	for _, opt := range opts {
 		if err := opt(&m.options); err != nil {
@@ -95,8 +99,7 @@ func New(b *broker.Broker, opts ...Option) (*Metrics, error) {
 		}
 	}
 	m.makeVectors()
-	b.AddObserver(m)
-	return m, nil
+	return m, b.AddObserver(m)
 }
 
 // of returns the figures of an app.

@@ -133,6 +133,8 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		require.ErrorAs(t, err, &wrong)
 		assert.NotEmpty(t, err.Error())
 	}
+	_, err = New(nil)
+	require.Error(t, err)
 }
 
 func TestCloseCodesThatClientsMakeUpAreOther(t *testing.T) {

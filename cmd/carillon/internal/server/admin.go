@@ -41,8 +41,7 @@ func (s *server) newAdmin(l net.Listener) (*admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
-	s.broker.AddObserver(c)
-	if err := c.Attach(s.broker, s.handler); err != nil {
+	if err := errors.Join(s.broker.AddObserver(c), c.Attach(s.broker, s.handler)); err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
 	metrics, err := prometheus.New(s.broker)
