@@ -214,14 +214,16 @@ func (s *session) usedAmendment(c *channel, used *storage.AppendResult, err erro
 // change makes of the target what the amendment says, and has SQLite overwrite what was
 // there.
 func (s *session) change(c *channel, t *target, a *storage.Amendment) (err error) {
-	if err := s.conn.Exec(`PRAGMA secure_delete = ON`); err != nil {
-		return err
-	}
-	defer func() {
-		if off := s.conn.Exec(`PRAGMA secure_delete = FAST`); err == nil {
-			err = off
+	if !s.erases {
+		if err := s.conn.Exec(`PRAGMA secure_delete = ON`); err != nil {
+			return err
 		}
-	}()
+		defer func() {
+			if off := s.conn.Exec(`PRAGMA secure_delete = FAST`); err == nil {
+				err = off
+			}
+		}()
+	}
 	data := a.Data
 	switch a.Kind {
 	case storage.Retract:

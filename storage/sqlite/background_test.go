@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/carillon-rt/carillon/storage"
 )
 
 // logged is what was logged.
@@ -57,9 +59,36 @@ func TestErasing(t *testing.T) {
 			const secret = "nobody is to know"
 			appendTo(t, st, room, strings.Repeat(secret, 2000), keep(1))
 			checkpoint(t, st)
+			// An amendment erases in any case, and does not end that.
+			other := storage.ChannelID{App: "app", Name: "other"}
+			_, err := st.Append(t.Context(), other, &storage.Event{ID: "a"}, keep(1))
+			require.NoError(t, err)
+			_, err = st.Amend(t.Context(), other, storage.Amendment{Kind: storage.Edit, Target: "a", Event: &storage.Event{ID: "b"}, Options: keep(1)})
+			require.NoError(t, err)
 			appendTo(t, st, room, "short", keep(1))
 			c.advance(time.Hour) // it is no longer kept for fills
-			awaitRows(t, st, "carillon_event", 1)
+			awaitRows(t, st, "carillon_event WHERE length(data) > 1000", 0)
+			checkpoint(t, st)
+			file, err := os.ReadFile(st.path)
+			require.NoError(t, err)
+			require.Equal(t, len(opts) == 0, bytes.Contains(file, []byte(secret)))
+		})
+	}
+}
+
+// The application's own tables are in the file, too.
+func TestErasingOfOtherTables(t *testing.T) {
+	for name, opts := range map[string][]Option{"as SQLite does": nil, "erased": {WithErasing()}} {
+		t.Run(name, func(t *testing.T) {
+			st := open(t, opts...)
+			const secret = "nobody is to know"
+			_, err := st.DB().ExecContext(t.Context(), `CREATE TABLE note (text TEXT)`)
+			require.NoError(t, err)
+			_, err = st.DB().ExecContext(t.Context(), `INSERT INTO note VALUES (?)`, strings.Repeat(secret, 2000))
+			require.NoError(t, err)
+			checkpoint(t, st)
+			_, err = st.DB().ExecContext(t.Context(), `DELETE FROM note`)
+			require.NoError(t, err)
 			checkpoint(t, st)
 			file, err := os.ReadFile(st.path)
 			require.NoError(t, err)

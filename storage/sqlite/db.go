@@ -30,7 +30,7 @@ func (st *Store) openDB() (*sql.DB, error) { return driver.Open(st.dsn, st.conne
 
 // connected prepares a connection of DB.
 func (st *Store) connected(conn *sqlite3.Conn) error {
-	err := errors.Join(conn.BusyTimeout(st.config.busy), conn.Exec(connectionPragmas), prepareConn(conn))
+	err := st.setUp(conn)
 	for _, f := range st.config.connected {
 		if err == nil {
 			err = f(conn)
@@ -40,6 +40,7 @@ func (st *Store) connected(conn *sqlite3.Conn) error {
 		return err
 	}
 	t := &txConn{store: st, session: newSession(conn)}
+	t.session.erases = st.config.erase
 	conn.CommitHook(func() bool {
 		st.dbCommits.Add(1)
 		return true

@@ -16,6 +16,8 @@ type session struct {
 	stmts map[string]*statement
 	// hasIndex says that the file is known to have an index of words.
 	hasIndex bool
+	// erases says that the connection overwrites all that is removed, always.
+	erases bool
 	// epochs are those that were looked up; an id never gets another epoch.
 	epochs map[int64]storage.Epoch
 }

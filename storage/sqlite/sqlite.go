@@ -182,22 +182,22 @@ func (st *Store) createIndex() error {
 // long again with SQLite's own 2 MB of pages in memory.
 const connectionPragmas = `PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; PRAGMA secure_delete = FAST; PRAGMA cache_size = -16000`
 
+// setUp makes a new connection what all have to be.
+func (st *Store) setUp(conn *sqlite3.Conn) error {
+	pragmas := connectionPragmas
+	if st.config.erase {
+		pragmas += `; PRAGMA secure_delete = ON`
+	}
+	return errors.Join(conn.BusyTimeout(st.config.busy), conn.Exec(pragmas), prepareConn(conn))
+}
+
 // connect opens a connection to the file.
 func (st *Store) connect() (*sqlite3.Conn, error) {
 	conn, err := sqlite3.Open(st.dsn)
 	if err != nil {
 		return nil, err
 	}
-	err = conn.BusyTimeout(st.config.busy)
-	if err == nil {
-		err = conn.Exec(connectionPragmas)
-	}
-	if err == nil && st.config.erase {
-		err = conn.Exec(`PRAGMA secure_delete = ON`)
-	}
-	if err == nil {
-		err = prepareConn(conn)
-	}
+	err = st.setUp(conn)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -267,6 +267,7 @@ func (w *writer) open() error {
 		return err
 	}
 	w.session, w.version = newSession(conn), 0
+	w.session.erases = w.store.config.erase
 	return nil
 }
 
