@@ -61,7 +61,7 @@ func (st *Store) Search(ctx context.Context, q storage.SearchQuery) (page storag
 			return err
 		}
 		if q.Ranked {
-			page, err = f.ranked(int(next), want)
+			page, err = f.ranked(int(min(next, storage.MaxRanked)), want)
 		} else {
 			page, err = f.newest(next, want)
 		}

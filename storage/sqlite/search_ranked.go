@@ -31,7 +31,7 @@ func (f *search) ranked(skip, want int) (page storage.SearchPage, err error) {
 		return storage.SearchPage{}, err
 	}
 	skip = min(skip, len(all)) // it comes from the client
-	best := min(len(all), skip+want)
+	best := skip + min(len(all)-skip, want)
 	if best < len(all) {
 		page.Next = nextText("r", int64(best))
 	}

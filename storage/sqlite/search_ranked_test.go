@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -103,4 +104,11 @@ func TestRankedPagesEnd(t *testing.T) {
 		assert.Empty(t, page.Hits)
 		assert.Empty(t, page.Next)
 	}
+	p = prepared("b")
+	_, err = st.Append(t.Context(), room, p.Event, p.Options)
+	require.NoError(t, err)
+	page, err := st.Search(t.Context(), storage.SearchQuery{App: room.App, Text: "data", Ranked: true, MaxHits: math.MaxInt, Next: nextText("r", 1)})
+	require.NoError(t, err)
+	assert.Len(t, page.Hits, 1)
+	assert.Empty(t, page.Next)
 }
