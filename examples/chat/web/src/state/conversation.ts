@@ -15,7 +15,7 @@ import {
   type UserStatus,
 } from '@/lib/websocket'
 import { Store } from './store'
-import { arrived, changed, fromPage, merge, nothing, withNewer, withOlder, type Timeline } from './timeline'
+import { arrived, changed, fromPage, isBefore, merge, nothing, withNewer, withOlder, type Timeline } from './timeline'
 
 const pageSize = 50
 const largestPage = 100
@@ -139,7 +139,7 @@ export class Conversation extends Store<ConversationState> {
     this.live.delete(live)
     if (!page) return
     this.whole = page.messages.at(-1)?.id ?? 0
-    this.set({ timeline: { ...fromPage(page), messages: merge(page.messages, live) }, loaded: true, unseen: 0, jump: null })
+    this.set({ timeline: live.reduce((t, m) => arrived(t, m), fromPage(page)), loaded: true, unseen: 0, jump: null })
     this.tellRead()
   }
 
@@ -237,7 +237,7 @@ export class Conversation extends Store<ConversationState> {
     if (this.holes === 0) this.whole = Math.max(this.whole, message.id)
     const { timeline, unseen, unreadFrom } = this.get()
     // What it answers may be gone: then it is said again, without the quote.
-    if (timeline.messages.some((m) => m.id === message.id)) return this.messageChanged(message)
+    if (isBefore(timeline, message) || timeline.messages.some((m) => m.id === message.id)) return this.messageChanged(message)
     this.stopTyping(String(message.sender_id))
     const others = message.sender_id !== this.me.id && message.type !== 'system'
     const last = timeline.messages.at(-1)

@@ -39,6 +39,13 @@ test('a live message is not put behind a hole', () => {
   expect(ids(arrived(nothing, aMessage({ id: 3 })).messages)).toEqual([3])
 })
 
+test('a message that is said again is not put before a hole', () => {
+  const newest = fromPage(page(51, 100, true))
+  expect(arrived(newest, aMessage({ id: 7, rev: 2 }))).toBe(newest)
+  expect(arrived(newest, aMessage({ id: 60, rev: 2, message: 'again' })).messages[9]!.message).toBe('again')
+  expect(ids(arrived(fromPage(page(8, 9)), aMessage({ id: 7 })).messages)).toEqual([7, 8, 9])
+})
+
 test('quotes say what the message says now', () => {
   const quote = aMessage({ id: 2, reply_to: { id: 1, sender_id: 1, sender_name: 'Ann', message: 'helo', type: 'text', deleted: false } })
   const t = fromPage({ messages: [aMessage({ id: 1, message: 'helo' }), quote], has_before: false, has_after: false })

@@ -26,10 +26,18 @@ function newer(known: Message | undefined, m: Message): Message {
   return known && known.rev > m.rev ? known : m
 }
 
-/** A message came live: it is shown only where it follows what is there. */
+/** Says whether a message is older than all that are shown, which do not go back to it. */
+export function isBefore(t: Timeline, m: Message): boolean {
+  return t.hasBefore && m.id < (t.messages[0]?.id ?? 0)
+}
+
+/**
+ * A message came live: it is shown only where it follows what is there. One that is said
+ * again, since what it answers is gone, may be older than that.
+ */
 export function arrived(t: Timeline, m: Message): Timeline {
   const known = t.messages.some((k) => k.id === m.id)
-  if (t.hasAfter && !known) return t
+  if ((t.hasAfter && !known) || isBefore(t, m)) return t
   return { ...t, messages: merge(t.messages, [m]) }
 }
 
