@@ -56,12 +56,17 @@ func cleanName(field, name string, limit int) (string, error) {
 		return "", invalid(field, "Please give a name.")
 	case n > limit:
 		return "", invalid(field, "That name is too long: %d characters, and %d fit.", n, limit)
-	case !utf8.ValidString(name), strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) && !joiner(r) }):
+	case !utf8.ValidString(name), strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) && !joiner(r) || blank(r) }):
 		return "", invalid(field, "That name has characters that cannot be shown.")
 	case !strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsMark(r) && !unicode.IsSpace(r) && !joiner(r) }):
 		return "", invalid(field, "That name has nothing that can be shown.")
 	}
 	return name, nil
+}
+
+// blank says whether r is shown as nothing, although it is a letter, a mark or a symbol.
+func blank(r rune) bool {
+	return unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r) || r == '\u2800'
 }
 
 // joiner says whether r shapes its neighbours: several scripts and many emoji
