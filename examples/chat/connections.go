@@ -72,6 +72,11 @@ func (cs *connections) unsubscribe(ctx context.Context, userID int64, channel st
 	}
 }
 
+// has reports whether a user is connected, signed in on the connection or not.
+func (cs *connections) has(userID int64) bool {
+	return len(cs.of(func(c *connection) bool { return c.login.user.ID == userID })) > 0
+}
+
 func (cs *connections) of(match func(*connection) bool) (found []*broker.Session) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()

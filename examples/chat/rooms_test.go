@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestRoomsAreChecked(t *testing.T) {
@@ -259,6 +260,27 @@ func TestSeatsAreForThoseWhoAreHere(t *testing.T) {
 	late.say(lobby, "here I am")
 	bob.refused(http.StatusConflict, "room_full", "GET", lobbyMessages, nil)
 	bob.must(http.StatusNoContent, "POST", roomPath(lobby, "/leave"), nil, nil)
+}
+
+// Whoever reads a room on a connection that is not signed in as a user has a place, too.
+func TestSilentReadersKeepTheirSeats(t *testing.T) {
+	s := newSite(t, func(c *config) { c.roomSize = 2 })
+	s.signedIn("Ann")
+	bob, late := s.signedIn("Bob"), s.signedIn("Cy")
+	tb := bob.dial()
+	tb.next("pusher:connection_established")
+	bob.subscribe(tb, bob.rooms()[lobby].Channel)
+	tb.next("pusher_internal:subscription_succeeded")
+	longAgo := time.Now().Add(-2 * seatHold)
+	s.chat.seats.mu.Lock()
+	s.chat.seats.taken[lobby][bob.user.ID] = longAgo
+	s.chat.seats.mu.Unlock()
+	late.refused(http.StatusConflict, "room_full", "POST", roomPath(lobby, "/join"), nil)
+	tb.close()
+	require.Eventually(t, func() bool {
+		status, _ := late.call("POST", roomPath(lobby, "/join"), nil, nil)
+		return status == http.StatusOK
+	}, 10*time.Second, 10*time.Millisecond)
 }
 
 func TestSeatsEnd(t *testing.T) {

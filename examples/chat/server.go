@@ -52,7 +52,8 @@ const (
 func newChat(ctx context.Context, cfg config) (_ *chat, err error) {
 	c := &chat{config: cfg, log: slog.Default(), limits: newLimits(cfg)}
 	c.status.init(c)
-	c.seats.online = c.status.online
+	// Who is connected reads public channels, even one who has not signed in as a user there.
+	c.seats.online = func(id int64) bool { return c.status.online(id) || c.connections.has(id) }
 	if c.keys, err = loadKeys(cfg.data); err != nil {
 		return nil, err
 	}
