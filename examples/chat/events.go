@@ -19,6 +19,7 @@ type change struct {
 	socket string
 	events []storage.Prepared
 	after  []func(context.Context)
+	undo   []func()
 }
 
 // change runs f in a transaction, and appends the events that f publishes to it: they
@@ -30,6 +31,9 @@ func (c *chat) change(ctx context.Context, socket string, f func(*change) error)
 	ch := &change{chat: c, socket: socket}
 	err := c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		ch.Tx, ch.ctx = tx, ctx
+		if err := ch.stillSignedIn(ctx); err != nil {
+			return err
+		}
 		if err := f(ch); err != nil {
 			return err
 		}
@@ -37,6 +41,9 @@ func (c *chat) change(ctx context.Context, socket string, f func(*change) error)
 		return err
 	})
 	if err != nil {
+		for _, f := range ch.undo {
+			f()
+		}
 		return err
 	}
 	for _, f := range ch.after {
@@ -67,6 +74,10 @@ func (ch *change) prepared(p storage.Prepared, err error) error {
 func (ch *change) publishToOthers(channel, event string, data any, opts ...broker.PublishOption) error {
 	return ch.publish(channel, event, data, append(opts, broker.Exclude(ch.socket))...)
 }
+
+// otherwise calls f if the transaction is not committed, and before another one gets the IDs
+// that this one had.
+func (ch *change) otherwise(f func()) { ch.undo = append(ch.undo, f) }
 
 // then calls f when the transaction is committed.
 func (ch *change) then(f func(context.Context)) { ch.after = append(ch.after, f) }

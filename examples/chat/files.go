@@ -95,13 +95,22 @@ func (s fileStore) remove(id int64) {
 }
 
 // sweep removes what no row of the database knows, such as uploads in the middle of which
-// the program was killed. Nothing may be uploaded meanwhile.
+// the program was killed: those have not grown for longer than an upload may take. No file
+// may be kept meanwhile.
 func (s fileStore) sweep(known map[int64]bool) error {
 	entries, err := fs.ReadDir(s.root.FS(), ".")
 	for _, e := range entries {
 		id, notID := strconv.ParseInt(strings.TrimSuffix(e.Name(), ".thumb"), 10, 64)
-		if notID == nil && !known[id] || strings.HasPrefix(e.Name(), "upload-") {
-			err = errors.Join(err, s.root.Remove(e.Name()))
+		left := notID == nil && !known[id]
+		if strings.HasPrefix(e.Name(), "upload-") {
+			info, gone := e.Info()
+			left = gone == nil && time.Since(info.ModTime()) > uploadTimeout
+		}
+		if !left {
+			continue
+		}
+		if gone := s.root.Remove(e.Name()); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
 		}
 	}
 	return err

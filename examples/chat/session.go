@@ -151,11 +151,30 @@ func (c *chat) signedIn(next func(*call) (any, error)) http.HandlerFunc {
 			reply(w, r, nil, signedOut)
 			return
 		}
+		r = r.WithContext(context.WithValue(r.Context(), sessionKey{}, l.id))
 		answer, err := next(&call{Request: r, w: w, user: l.user, session: l.id})
 		if _, done := answer.(written); !done {
 			reply(w, r, answer, err)
 		}
 	}
+}
+
+// sessionKey is where the context of a request has the session that it belongs to.
+type sessionKey struct{}
+
+// stillSignedIn refuses a request whose session has ended since it came: an upload takes a
+// while, and whoever was banned meanwhile has nothing to bring any more.
+func (ch *change) stillSignedIn(ctx context.Context) error {
+	id, ok := ctx.Value(sessionKey{}).(string)
+	if !ok {
+		return nil
+	}
+	if _, err := ch.chat.sessionIn(ctx, ch, id); errors.Is(err, sql.ErrNoRows) {
+		return signedOut
+	} else if err != nil {
+		return err
+	}
+	return nil
 }
 
 // written is the answer of a handler that has written it already.
@@ -187,13 +206,18 @@ func (c *chat) loginOf(ctx context.Context, cookie string) (login, bool) {
 
 // session returns whose a session is, unless it has ended.
 func (c *chat) session(ctx context.Context, id string) (login, bool) {
-	l := login{id: id}
-	err := c.db.QueryRowContext(ctx, `SELECT u.id, u.name, u.role, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
-		WHERE s.id = ? AND s.expires_at > ? AND NOT EXISTS (SELECT 1 FROM bans WHERE user_id = u.id)`, id, now()).Scan(&l.user.ID, &l.user.Name, &l.user.Role, &l.expires)
+	l, err := c.sessionIn(ctx, c.db, id)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		c.log.Error("session was not read", "error", err)
 	}
 	return l, err == nil
+}
+
+func (c *chat) sessionIn(ctx context.Context, q querier, id string) (login, error) {
+	l := login{id: id}
+	err := q.QueryRowContext(ctx, `SELECT u.id, u.name, u.role, s.expires_at FROM sessions s JOIN users u ON u.id = s.user_id
+		WHERE s.id = ? AND s.expires_at > ? AND NOT EXISTS (SELECT 1 FROM bans WHERE user_id = u.id)`, id, now()).Scan(&l.user.ID, &l.user.Name, &l.user.Role, &l.expires)
+	return l, err
 }
 
 // seal returns "id.signature": what is not signed is not even looked up.

@@ -118,6 +118,8 @@ func (v *visitor) do(method, path string, body any, header ...string) *http.Resp
 		r = strings.NewReader(b)
 	case []byte:
 		r = bytes.NewReader(b)
+	case io.Reader:
+		r = b
 	default:
 		data, err := json.Marshal(b)
 		require.NoError(t, err)

@@ -74,11 +74,9 @@ func (c *chat) storeFile(ctx context.Context, rm *room, u user, name string, rec
 		if f.ID, err = done.LastInsertId(); err != nil {
 			return err
 		}
+		ch.otherwise(func() { c.files.remove(f.ID) })
 		return c.files.keep(f.ID, received, found)
 	})
-	if err != nil && f.ID != 0 {
-		c.files.remove(f.ID)
-	}
 	return f.withURLs(), err
 }
 
@@ -109,17 +107,20 @@ func (c *chat) dropUnsent(ctx context.Context) error {
 	return err
 }
 
-// sweepFiles removes files that a killed program has left behind, at the start.
+// sweepFiles removes files that a killed program has left behind, at the start. Another
+// one may be at work in the folder: it stores a file within a transaction, as this is.
 func (c *chat) sweepFiles(ctx context.Context) error {
-	ids, err := collect(ctx, c.db, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) }, `SELECT id FROM files`)
-	if err != nil {
-		return err
-	}
-	known := make(map[int64]bool, len(ids))
-	for _, id := range ids {
-		known[id] = true
-	}
-	return c.files.sweep(known)
+	return c.change(ctx, "", func(ch *change) error {
+		ids, err := collect(ctx, ch, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) }, `SELECT id FROM files`)
+		if err != nil {
+			return err
+		}
+		known := make(map[int64]bool, len(ids))
+		for _, id := range ids {
+			known[id] = true
+		}
+		return c.files.sweep(known)
+	})
 }
 
 // unsentFile returns an upload of u's for a room that no message has yet.
