@@ -16,14 +16,7 @@ func (st *Store) Target(ctx context.Context, ch storage.ChannelID, id string) (s
 		return ev, err
 	}
 	// The first time that an event of the channel is asked for.
-	err = st.write(ctx, &task{events: 1, do: func(w *writer) error {
-		c, err := w.channel(ch)
-		if err != nil || c.id == 0 || c.named {
-			return err
-		}
-		return w.session.name(c)
-	}})
-	if err != nil {
+	if err := st.nameChannel(ctx, ch); err != nil {
 		return storage.Event{}, err
 	}
 	ev, _, err = st.lookForTarget(ctx, ch, id, true) // it may have been deleted meanwhile
@@ -162,7 +155,7 @@ func (s *session) amend(c *channel, a *storage.Amendment, now time.Time) (out st
 	}
 	if c.id != 0 {
 		if !c.named {
-			err = s.name(c)
+			err = s.name(c, c.removed()+1)
 		}
 		if err == nil {
 			err = s.retain(c, a.Options.Retention, ms)

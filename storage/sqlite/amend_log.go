@@ -1,6 +1,10 @@
 package sqlite
 
-import "github.com/carillon-rt/carillon/storage"
+import (
+	"context"
+
+	"github.com/carillon-rt/carillon/storage"
+)
 
 // A channel is named once one of its events was to be amended: then its events can be
 // found by their IDs, and it is counted how many of its numbers are those of amendments,
@@ -9,14 +13,54 @@ import "github.com/carillon-rt/carillon/storage"
 // The log of a named channel is cut so that it does not have too many amendments: their
 // rows go, and the events before stay, so that numbers are missing up to the cut.
 
-// name makes a channel named.
-func (s *session) name(c *channel) error {
+// nameRows is how many events are named in one transaction, so that the first amendment in a
+// channel that has very many holds nobody up for long.
+const nameRows = 4096
+
+// nameChannel makes a channel named, if there is one.
+func (st *Store) nameChannel(ctx context.Context, ch storage.ChannelID) error {
+	type part struct{ channel, last int64 }
+	var named part // what is named already
+	for done := false; !done; {
+		var next part // the transaction may fail, and be done once more
+		err := st.write(ctx, &task{events: 1, do: func(w *writer) error {
+			done = true
+			c, err := w.channel(ch)
+			if err != nil || c.id == 0 || c.named {
+				return err
+			}
+			first := c.removed() + 1
+			if c.id == named.channel {
+				first = max(first, named.last+1)
+			}
+			if done = c.last-first < nameRows; done {
+				return w.session.name(c, first)
+			}
+			next = part{c.id, first + nameRows - 1}
+			return w.session.nameSome(c, first, next.last)
+		}})
+		if err != nil {
+			return err
+		}
+		named = next
+	}
+	return nil
+}
+
+// nameSome names events by their numbers. Those of a channel that is not named yet are not
+// looked at, and go with their events.
+func (s *session) nameSome(c *channel, first, last int64) error {
 	add := s.use(`INSERT OR IGNORE INTO carillon_named (channel, event, number)
 		SELECT ?1, event, id & 274877906943 FROM carillon_event WHERE id BETWEEN ?2 AND ?3 AND flags < 4`)
 	add.int(c.id)
-	add.int(c.eventID(c.removed() + 1))
-	add.int(c.eventID(c.last))
-	if err := add.exec(); err != nil {
+	add.int(c.eventID(first))
+	add.int(c.eventID(last))
+	return add.exec()
+}
+
+// name makes a channel named, whose events before a number are already.
+func (s *session) name(c *channel, first int64) error {
+	if err := s.nameSome(c, first, c.last); err != nil {
 		return err
 	}
 	c.named, c.hidden = true, c.removed()

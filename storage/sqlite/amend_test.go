@@ -88,6 +88,31 @@ func TestTargetWithinTransaction(t *testing.T) {
 	}
 }
 
+// The first amendment of a channel with very many events lets others write meanwhile.
+func TestManyEventsAreNamedInParts(t *testing.T) {
+	st := open(t)
+	const many = 3*nameRows - 1
+	batch := make([]storage.AppendRequest, many)
+	for i := range batch {
+		batch[i] = storage.AppendRequest{Channel: room, Event: &storage.Event{ID: fmt.Sprint(i), Name: "message"}, Options: keep(2 * many)}
+	}
+	for _, result := range st.AppendBatch(t.Context(), batch) {
+		require.NoError(t, result.Err)
+	}
+	before := st.taken.Load()
+	ev, err := st.Target(t.Context(), room, "0")
+	require.NoError(t, err)
+	assert.EqualValues(t, 1, ev.Position.Offset)
+	assert.EqualValues(t, 3, st.taken.Load()-before)
+	for _, i := range []int{0, nameRows - 1, nameRows, 2*nameRows - 1, 2 * nameRows, many - 1} {
+		ev, err := st.Target(t.Context(), room, fmt.Sprint(i))
+		require.NoError(t, err)
+		assert.EqualValues(t, i+1, ev.Position.Offset)
+	}
+	assert.Equal(t, many, rows(t, st, "carillon_named"))
+	assert.EqualValues(t, 3, st.taken.Load()-before)
+}
+
 // Other connections on the file see what is amended, and amend themselves.
 func TestTwoStoresAmend(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "carillon.db")
