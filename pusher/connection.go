@@ -49,6 +49,15 @@ func (c *connection) Closed(code int, err error) {
 // Gone implements transport.Watcher.
 func (c *connection) Gone() { c.session.Gone() }
 
+// signer is the app with the secrets that count now: a connection outlives them. Where the
+// ID has another key by now, those that the connection began with do.
+func (c *connection) signer() *App {
+	if now := c.handler.webhooks.apps.latest(c.app.ID); now != nil && now.Key == c.app.Key {
+		return now
+	}
+	return c.app
+}
+
 // checkIdle runs when the client may have been silent for too long.
 func (c *connection) checkIdle() {
 	timeout := c.handler.options.activityTimeout

@@ -58,6 +58,7 @@ func (h *Handler) open(ctx context.Context, d Dial) transport.Open {
 
 // connect checks what the client dialled and makes a session of it.
 func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*connection, *closeError) {
+	rechecks := h.rechecks.Load()
 	app, refusal := h.dialled(ctx, &d)
 	if refusal != nil {
 		h.observeRefused(ctx, app, d.IP, conn, refusal)
@@ -86,6 +87,7 @@ func (h *Handler) connect(ctx context.Context, conn transport.Conn, d Dial) (*co
 		c.deadline.Init(c.checkAuthorized)
 		h.wheel.Schedule(c.deadline, app.AuthorizationTimeout)
 	}
+	h.recheckNew(ctx, session, rechecks)
 	return c, nil
 }
 

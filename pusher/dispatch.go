@@ -71,7 +71,7 @@ func (c *connection) subscribe(f clientMessage, limits Limits) {
 	resumes := askForPositions(&req, sub.resume)
 	kind := broker.KindOf(sub.channel)
 	if kind.NeedsAuthorization() {
-		signed := verifyChannelAuth(c.app, c.session.ID(), sub.channel, sub.channelData, sub.auth)
+		signed := verifyChannelAuth(c.signer(), c.session.ID(), sub.channel, sub.channelData, sub.auth)
 		if req.Authorized = signed == nil; req.Authorized {
 			resumes = resumes || askBySignature(&req, sub.channelData)
 			if req.Expires, err = authorizationEnd(sub.channelData); err != nil {
@@ -133,7 +133,7 @@ func (c *connection) signIn(f clientMessage, limits Limits) {
 		c.fail(4009, err.Error())
 		return
 	}
-	if err := verifyUserAuth(c.app, c.session.ID(), in.userData, in.auth); err != nil {
+	if err := verifyUserAuth(c.signer(), c.session.ID(), in.userData, in.auth); err != nil {
 		c.fail(4009, "sign-in: "+err.Error())
 		return
 	}

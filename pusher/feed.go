@@ -169,6 +169,7 @@ type feedRequest struct {
 	*http.Request
 	handler  *Handler
 	app      *App
+	rechecks uint64 // how many calls of Recheck there were before the app was looked up
 	channels []string
 	protocol broker.Protocol
 	resume   map[string]broker.Position
@@ -241,6 +242,7 @@ func (h *Handler) refuseFeed(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) (*feedRequest, error) {
+	rechecks := h.rechecks.Load()
 	app, err := h.appByKey(r.Context(), key)
 	if errors.Is(err, ErrUnknownApp) {
 		return nil, &apiError{status: http.StatusNotFound, message: fmt.Sprintf("app key %q does not exist", key)}
@@ -263,7 +265,7 @@ func (h *Handler) parseFeed(w http.ResponseWriter, r *http.Request, key string) 
 	if d.Origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", d.Origin)
 	}
-	req := &feedRequest{Request: r, handler: h, app: app, protocol: feedProtocol, resume: map[string]broker.Position{}}
+	req := &feedRequest{Request: r, handler: h, app: app, rechecks: rechecks, protocol: feedProtocol, resume: map[string]broker.Position{}}
 	return req, req.parse()
 }
 
@@ -345,6 +347,7 @@ func (r *feedRequest) open(conn transport.Conn) (*broker.Session, error) {
 			return nil, err
 		}
 	}
+	h.recheckNew(r.Context(), session, r.rechecks)
 	return session, nil
 }
 

@@ -42,6 +42,7 @@ type Handler struct {
 	sizes        *sizes
 	// limited and unread are what Stats counts.
 	limited, unread atomic.Int64
+	rechecks        atomic.Uint64 // calls of Recheck
 	wheel           *wheel.Wheel
 	webhooks        *webhooks
 	options         options

@@ -93,6 +93,14 @@ func (w *webhookApps) learn(app *App) *knownApp {
 	return k
 }
 
+// latest returns an app as the last look-up has found it; nil if none has.
+func (w *webhookApps) latest(id string) *App {
+	if k, ok := w.known.Load(id); ok {
+		return k.app
+	}
+	return nil
+}
+
 // wants is broker.Hooks.Wants. It never waits.
 func (w *webhookApps) wants(id string, hook broker.InformingHook) bool {
 	k, ok := w.known.Load(id)
