@@ -151,6 +151,30 @@ func TestAProcessThatFailsTakesNothingOver(t *testing.T) {
 	r.up(oneShot())
 }
 
+// Who asks twice gets one process that takes over, and the first attempt goes on.
+func TestASecondRequestToTakeOver(t *testing.T) {
+	r := launch(t, nil, nil, "-addr", "127.0.0.1:0")
+	slow := r.file + ".slow"
+	good := r.file + ".good"
+	binary, err := os.ReadFile(r.file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(good, binary, 0o700)) //nolint:gosec // it is run
+	gate := r.file + ".gate"
+	require.NoError(t, syscall.Mkfifo(gate, 0o600))
+	require.NoError(t, os.WriteFile(slow, []byte("#!/bin/sh\nread -r _ <"+gate+"\nexec "+good+" \"$@\"\n"), 0o700)) //nolint:gosec // it is run
+	require.NoError(t, os.Rename(slow, r.file))
+
+	r.signal(syscall.SIGUSR2)
+	r.said("starting a process that takes over")
+	r.signal(syscall.SIGUSR2)
+	r.said(`level=WARN msg="a process that takes over is being started already"`)
+	r.up(oneShot())
+	require.NoError(t, os.WriteFile(gate, []byte("go\n"), 0o600))
+	r.serving()
+	r.said("msg=ended")
+	r.up(oneShot())
+}
+
 // systemd holds the sockets, and is told what goes on.
 func TestSystemd(t *testing.T) {
 	clients, err := net.Listen("tcp", "127.0.0.1:0")

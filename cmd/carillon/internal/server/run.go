@@ -94,6 +94,7 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, level *slog.
 // until returns when the server is to end.
 func (s *server) until(ctx context.Context, p *process) error {
 	upgraded := make(chan error, 1)
+	upgrading := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -103,6 +104,7 @@ func (s *server) until(ctx context.Context, p *process) error {
 		case err := <-s.served:
 			return err
 		case err := <-upgraded:
+			upgrading = false
 			if err != nil {
 				s.intake.closing.Store(false)
 				s.log.Error("no process has taken over: this one goes on", "error", err)
@@ -112,7 +114,11 @@ func (s *server) until(ctx context.Context, p *process) error {
 			return nil
 		case received := <-p.signals:
 			if isUpgrade(received) {
-				s.upgrade(ctx, p, upgraded)
+				if upgrading {
+					s.log.Warn("a process that takes over is being started already")
+				} else {
+					upgrading = s.upgrade(ctx, p, upgraded)
+				}
 				continue
 			}
 			notify(p.sockets.env, reloading())
@@ -122,11 +128,12 @@ func (s *server) until(ctx context.Context, p *process) error {
 	}
 }
 
-// upgrade starts a process that takes over once it serves.
-func (s *server) upgrade(ctx context.Context, p *process, done chan<- error) {
+// upgrade starts a process that takes over once it serves, and reports whether it has
+// begun to: done, which has room for it, is told of the outcome.
+func (s *server) upgrade(ctx context.Context, p *process, done chan<- error) bool {
 	if p.sockets.upgrader == nil {
 		s.log.Error("no process can take over from this one")
-		return
+		return false
 	}
 	s.log.Info("starting a process that takes over")
 	// Backends connect anew for each request from now on, so that none is about to use a
@@ -140,11 +147,9 @@ func (s *server) upgrade(ctx context.Context, p *process, done chan<- error) {
 		if err == nil {
 			err = p.sockets.upgrader.Upgrade()
 		}
-		select {
-		case done <- err:
-		default: // another one is being told of
-		}
+		done <- err
 	}()
+	return true
 }
 
 // warn logs what may not be meant.
