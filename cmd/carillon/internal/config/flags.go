@@ -137,9 +137,14 @@ func withFile(env func(string) string, file string) (func(string) string, error)
 	if file == "" {
 		return env, nil
 	}
-	more, err := godotenv.Read(file)
+	text, err := readFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("-env-file: %w", err)
+	}
+	more, err := godotenv.UnmarshalBytes(text)
+	if err != nil {
+		// What the library says has the rest of the file in it, passwords and all.
+		return nil, fmt.Errorf("-env-file: %s: line %d is not NAME=value, or begins a quotation that does not end", file, wrongLine(text))
 	}
 	return func(name string) string {
 		if v := env(name); v != "" {
@@ -147,6 +152,21 @@ func withFile(env func(string) string, file string) (func(string) string, error)
 		}
 		return more[name]
 	}, nil
+}
+
+// wrongLine is the line of a file of variables from which on it cannot be read: the one
+// after as much as can.
+func wrongLine(text []byte) (line int) {
+	number, end := 1, 0
+	line = number
+	for l := range bytes.Lines(text[:min(len(text), maxReferenced)]) {
+		end += len(l)
+		number++
+		if _, err := godotenv.UnmarshalBytes(text[:end]); err == nil {
+			line = number
+		}
+	}
+	return line
 }
 
 // override sets what variables and flags say: those of the server on s, those of the apps

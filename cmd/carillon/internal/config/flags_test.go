@@ -2,6 +2,7 @@ package config
 
 import (
 	"flag"
+	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -201,6 +202,22 @@ func TestEnvFile(t *testing.T) {
 	}, io.Discard)
 	require.NoError(t, err)
 	require.Equal(t, []string{"6", "of the file"}, []string{c.PusherApps[0].ID, c.PusherApps[0].Key})
+}
+
+// An .env has the passwords of everything else, too: none of it gets into an error.
+func TestMistakesInEnvFile(t *testing.T) {
+	for text, line := range map[string]int{
+		"# .env\nPUSHER_APP_ID=5\n\nAPP-NAME=shop\nDB_PASSWORD=hunter2\n": 4,
+		"KEY=\"two\nlines\"\nDB_PASSWORD=\"hunter2\nPUSHER_APP_ID=5\n":    3,
+		"DB_PASSWORD='hunter2": 1,
+		"PUSHER_APP_ID=5\nbase64 hunter2/+==\n" + strings.Repeat("PASSWORD=hunter2\n", 5) + "x\n": 2,
+	} {
+		file := filepath.Join(t.TempDir(), ".env")
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+		_, err := Read([]string{"-env-file", file}, nothing, io.Discard)
+		require.ErrorContains(t, err, fmt.Sprintf("-env-file: %s: line %d is not NAME=value", file, line), text)
+		require.NotContains(t, err.Error(), "hunter2")
+	}
 }
 
 func TestHelp(t *testing.T) {
