@@ -227,7 +227,13 @@ func (k *checker) tls() {
 	if leaf == nil {
 		leaf, err = x509.ParseCertificate(pair.Certificate[0])
 	}
-	if left := time.Until(leaf.NotAfter); err == nil && left < soon {
+	if err != nil {
+		return
+	}
+	switch left := time.Until(leaf.NotAfter); {
+	case left < 0:
+		k.warn(&t.Cert, "the certificate HAS ENDED, on %s: clients refuse it", leaf.NotAfter.Format(time.DateOnly))
+	case left < soon:
 		k.warn(&t.Cert, "the certificate ends on %s", leaf.NotAfter.Format(time.DateOnly))
 	}
 }

@@ -7,9 +7,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/carillon-rt/carillon/cmd/carillon/internal/servertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -275,4 +278,23 @@ func TestSecretsNeedNotBeInTheFile(t *testing.T) {
 func TestAFileThatIsTooLong(t *testing.T) {
 	_, err := Parse(make([]byte, MaxFileBytes+1), nothing)
 	require.ErrorContains(t, err, "the limit is 4194304")
+}
+
+func TestWarnsOfTheEndOfACertificate(t *testing.T) {
+	cert, key := filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
+	for want, left := range map[string]time.Duration{
+		"":                              365 * 24 * time.Hour,
+		"the certificate ends on ":      24 * time.Hour,
+		"the certificate HAS ENDED, on": -time.Hour,
+	} {
+		servertest.WriteCertificate(t, cert, key, time.Now().Add(left))
+		c, err := Parse(fmt.Appendf([]byte(app), "[tls]\ncert = %q\nkey = %q\n", cert, key), nothing)
+		require.NoError(t, err)
+		if want == "" {
+			require.Empty(t, c.Warnings)
+			continue
+		}
+		require.Len(t, c.Warnings, 1)
+		require.Contains(t, c.Warnings[0].String(), "line 7: tls.cert: "+want)
+	}
 }

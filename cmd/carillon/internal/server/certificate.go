@@ -17,6 +17,7 @@ type certificate struct {
 	pair    *tls.Certificate // guarded by mu, like all below
 	stamps  [2]stamp
 	checked time.Time
+	failure string // why they could not be read when last tried, so that it is logged once
 }
 
 // stamp tells a file from what it was before.
@@ -65,24 +66,35 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 
 // refresh reads the files again if they have changed. mu is held.
 func (c *certificate) refresh() {
-	now := c.look()
-	if now == c.stamps {
+	if c.look() == c.stamps {
 		return
 	}
-	c.stamps = now
-	if err := c.load(); err != nil {
+	if c.again() {
+		c.log.Info("TLS certificate read again", "file", c.certFile)
+	}
+}
+
+// again reads the files. If that fails it is tried again, as who is allowed to read a file
+// may change, and nothing else of it. mu is held.
+func (c *certificate) again() bool {
+	c.stamps = c.look()
+	err := c.load()
+	if err == nil {
+		c.failure = ""
+		return true
+	}
+	c.stamps = [2]stamp{}
+	if err.Error() != c.failure {
+		c.failure = err.Error()
 		c.log.Error("TLS certificate not read again: the old one stays in use", "error", err)
-		return
 	}
-	c.log.Info("TLS certificate read again", "file", c.certFile)
+	return false
 }
 
 // reload reads the files again at once, whether or not they seem to have changed.
 func (c *certificate) reload() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stamps = c.look()
-	if err := c.load(); err != nil {
-		c.log.Error("TLS certificate not read again: the old one stays in use", "error", err)
-	}
+	c.failure = ""
+	c.again()
 }

@@ -2,17 +2,11 @@ package server
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,6 +24,7 @@ import (
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/config"
+	"github.com/carillon-rt/carillon/cmd/carillon/internal/servertest"
 	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/memory"
 )
@@ -143,7 +138,7 @@ func TestReadyTellsOfTheStoreAndOfTheEnd(t *testing.T) {
 func TestACertificateIsReadAgainWhenItsFilesChange(t *testing.T) {
 	folder := t.TempDir()
 	certFile, keyFile := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
-	first := writeCertificate(t, certFile, keyFile)
+	first := servertest.WriteCertificate(t, certFile, keyFile, time.Now().Add(365*24*time.Hour))
 	c := configured(t, "-tls-cert", certFile, "-tls-key", keyFile)
 	f := startWith(t, c, &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}) //nolint:gosec // it changes
 	shown := func() []byte {
@@ -161,9 +156,38 @@ func TestACertificateIsReadAgainWhenItsFilesChange(t *testing.T) {
 		return strings.Contains(f.log.String(), "the old one stays in use")
 	}, patience, 50*time.Millisecond)
 
-	second := writeCertificate(t, certFile, keyFile)
+	second := servertest.WriteCertificate(t, certFile, keyFile, time.Now().Add(365*24*time.Hour))
 	require.Eventually(t, func() bool { return string(shown()) == string(second) }, patience, 50*time.Millisecond)
 	require.NotEqual(t, first, second)
+}
+
+// What could not be read is tried again though nothing about the files changes: whoever
+// puts a key there may make it readable afterwards.
+func TestACertificateThatCannotBeReadIsTriedAgain(t *testing.T) {
+	folder := t.TempDir()
+	certFile, keyFile := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
+	until := time.Now().Add(time.Hour)
+	first := servertest.WriteCertificate(t, certFile, keyFile, until)
+	var log strings.Builder
+	c, err := loadCertificate(certFile, keyFile, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+
+	second := servertest.WriteCertificate(t, certFile, keyFile, until)
+	key, err := os.ReadFile(keyFile)
+	require.NoError(t, err)
+	write := func(text []byte) {
+		require.NoError(t, os.WriteFile(keyFile, text, 0o600))
+		require.NoError(t, os.Chtimes(keyFile, until, until))
+	}
+	write(make([]byte, len(key)))
+	for range 3 {
+		c.refresh()
+		require.Equal(t, first, c.pair.Certificate[0])
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "the old one stays in use"), "said once")
+	write(key)
+	c.refresh()
+	require.Equal(t, second, c.pair.Certificate[0])
 }
 
 // Whoever was let in is waited for, and so is whoever has just had an answer.
@@ -218,23 +242,6 @@ func TestLogFormats(t *testing.T) {
 	require.NotContains(t, f.log.String(), "msg=ended")
 }
 
-// writeCertificate makes a certificate for 127.0.0.1 and returns it.
-func writeCertificate(t *testing.T, certFile, keyFile string) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	require.NoError(t, err)
-	template := &x509.Certificate{SerialNumber: serial, NotAfter: time.Now().Add(365 * 24 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	raw, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}), 0o600))
-	require.NoError(t, os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600))
-	return cert
-}
-
 // laravel is what a Laravel program has in its .env, as it stands.
 const laravel = `APP_NAME="My Shop"
 APP_URL=https://shop.example.com
@@ -259,7 +266,7 @@ func TestTheEnvOfLaravel(t *testing.T) {
 	folder := t.TempDir()
 	file, certFile, keyFile := filepath.Join(folder, ".env"), filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")
 	require.NoError(t, os.WriteFile(file, []byte(laravel), 0o600))
-	writeCertificate(t, certFile, keyFile)
+	servertest.WriteCertificate(t, certFile, keyFile, time.Now().Add(365*24*time.Hour))
 	c, err := config.Read([]string{"-env-file", file, "-addr", "127.0.0.1:0", "-tls-cert", certFile, "-tls-key", keyFile}, none, io.Discard)
 	require.NoError(t, err)
 	require.Len(t, c.Warnings, 1, "%v", c.Warnings)
