@@ -17,7 +17,7 @@ import (
 // asClient makes a command of one that talks to a server.
 func asClient(run func(context.Context, []string, client.Environment) error) func(context.Context, []string, stdio) error {
 	return func(ctx context.Context, args []string, io stdio) error {
-		err := run(ctx, args, client.Environment{Getenv: os.Getenv, Stdin: io.in, Stdout: io.out, Stderr: io.err, Stored: stored, ServerURL: serverURL, Version: version()})
+		err := run(ctx, args, client.Environment{Getenv: os.Getenv, Stdin: io.in, Stdout: io.out, Stderr: io.err, Stored: stored, ServerURL: func() (string, error) { return serverURL(os.Getenv) }, Version: version()})
 		if errors.Is(err, client.ErrUsage) {
 			return &usageError{err}
 		}

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -59,9 +61,6 @@ func TestAppOfFile(t *testing.T) {
 	again, err := stored(one, s.Key)
 	require.NoError(t, err)
 	assert.Equal(t, s, again)
-	where, err := serverURL(one)
-	require.NoError(t, err)
-	assert.Equal(t, s.URL, where)
 
 	other, _, _ := said(t, "apps", "new")
 	other, _, _ = strings.Cut(other, "\n# .env")
@@ -73,10 +72,38 @@ func TestAppOfFile(t *testing.T) {
 	assert.ErrorContains(t, err, "-url")
 	_, err = stored(write("nonsense"), "")
 	assert.ErrorContains(t, err, "TOML")
-	_, err = serverURL("/nonexistent")
-	assert.ErrorContains(t, err, "/nonexistent")
 
 	_, errors, code := said(t, "publish", "-config", one, "a", "-event", "e", "-data", "1")
 	assert.Equal(t, 1, code)
 	assert.Contains(t, errors, "nothing listens at 127.0.0.1:6199")
+}
+
+// TestServerOfEnvironment holds that carillon health asks where carillon run listens, which
+// in a container is told by the same variables.
+func TestServerOfEnvironment(t *testing.T) {
+	folder := t.TempDir()
+	cert, key, file := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"), filepath.Join(folder, "carillon.toml")
+	servertest.WriteCertificate(t, cert, key, time.Now().Add(time.Hour))
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = \"127.0.0.1:6299\"\nprefix = \"/realtime\"\n[tls]\ncert = %q\nkey = %q\n", cert, key), 0o600))
+	for want, variables := range map[string]map[string]string{
+		"http://127.0.0.1:6001":           {},
+		"http://127.0.0.1:6002":           {"ADDR": "0.0.0.0:6002"},
+		"http://127.0.0.1:6003":           {"ADDR": "unix:/run/s,:6003"},
+		"http://127.0.0.1:6004":           {"ADDR": "0.0.0.0:6001", "CARILLON_ADDR": "[::]:6004"},
+		"https://127.0.0.1:6005":          {"ADDR": "0.0.0.0:6005", "CARILLON_TLS_CERT": cert, "CARILLON_TLS_KEY": key},
+		"https://127.0.0.1:6006/realtime": {"ADDR": "0.0.0.0:6006", "CARILLON_CONFIG": file},
+		"https://127.0.0.1:6299/realtime": {"CARILLON_CONFIG": file},
+	} {
+		where, err := serverURL(func(name string) string { return variables[name] })
+		require.NoError(t, err)
+		assert.Equal(t, want, where)
+	}
+	for wrong, variables := range map[string]map[string]string{
+		"/nonexistent": {"CARILLON_CONFIG": "/nonexistent"},
+		"-url":         {"ADDR": "unix:/run/s"},
+		"host:port":    {"ADDR": "nonsense"},
+	} {
+		_, err := serverURL(func(name string) string { return variables[name] })
+		assert.ErrorContains(t, err, wrong)
+	}
 }

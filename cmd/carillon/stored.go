@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -46,9 +47,10 @@ func stored(file, name string) (client.Stored, error) {
 	return s, nil
 }
 
-// serverURL is where the server that a file configures is reached from this machine.
-func serverURL(file string) (string, error) {
-	c, err := config.Load(file, os.Getenv)
+// serverURL is where the server that the environment configures, and the file that it
+// names, is reached from this machine.
+func serverURL(env func(string) string) (string, error) {
+	c, err := config.Read(nil, env, io.Discard)
 	if err != nil {
 		return "", err
 	}

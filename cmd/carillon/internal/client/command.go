@@ -16,8 +16,8 @@ type Environment struct {
 	Stdout, Stderr io.Writer
 	// Stored reads an app, named by ID or key or nothing, from a configuration file.
 	Stored func(file, app string) (Stored, error)
-	// ServerURL reads where the server that a configuration file is for is reached.
-	ServerURL func(file string) (string, error)
+	// ServerURL is where the server that the environment configures is reached.
+	ServerURL func() (string, error)
 	// Version is that of this program.
 	Version string
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,13 +16,10 @@ import (
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/client"
 )
 
-// defaultAddress is where the server listens unless it is told otherwise.
-const defaultAddress = "127.0.0.1:6001"
-
 // Run is the command. It returns nil where the server answers 200.
 func Run(ctx context.Context, args []string, env client.Environment) error {
 	set := env.FlagSet("health", "", "Asks a server whether it takes connections, and ends with 0 if it does and 1 if it does not.")
-	where := set.String("url", "", "what to ask, a `URL`; without it /up of the server that ADDR, CARILLON_CONFIG or nothing makes listen on this machine")
+	where := set.String("url", "", "what to ask, a `URL`; without it /up of the server that the environment (CARILLON_CONFIG, ADDR, …) configures on this machine")
 	insecure := set.Bool("insecure", false, "accept any certificate")
 	timeout := set.Duration("timeout", 3*time.Second, "how long the server may take to answer")
 	others, err := set.Arguments(args)
@@ -72,37 +68,15 @@ func ask(ctx context.Context, where string, insecure bool) error {
 	return nil
 }
 
-// local is the health check of a server that is told by the environment where to listen on
-// this machine.
+// local is the health check of the server that the environment configures.
 func local(env client.Environment) (string, error) {
-	addresses, file := env.Getenv("ADDR"), env.Getenv("CARILLON_CONFIG")
-	switch {
-	case addresses == "" && file != "":
-		base, err := env.ServerURL(file)
-		if err != nil {
-			return "", err
-		}
-		u, err := url.Parse(base)
-		if err != nil {
-			return "", err
-		}
-		return u.Scheme + "://" + u.Host + "/up", nil
-	case addresses == "":
-		addresses = defaultAddress
+	base, err := env.ServerURL()
+	if err != nil {
+		return "", err
 	}
-	for address := range strings.SplitSeq(addresses, ",") {
-		host, port, err := net.SplitHostPort(strings.TrimSpace(address))
-		if err != nil || host == "unix" {
-			continue
-		}
-		if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
-			host = "127.0.0.1"
-		}
-		scheme := "http"
-		if env.Getenv("CARILLON_TLS_CERT") != "" {
-			scheme = "https"
-		}
-		return scheme + "://" + net.JoinHostPort(host, port) + "/up", nil
+	u, err := url.Parse(base)
+	if err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("ADDR %q has no host:port: say with -url what to ask", addresses)
+	return u.Scheme + "://" + u.Host + "/up", nil
 }
