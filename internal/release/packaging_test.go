@@ -71,6 +71,11 @@ func TestUnits(t *testing.T) {
 	}
 	assert.Equal(t, []string{"strict"}, service["Service"]["ProtectSystem"])
 	assert.Equal(t, []string{""}, service["Service"]["CapabilityBoundingSet"])
+	// Only the exit code of the server itself keeps systemd from starting it again and again.
+	assert.Equal(t, []string{"2"}, service["Service"]["RestartPreventExitStatus"])
+	assert.Empty(t, service["Service"]["ExecStartPre"])
+	// What the server may keep for slow clients is worked out from /proc/meminfo.
+	assert.NotContains(t, service["Service"]["ProcSubset"], "pid")
 	users, err := os.ReadFile("../../packaging/carillon.sysusers.conf")
 	require.NoError(t, err)
 	assert.Contains(t, string(users), "\nu "+service["Service"]["User"][0]+" ")
