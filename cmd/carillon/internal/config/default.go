@@ -181,6 +181,10 @@ func (c *Config) addApp(n *notes, env func(string) string) {
 			at = i
 		}
 	}
+	if at < 0 && !none && secret == "" {
+		// Whoever names an app does not mean the secret that everybody knows.
+		n.mistakes = append(n.mistakes, Problem{Where: "PUSHER_APP_SECRET", Text: "is missing, or empty: the app that PUSHER_APP_ID and PUSHER_APP_KEY name needs one"})
+	}
 	if at < 0 {
 		apps := append(c.Apps[:len(c.Apps):len(c.Apps)], defaultApp())
 		for i := range c.Apps {

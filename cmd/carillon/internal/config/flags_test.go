@@ -204,6 +204,20 @@ func TestEnvFile(t *testing.T) {
 	require.Equal(t, []string{"6", "of the file"}, []string{c.PusherApps[0].ID, c.PusherApps[0].Key})
 }
 
+// The secret that everybody knows is for whoever says nothing at all.
+func TestAppWithoutSecret(t *testing.T) {
+	for _, variables := range []map[string]string{
+		{"PUSHER_APP_ID": "7"},
+		{"PUSHER_APP_KEY": "key"},
+		{"PUSHER_APP_ID": "7", "PUSHER_APP_KEY": "key"},
+	} {
+		_, err := Read(nil, func(name string) string { return variables[name] }, io.Discard)
+		require.ErrorContains(t, err, "PUSHER_APP_SECRET: is missing, or empty")
+	}
+	_, err := Read(nil, nothing, io.Discard)
+	require.NoError(t, err)
+}
+
 // An .env has the passwords of everything else, too: none of it gets into an error.
 func TestMistakesInEnvFile(t *testing.T) {
 	for text, line := range map[string]int{
