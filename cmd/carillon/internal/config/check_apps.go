@@ -238,13 +238,12 @@ func (k *checker) webhook(a *App, w *Webhook) pusher.Webhook {
 	return pusher.Webhook{URL: w.URL, Events: w.Events, ChannelPrefix: w.ChannelPrefix, Batch: w.Batch, Headers: w.Headers}
 }
 
-// shown is a URL without what may be secret in it.
+// shown is a URL without what may be secret in it, which without a scheme is all of it.
 func shown(u *url.URL) string {
-	if u == nil {
-		return ""
+	if u == nil || u.Host == "" {
+		return ", such as https://example.com/hooks"
 	}
-	bare := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, Opaque: u.Opaque}
-	return fmt.Sprintf(": %q", bare.String())
+	return fmt.Sprintf(": %q", u.Scheme+"://"+u.Host)
 }
 
 // private reports whether a host is of this machine or a network of one's own.

@@ -104,7 +104,7 @@ presence_members = -1 #! -1 is less than 1
 client_events_per_second = 0 #! 0 would let nothing pass
 event_byte = 1 #! did you mean event_bytes?
 [[apps.webhooks]]
-url = "ftp://a.example/" #! is not an http or https URL: "ftp://a.example/"
+url = "ftp://a.example/" #! is not an http or https URL: "ftp://a.example"
 events = ["member_aded", "other"] #! did you mean member_added? #! "other" is none of
 channel_prefix = "p*" #! is not how a channel's name may begin
 headers = { "a b" = "c", d = 1 } #! is not a valid header #! has to be text
@@ -278,6 +278,14 @@ func TestSecretsNeedNotBeInTheFile(t *testing.T) {
 func TestAFileThatIsTooLong(t *testing.T) {
 	_, err := Parse(make([]byte, MaxFileBytes+1), nothing)
 	require.ErrorContains(t, err, "the limit is 4194304")
+}
+
+func TestWebhooksStaySecret(t *testing.T) {
+	for _, url := range []string{"admin:hunter2@example.com/hook", "hooks.example.com/services/hunter2", "ftp://admin:hunter2@example.com/hunter2?hunter2", "%zz:hunter2"} {
+		_, err := Parse(fmt.Appendf([]byte(app), "[[apps.webhooks]]\nurl = %q\n", url), nothing)
+		require.ErrorContains(t, err, "line 7: apps.webhooks.url: is not an http or https URL")
+		require.NotContains(t, err.Error(), "hunter2")
+	}
 }
 
 func TestWarnsOfTheEndOfACertificate(t *testing.T) {
