@@ -329,6 +329,17 @@ func TestWebhooksAreBounded(t *testing.T) {
 	}
 	assert.LessOrEqual(t, d.webhooks.bytes, 20_000)
 	assert.Len(t, d.webhooks.all, 2)
+	long := errors.New(strings.Repeat("e", maxText))
+	for i := range 10 * maxAttempts {
+		d.Observe(context.Background(), broker.WebhookSent{ID: fmt.Sprint("failing-", i%10), Attempt: 1 + i/10, Err: long})
+	}
+	held := 0
+	for _, w := range d.webhooks.all {
+		held += w.size()
+	}
+	assert.Equal(t, held, d.webhooks.bytes)
+	assert.LessOrEqual(t, held, 20_000, "what attempts have to say counts as well")
+	assert.Equal(t, len(d.webhooks.all), len(d.webhooks.byID))
 }
 
 func TestCurl(t *testing.T) {

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/ratelimit"
@@ -81,5 +82,5 @@ func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
-	return cut(err.Error(), maxText)
+	return strings.Clone(cut(err.Error(), maxText)) // and nothing of what it was cut from
 }

@@ -44,7 +44,13 @@ type webhook struct {
 	seq          uint64
 }
 
-func (w *webhook) size() int { return len(w.body) + len(w.url) + len(w.id) + 512 }
+func (w *webhook) size() int {
+	n := len(w.body) + len(w.url) + len(w.id) + 512
+	for i := range w.attempts {
+		n += len(w.attempts[i].Error)
+	}
+	return n
+}
 
 type webhookTotals struct {
 	Delivered int64 `json:"delivered"`
@@ -92,17 +98,19 @@ func (t *webhooks) sent(o *broker.WebhookSent, a attempt) {
 		}
 		t.byID[o.ID] = w
 		t.all = append(t.all, w)
-		t.bytes += w.size()
-		for len(t.all) > t.most || t.bytes > t.mostBytes && len(t.all) > 1 {
-			old := t.all[0]
-			t.all[0] = nil
-			t.all = t.all[1:]
-			delete(t.byID, old.id)
-			t.bytes -= old.size()
-			t.forgotten++
-		}
+	} else {
+		t.bytes -= w.size()
 	}
 	w.add(a)
+	t.bytes += w.size()
+	for len(t.all) > t.most || t.bytes > t.mostBytes && len(t.all) > 1 {
+		old := t.all[0]
+		t.all[0] = nil
+		t.all = t.all[1:]
+		delete(t.byID, old.id)
+		t.bytes -= old.size()
+		t.forgotten++
+	}
 	switch {
 	case o.Err == nil:
 		w.state = stateDelivered
