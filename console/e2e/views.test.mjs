@@ -189,6 +189,14 @@ describe('views', { timeout: 120_000 }, () => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'send-event');
   });
 
+  test('an event that is sent again has its own data, which may be none', async () => {
+    const { page, fake } = await world.open('#/console?app=shop&channel=news&event=empty');
+    assert.equal(await page.getByLabel('Data').inputValue(), '');
+    await page.goto(`${fake.url}#/console?app=shop&channel=news&event=long&data=${'x'.repeat(4096)}`);
+    await page.getByText('Not JSON').waitFor();
+    assert.equal((await page.getByLabel('Data').inputValue()).length, 4096);
+  });
+
   test('a webhook is sent again', async () => {
     const { page, fake } = await world.open('#/webhooks?state=failed', { webhooks: 'failing' });
     await page.locator('tbody a.row').first().click();

@@ -4,7 +4,7 @@ import { gate, get, post } from './api.js';
 import { mountNotes } from './ask.js';
 import { fill, h } from './dom.js';
 import { Live } from './live.js';
-import { go, here, href } from './router.js';
+import { decode, go, here, href } from './router.js';
 import { places, Shell } from './shell.js';
 import { channels } from './views/channels.js';
 import { events } from './views/events.js';
@@ -37,7 +37,7 @@ async function useToken() {
   const [, token] = location.hash.match(/^#token=(.+)$/) ?? [];
   if (!token) return;
   history.replaceState(null, '', `${location.pathname}${location.search}#/now`);
-  await post('sign-in', { token: decodeURIComponent(token) }).catch(() => undefined);
+  await post('sign-in', { token: decode(token) }).catch(() => undefined);
 }
 
 async function begin() {

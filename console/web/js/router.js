@@ -5,8 +5,8 @@
  * @typedef {{ path: string[], query: Record<string, string> }} Route
  */
 
-/** @param {string} part */
-function decode(part) {
+/** decode reads what encodeURIComponent writes, and takes what it does not as it is. @param {string} part */
+export function decode(part) {
   try {
     return decodeURIComponent(part);
   } catch {

@@ -62,7 +62,7 @@ function detail(info, e) {
       null,
       isEvent && h('a.button.primary', { href: href(['why'], { app: e.app, channel: e.channel, event: e.id, seq: e.seq }) }, icon('ask'), 'Who got it, and why not?'),
       isEvent && app?.canCurl && e.data !== undefined && !e.dataCut && curl,
-      isEvent && e.data !== undefined && !e.dataCut && !info.readOnly && h('a.button', { href: href(['console'], { app: e.app, channel: e.channel, event: e.event, data: e.data.length < 4000 ? e.data : '' }) }, icon('console'), 'Send again'),
+      isEvent && e.data !== undefined && !e.dataCut && !info.readOnly && h('a.button', { href: href(['console'], { app: e.app, channel: e.channel, event: e.event, data: e.data }) }, icon('console'), 'Send again'),
       !isEvent && e.session && h('a.button', { href: href(['events'], { app: e.app, session: e.session }) }, icon('events'), 'All of this session'),
     ),
     facts([

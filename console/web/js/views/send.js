@@ -128,7 +128,8 @@ export function send({ info, live, signal }) {
     update({ query }) {
       if (app && query.app) app.value = query.app;
       for (const [name, { input }] of Object.entries({ channel, event, exclude })) if (query[name]) input.value = query[name];
-      if (query.data) data.value = query.data;
+      // An event that is sent again has its own data, which may be none.
+      if (query.event) data.value = query.data ?? '';
       check();
     },
   };

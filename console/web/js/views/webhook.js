@@ -71,7 +71,7 @@ function detail(info, w) {
   );
   return [
     h('p.headline', null, verdict(w.state)),
-    h('div.actions', null, button, !w.canResend && h('span.quiet', null, 'Its body is not kept any more.')),
+    h('div.actions', null, button, !w.canResend && !info.readOnly && h('span.quiet', null, 'This console cannot send webhooks.')),
     facts([
       ['To', say(w.url)],
       ['App', appName(info, w.app)],
