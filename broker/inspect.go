@@ -175,7 +175,7 @@ func (b *Broker) Store() StoreInfo {
 // Traffic is what a protocol's handler has exchanged with clients over its sockets since it
 // was made. Transports that do not count are left out.
 type Traffic struct {
-	// MessagesIn and BytesIn are what clients have sent, MessagesOut and BytesOut what they
-	// were sent, framing included.
+	// MessagesIn and BytesIn are what clients have sent, without framing, MessagesOut and
+	// BytesOut what they were sent, framing included.
 	MessagesIn, BytesIn, MessagesOut, BytesOut int64
 }

@@ -64,6 +64,7 @@ package prometheus
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -129,12 +130,13 @@ func (m *Metrics) of(app string) *appMetrics {
 	return a
 }
 
-// label is the name of an app as a label. What belongs to none has a name of its own.
+// label is the name of an app as a label, which has to be UTF-8. What belongs to none has a
+// name of its own.
 func label(app string) string {
 	if app == "" {
 		return "none"
 	}
-	return app
+	return strings.ToValidUTF8(app, "\uFFFD")
 }
 
 // Describe implements prometheus.Collector.

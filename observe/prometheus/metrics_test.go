@@ -61,6 +61,22 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	assert.NotContains(t, text, "room", "names of channels are no labels")
 }
 
+// TestAnAppOfAnyNameHasFigures: a label that is no UTF-8 would end the program with the scrape.
+func TestAnAppOfAnyNameHasFigures(t *testing.T) {
+	b, err := broker.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = b.Shutdown(context.Background()) })
+	m, err := New(b)
+	require.NoError(t, err)
+	for _, app := range []string{"\xff", "\xfe", "none", "other", ""} {
+		_, err = b.App(app).Publish(t.Context(), "room", "message", []byte("x"))
+		require.NoError(t, err)
+	}
+	text := served(t, m)
+	assert.Contains(t, text, "carillon_events_published_total{app=\"\uFFFD\",source=\"server\"} 2\n")
+	assert.Contains(t, text, "carillon_observer_panics_total 0\n")
+}
+
 func TestMetricsFollowTheHabitsOfPrometheus(t *testing.T) {
 	s := newSystem(t)
 	s.load()
