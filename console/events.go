@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"time"
 )
 
@@ -93,7 +94,7 @@ func (c *Console) events(k *call) (any, error) {
 	out.Oldest, next, out.Dropped = c.journal.bounds()
 	out.Newest = next - 1
 	out.NotRecorded = c.notRecorded()
-	c.newest(&f, uint64(before), func(e *logged) bool {
+	c.newest(k.r.Context(), &f, uint64(before), func(e *logged) bool {
 		if len(out.Events) == limit {
 			out.Next = out.Events[limit-1].Seq
 			return false
@@ -105,10 +106,10 @@ func (c *Console) events(k *call) (any, error) {
 }
 
 // newest calls yield with the entries before a number that a filter lets through, newest
-// first, until it returns false.
-func (c *Console) newest(f *filter, before uint64, yield func(*logged) bool) {
+// first, until it returns false or nobody waits for the answer any more.
+func (c *Console) newest(ctx context.Context, f *filter, before uint64, yield func(*logged) bool) {
 	var some []logged
-	for {
+	for ctx.Err() == nil {
 		some = c.journal.readBack(before, some)
 		if len(some) == 0 {
 			return

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -91,6 +92,15 @@ func check(t *rapid.T, want *record, got *logged, limits Limits) {
 		data != got.text(textData) || got.cut != (len(want.data) > limits.DataBytes) {
 		t.Fatalf("wrote %+v, read %+v", want, got)
 	}
+}
+
+// TestTheLogIsReadForWhoWaits: a pattern may take long for a log that is full.
+func TestTheLogIsReadForWhoWaits(t *testing.T) {
+	d := newDesk(t, nil)
+	d.send("room")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d.newest(ctx, new(filter), 1<<62, func(*logged) bool { return assert.Fail(t, "nobody waits") })
 }
 
 func TestLogIsSafeForAll(t *testing.T) {

@@ -131,7 +131,7 @@ func (c *Console) find(k *call, f *finding) error {
 		}
 	} else {
 		filter := filter{app: q.App, kinds: 1<<kindPublish | 1<<kindClientEvent}
-		c.newest(&filter, 1<<62, func(e *logged) bool {
+		c.newest(k.r.Context(), &filter, 1<<62, func(e *logged) bool {
 			if e.text(textID) != q.Event || e.text(textChannel) != q.Channel {
 				return true
 			}
