@@ -111,9 +111,9 @@ async function resumed(socket, after) {
 for (const kind of ['nginx', 'caddy', 'haproxy']) {
   test(`${kind}: a rolling deploy`, async (t) => {
     const folder = mkdtempSync(join(tmpdir(), 'carillon-deploy-'));
-    t.after(() => rmSync(folder, { recursive: true, force: true }));
     const flags = [...behind, '-history', 'news=100', '-storage', `sqlite:${join(folder, 'carillon.db')}`];
     const world = await World.start(t, flags);
+    t.after(() => rmSync(folder, { recursive: true, force: true }));
     const port = await freePort();
     const proxy = await Proxy.start(t, kind, world.server.port, (text) => replaced(text, second[kind](world.server.port, port)));
     const before = connect(t, proxy);

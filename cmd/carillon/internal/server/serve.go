@@ -104,7 +104,8 @@ func (s *server) openStore() error {
 	}
 	q := &s.config.SQLite
 	options := []sqlite.Option{sqlite.WithBusyTimeout(q.BusyTimeout), sqlite.WithReaders(q.Readers),
-		sqlite.WithQueue(q.QueueEvents, q.QueueBytes), sqlite.WithForgetAfter(q.ForgetAfter), sqlite.WithLastSeenLimit(q.LastSeenLimit)}
+		sqlite.WithQueue(q.QueueEvents, q.QueueBytes), sqlite.WithForgetAfter(q.ForgetAfter), sqlite.WithLastSeenLimit(q.LastSeenLimit),
+		sqlite.WithLogger(s.log)}
 	if q.Search {
 		options = append(options, sqlite.WithSearch())
 	}
