@@ -346,7 +346,8 @@ func TestCurl(t *testing.T) {
 	d := newDesk(t, nil)
 	server := httptest.NewServer(d.Handler)
 	defer server.Close()
-	d.apps[d.App.ID()] = App{ID: d.App.ID(), Key: d.Config.Key, Secret: d.Config.Secret, URL: server.URL}
+	require.NoError(t, d.SetApps(App{ID: d.App.ID(), Key: d.Config.Key, Secret: d.Config.Secret, URL: server.URL}))
+	require.ErrorIs(t, d.SetApps(App{Name: "without ID"}), broker.ErrInvalid, "and nothing changes")
 	ann := d.Connect(t)
 	ann.Subscribe("room")
 	body, err := json.Marshal(map[string]string{"app": d.App.ID(), "channel": "room", "event": "it's", "data": `{"text":"$(touch /tmp/x) 'quoted' \"twice\" ` + "`id`" + `"}`})

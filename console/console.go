@@ -31,7 +31,7 @@ import (
 type Console struct {
 	auth     authorizer
 	limits   Limits
-	apps     map[string]App
+	apps     atomic.Pointer[map[string]App] // of those that have a name
 	redact   redaction
 	readOnly bool
 	log      *slog.Logger
@@ -89,7 +89,8 @@ var ErrAttached = errors.New("console is attached to a broker already")
 
 // New returns a console. It fails unless exactly one option says who may use it.
 func New(opts ...Option) (*Console, error) {
-	c := &Console{limits: DefaultLimits, apps: make(map[string]App), log: slog.Default(), closing: make(chan struct{}), started: time.Now()}
+	c := &Console{limits: DefaultLimits, log: slog.Default(), closing: make(chan struct{}), started: time.Now()}
+	c.apps.Store(&map[string]App{})
 	for _, opt := range opts {
 		if err := opt(c); err != nil {
 			return nil, err

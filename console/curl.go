@@ -30,7 +30,7 @@ func (c *Console) curl(k *call) (any, error) {
 	if err := k.body(&p); err != nil {
 		return nil, err
 	}
-	app := c.apps[p.App]
+	app := (*c.apps.Load())[p.App]
 	if !app.signs() {
 		return nil, errNoKey
 	}

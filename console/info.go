@@ -47,12 +47,13 @@ func (c *Console) appInfos(k *call) []appInfo {
 	for s := range k.broker.Sessions() {
 		counts[s.App()]++
 	}
-	for id := range c.apps {
+	named := *c.apps.Load()
+	for id := range named {
 		counts[id] += 0
 	}
 	infos := make([]appInfo, 0, len(counts))
 	for id, n := range counts {
-		app := c.apps[id]
+		app := named[id]
 		infos = append(infos, appInfo{id, app.Name, n, app.signs() && !c.readOnly})
 	}
 	slices.SortFunc(infos, func(a, b appInfo) int { return compareNames(a.ID, b.ID) })

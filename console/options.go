@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -69,18 +70,27 @@ type App struct {
 
 // WithApps names apps. Those that are in use are shown in any case.
 func WithApps(apps ...App) Option {
-	return func(c *Console) error {
-		for i, app := range apps {
-			if app.ID == "" {
-				return &broker.FieldError{Field: fmt.Sprintf("apps[%d].ID", i), Problem: "is missing"}
-			}
-			if u, err := url.Parse(app.URL); err != nil || app.URL != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
-				return &broker.FieldError{Field: fmt.Sprintf("apps[%d].URL", i), Value: app.URL, Problem: "is no http or https URL"}
-			}
-			c.apps[app.ID] = app
+	return func(c *Console) error { return c.addApps(*c.apps.Load(), apps) }
+}
+
+// SetApps names the apps that there are now, in the place of those before; see WithApps. A
+// mistake, which is a *broker.FieldError, changes nothing.
+func (c *Console) SetApps(apps ...App) error { return c.addApps(nil, apps) }
+
+func (c *Console) addApps(old map[string]App, apps []App) error {
+	all := make(map[string]App, len(old)+len(apps))
+	maps.Copy(all, old)
+	for i, app := range apps {
+		if app.ID == "" {
+			return &broker.FieldError{Field: fmt.Sprintf("apps[%d].ID", i), Problem: "is missing"}
 		}
-		return nil
+		if u, err := url.Parse(app.URL); err != nil || app.URL != "" && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			return &broker.FieldError{Field: fmt.Sprintf("apps[%d].URL", i), Value: app.URL, Problem: "is no http or https URL"}
+		}
+		all[app.ID] = app
 	}
+	c.apps.Store(&all)
+	return nil
 }
 
 // Part is something that can be hidden: see WithRedact.

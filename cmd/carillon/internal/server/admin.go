@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/carillon-rt/carillon/cmd/carillon/internal/config"
 	"github.com/carillon-rt/carillon/console"
 	"github.com/carillon-rt/carillon/observe/prometheus"
 )
@@ -32,12 +34,7 @@ func (s *server) newAdmin(l net.Listener) (*admin, error) {
 	if err != nil {
 		return nil, err
 	}
-	named := make([]console.App, len(s.config.Apps))
-	for i := range named {
-		a := &s.config.Apps[i]
-		named[i] = console.App{ID: a.ID, Name: a.Name, Key: a.Key, Secret: a.Secret}
-	}
-	c, err := console.New(allowed, console.WithLogger(s.log), console.WithApps(named...))
+	c, err := console.New(allowed, console.WithLogger(s.log), console.WithApps(s.named(s.config.Apps)...))
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
@@ -61,6 +58,40 @@ func (s *server) newAdmin(l net.Listener) (*admin, error) {
 		Handler: s.adminRoutes(pages), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}}, nil
+}
+
+// named are apps as the console knows them.
+func (s *server) named(apps []config.App) []console.App {
+	all := make([]console.App, len(apps))
+	at := s.apiURL()
+	for i := range all {
+		a := &apps[i]
+		all[i] = console.App{ID: a.ID, Name: a.Name}
+		if at != "" {
+			all[i].Key, all[i].Secret, all[i].URL = a.Key, a.Secret, at
+		}
+	}
+	return all
+}
+
+// apiURL is where somebody on this machine reaches the HTTP API; empty where only Unix
+// sockets lead to it.
+func (s *server) apiURL() string {
+	for _, l := range s.listeners {
+		at, ok := l.Addr().(*net.TCPAddr)
+		if !ok {
+			continue
+		}
+		host, scheme := at.IP.String(), "http"
+		if at.IP.IsUnspecified() {
+			host = "127.0.0.1"
+		}
+		if s.certificate != nil {
+			scheme = "https"
+		}
+		return scheme + "://" + net.JoinHostPort(host, strconv.Itoa(at.Port)) + s.config.Prefix
+	}
+	return ""
 }
 
 // whoMay says who may use the console: who has the token, else who is on this machine, or

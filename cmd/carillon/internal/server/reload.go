@@ -38,6 +38,11 @@ func (s *server) reload(ctx context.Context, read func() (*config.Config, error)
 	if s.certificate != nil {
 		s.certificate.reload()
 	}
+	if s.admin != nil {
+		if err := s.admin.console.SetApps(s.named(c.Apps)...); err != nil {
+			s.log.Error("the console keeps the apps that it knows", "error", err)
+		}
+	}
 	closed, err := s.handler.Recheck(ctx)
 	if err != nil {
 		s.log.Error("connections of apps that are gone may be left", "error", err)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -107,4 +108,30 @@ func TestReload(t *testing.T) {
 		require.Regexp(t, `need a restart, which SIGUSR2 makes" settings=".*`+key, said)
 	}
 	require.NotContains(t, r.log.String(), "0123456789abcdef", "a secret")
+}
+
+// What the console has one copy as a command reaches the API, with the secret of now.
+func TestTheConsoleSignsForTheAppsOfNow(t *testing.T) {
+	admin := "admin = \"127.0.0.1:0\"\nprefix = \"/rt\"\n"
+	r := startWithFile(t, admin+firstApp)
+	said := r.reload(admin + strings.Replace(firstApp, "0123456789abcdef0123", "another secret of the app", 1) + secondApp)
+	require.Contains(t, said, "apps_added=[8] apps_changed=[7]")
+	for _, app := range []string{"7", "8"} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.adminURL()+"/console/api/curl",
+			strings.NewReader(`{"app":"`+app+`","channel":"news","event":"e","data":"1"}`))
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Carillon-Console", "1")
+		res, err := r.http.Do(req)
+		require.NoError(t, err)
+		var answer struct{ Curl string }
+		require.NoError(t, json.NewDecoder(res.Body).Decode(&answer))
+		require.NoError(t, res.Body.Close())
+		words := strings.Split(answer.Curl, "'")
+		require.Len(t, words, 7, answer.Curl)
+		res, err = r.http.Post(words[1], "application/json", strings.NewReader(words[5]))
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, http.StatusOK, res.StatusCode, words[1])
+	}
 }
