@@ -108,7 +108,7 @@ func (s *server) whoMay(l net.Listener) (console.Option, error) {
 		}
 	}
 	if s.config.AdminToken == "" {
-		return nil, errors.New("admin: the socket can be reached from other machines: give an admin_token")
+		return nil, fmt.Errorf("%w: admin: the socket %s can be reached from other machines: give an admin_token", ErrConfig, l.Addr())
 	}
 	return console.WithToken(s.config.AdminToken), nil
 }

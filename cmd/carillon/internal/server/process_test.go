@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -46,15 +47,21 @@ type running struct {
 	url   string
 }
 
-// launch runs the server in a folder of its own.
+// launch runs the server in a folder of its own. As with systemd, the process knows by its
+// own ID that the files are for it.
 func launch(t *testing.T, extra []*os.File, env []string, args ...string) *running {
+	t.Helper()
+	return launchAs(t, "$$", extra, env, args...)
+}
+
+// launchAs runs the server where the files are for the process with an ID.
+func launchAs(t *testing.T, pid string, extra []*os.File, env []string, args ...string) *running {
 	t.Helper()
 	binary, err := program()
 	require.NoError(t, err, string(binary))
 	r := &running{t: t, file: filepath.Join(t.TempDir(), "carillon"), lines: make(chan string, 10_000)}
-	require.NoError(t, os.WriteFile(r.file, binary, 0o700)) //nolint:gosec // it is run
-	// As systemd does: the process knows by its own ID that the files are for it.
-	r.cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=$$ exec "$0" "$@"`, r.file}, args...)...) //nolint:gosec // fixed
+	require.NoError(t, os.WriteFile(r.file, binary, 0o700))                                                         //nolint:gosec // it is run
+	r.cmd = exec.Command("sh", append([]string{"-c", `LISTEN_PID=` + pid + ` exec "$0" "$@"`, r.file}, args...)...) //nolint:gosec // fixed
 	r.cmd.Env = append(append(os.Environ(), "PUSHER_APP_ID=7", "PUSHER_APP_KEY=key", "PUSHER_APP_SECRET=0123456789abcdef0123"), env...)
 	r.cmd.ExtraFiles = extra
 	// A pipe that outlives the first process.
@@ -223,6 +230,29 @@ func TestSystemd(t *testing.T) {
 	c, err := net.Dial("tcp", clients.Addr().String())
 	require.NoError(t, err, "systemd still holds the socket: who connects waits for the next process")
 	require.NoError(t, c.Close())
+}
+
+// Variables of systemd that were for whoever started the shell mean nothing, to a process
+// that takes over either.
+func TestSocketsOfSomebodyElse(t *testing.T) {
+	r := launchAs(t, "1", nil, []string{"LISTEN_FDS=1"}, "-addr", "127.0.0.1:0")
+	r.signal(syscall.SIGUSR2)
+	r.serving()
+	r.said("msg=ended")
+	r.up(oneShot())
+}
+
+// systemd may give a socket for operators that everybody reaches: that is a mistake in the
+// configuration, which another start does not mend.
+func TestASocketForOperatorsThatEverybodyReaches(t *testing.T) {
+	l, err := net.Listen("tcp", "0.0.0.0:0") //nolint:gosec // as a unit may have it
+	require.NoError(t, err)
+	given := newSocket(l, "admin")
+	c := configured(t)
+	var level slog.LevelVar
+	err = serve(t.Context(), c, slog.New(slog.DiscardHandler), &level, process{sockets: sockets{env: none, given: []socket{given}}})
+	require.ErrorIs(t, err, ErrConfig)
+	require.ErrorContains(t, err, "give an admin_token")
 }
 
 // A Unix socket has its permissions, takes the place of one that was left behind, and is

@@ -59,6 +59,12 @@ func (s *sockets) findGiven() error {
 	names := strings.Split(s.env("LISTEN_FDNAMES"), ":")
 	for i := range count {
 		l, err := s.take(i, inherited)
+		if l == nil && err == nil && i == 0 {
+			return nil // the variables are of another process's sockets, as before
+		}
+		if l == nil && err == nil {
+			err = errors.New("the process before did not hand it on")
+		}
 		if err != nil {
 			return fmt.Errorf("socket %d of systemd: %w", i, err)
 		}
@@ -71,13 +77,10 @@ func (s *sockets) findGiven() error {
 	return nil
 }
 
+// take returns nil where the process before had no such socket.
 func (s *sockets) take(i int, inherited bool) (net.Listener, error) {
 	if inherited {
-		l, err := s.upgrader.Listener(activated, strconv.Itoa(i))
-		if err == nil && l == nil {
-			err = errors.New("the process before did not hand it on")
-		}
-		return l, err
+		return s.upgrader.Listener(activated, strconv.Itoa(i))
 	}
 	file := os.NewFile(uintptr(firstGiven+i), "")
 	if file == nil {
