@@ -300,6 +300,9 @@ func TestSeatsEnd(t *testing.T) {
 		assert.False(t, s.take(rm, 2), "1 and 3 are online")
 		s.leave(rm.ID, 1)
 		s.leaveAll(3)
+		assert.False(t, s.take(&room{ID: 7, Capacity: 1}, 2), "3 is online still")
+		online[3] = false
+		s.leaveAll(3)
 		assert.Empty(t, s.taken)
 	})
 }

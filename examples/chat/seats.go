@@ -70,10 +70,13 @@ func (s *seats) leave(roomID, userID int64) {
 	}
 }
 
-// leaveAll gives up all of a user's places.
+// leaveAll gives up all of a user's places, unless the user is online still.
 func (s *seats) leaveAll(userID int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.online(userID) {
+		return
+	}
 	for roomID, in := range s.taken {
 		if delete(in, userID); len(in) == 0 {
 			delete(s.taken, roomID)
