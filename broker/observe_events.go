@@ -47,7 +47,9 @@ type PublishTrace struct {
 	Session *Session
 	// Published is the outcome, once there is one without Err.
 	Published Published
-	Err       error
+	// Err is why it was not published: for all that is left of a batch, what its first
+	// event that fails has failed with.
+	Err error
 }
 
 // PublishTracer is an optional interface of an Observer: it is told of each publish of this

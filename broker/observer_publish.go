@@ -20,15 +20,17 @@ func newObserver(of Observer) *observer {
 
 // publish makes a publish that is observed, and tells if it fails. There is an observer.
 func (h *observers) publish(ctx context.Context, t PublishTrace, publish func(context.Context) (Published, error)) (Published, error) {
-	if !h.all.Load().publishes {
-		if t.Published, t.Err = publish(ctx); t.Err != nil {
-			h.publishRefused(ctx, &t)
-		}
-		return t.Published, t.Err
+	traced := h.all.Load().publishes
+	if traced {
+		ctx = h.publishStart(ctx, t)
 	}
-	ctx = h.publishStart(ctx, t)
 	t.Published, t.Err = publish(ctx)
-	h.publishEnd(ctx, t)
+	if traced {
+		h.publishEnd(ctx, t)
+	}
+	if t.Err != nil {
+		h.publishRefused(ctx, &t)
+	}
 	return t.Published, t.Err
 }
 
@@ -50,9 +52,6 @@ func (h *observers) publishEnd(ctx context.Context, t PublishTrace) {
 		if o.publishes {
 			h.guard(o, func() { o.Observer.(PublishTracer).PublishEnd(ctx, t) })
 		}
-	}
-	if t.Err != nil {
-		h.publishRefused(ctx, &t)
 	}
 }
 

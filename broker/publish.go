@@ -134,7 +134,7 @@ func (a *App) PublishBatch(ctx context.Context, reqs []PublishRequest) ([]Publis
 }
 
 // publishObserved traces each event of a batch while the batch is published. Of one that
-// fails, the event that is to blame is told of.
+// fails, the event that is to blame is told of as refused.
 func (a *App) publishObserved(ctx context.Context, ready []accepted) ([]Published, error) {
 	h := &a.broker.observers
 	traces := make([]PublishTrace, len(ready))
@@ -147,7 +147,7 @@ func (a *App) publishObserved(ctx context.Context, ready []accepted) ([]Publishe
 		ctx = contexts[0]
 	}
 	done, err := a.publishBatch(ctx, ready)
-	blamed := 0
+	blamed := len(done)
 	var failed *BatchError
 	if errors.As(err, &failed) {
 		blamed, err = failed.Index, failed.Err
@@ -155,10 +155,13 @@ func (a *App) publishObserved(ctx context.Context, ready []accepted) ([]Publishe
 	for i := len(traces) - 1; i >= 0; i-- {
 		if i < len(done) {
 			traces[i].Published = done[i]
-		} else if i == blamed {
+		} else {
 			traces[i].Err = err
 		}
 		h.publishEnd(contexts[i], traces[i])
+		if i == blamed {
+			h.publishRefused(contexts[i], &traces[i])
+		}
 	}
 	if failed != nil {
 		return done, failed

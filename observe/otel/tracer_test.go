@@ -131,6 +131,20 @@ func TestABatchHasASpanForEachEvent(t *testing.T) {
 	assert.Equal(t, 2, publishes)
 }
 
+func TestNoEventOfABatchThatFailsIsASuccess(t *testing.T) {
+	recorder := tracetest.NewSpanRecorder()
+	s := newSystem(t, recorder)
+	require.Equal(t, 403, s.post(t, "/apps/1/batch_events", `{"batch":[{"name":"m","data":"x","channel":"kept"},{"name":"m","data":"x","channel":"shut"},{"name":"m","data":"x","channel":"room"}]}`))
+	publishes := 0
+	for _, span := range recorder.Ended() {
+		if span.Name() == "publish" {
+			publishes++
+			assert.Equal(t, codes.Error, span.Status().Code, attributesOf(span)["carillon.channel"])
+		}
+	}
+	assert.Equal(t, 3, publishes)
+}
+
 func TestWhatBelongsToNoTraceHasNoSpanOfAStore(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	s := newSystem(t, recorder)
