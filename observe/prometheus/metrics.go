@@ -103,13 +103,21 @@ func New(b *broker.Broker, opts ...Option) (*Metrics, error) {
 	return m, b.AddObserver(m)
 }
 
-// of returns the figures of an app.
+// of returns the figures of an app that something was observed of.
 func (m *Metrics) of(app string) *appMetrics {
+	a := m.find(app)
+	if a == m.other.Load() {
+		m.vectors.overflow.Inc()
+	}
+	return a
+}
+
+// find returns the figures of an app.
+func (m *Metrics) find(app string) *appMetrics {
 	if a, known := m.apps.Load(app); known {
 		return a.(*appMetrics)
 	}
 	if other := m.other.Load(); other != nil {
-		m.vectors.overflow.Inc()
 		return other
 	}
 	m.mu.Lock()
@@ -121,7 +129,6 @@ func (m *Metrics) of(app string) *appMetrics {
 		if m.other.Load() == nil {
 			m.other.Store(m.vectors.of("other"))
 		}
-		m.vectors.overflow.Inc()
 		return m.other.Load()
 	}
 	a := m.vectors.of(label(app))

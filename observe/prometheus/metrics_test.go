@@ -138,6 +138,12 @@ func TestAppsBeyondTheBoundShareFigures(t *testing.T) {
 	assert.NotContains(t, text, `app-3`)
 	assert.Contains(t, text, `carillon_events_published_total{app="other",source="server"} 7`)
 	assert.Contains(t, text, "carillon_app_overflow_total 7\n")
+	session, err := s.broker.Connect(t.Context(), broker.ConnectOptions{ConnectRequest: broker.ConnectRequest{App: "app-9"}, Conn: fullConn{}, Protocol: &words{}})
+	require.NoError(t, err)
+	defer session.End(1000)
+	before := testutil.ToFloat64(s.metrics.vectors.overflow)
+	assert.Contains(t, served(t, s.metrics), `carillon_sessions{app="other"} 1`)
+	assert.Equal(t, before, testutil.ToFloat64(s.metrics.vectors.overflow), "a scrape observes nothing")
 }
 
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {

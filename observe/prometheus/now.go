@@ -47,7 +47,7 @@ func (m *Metrics) describeNow(ch chan<- *prom.Desc) {
 func (m *Metrics) collectNow(ch chan<- prom.Metric) {
 	sessions, channels := make(map[string]int), make(map[string]int)
 	for _, id := range m.broker.Apps() {
-		app, label := m.broker.App(id), m.of(id).label
+		app, label := m.broker.App(id), m.find(id).label
 		sessions[label] += app.SessionCount()
 		channels[label] += app.ChannelCount()
 	}
