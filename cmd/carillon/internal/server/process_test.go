@@ -207,6 +207,7 @@ func TestSystemd(t *testing.T) {
 
 	r := launch(t, files, []string{"LISTEN_FDS=2", "LISTEN_FDNAMES=web:admin", "NOTIFY_SOCKET=" + told.LocalAddr().String()}, "-addr", "127.0.0.1:1")
 	require.Equal(t, "http://"+clients.Addr().String(), r.url, "addresses of its own count for nothing")
+	r.said(`level=WARN msg="an address counts for nothing: systemd gives the socket" setting=listen address=127\.0\.0\.1:1 socket=` + clients.Addr().String())
 	require.Equal(t, "READY=1\nMAINPID="+strconv.Itoa(r.pid), hears())
 	r.up(oneShot())
 	res, err := oneShot().Get("http://" + operators.Addr().String() + "/metrics")

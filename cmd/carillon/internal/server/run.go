@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/cloudflare/tableflip"
 
@@ -70,6 +71,7 @@ func serve(ctx context.Context, c *config.Config, log *slog.Logger, level *slog.
 	}
 	s.warn(c)
 	s.start()
+	s.warnOfGiven(c, &p.sockets)
 	err = p.sockets.ready()
 	if p.started != nil {
 		p.started(s)
@@ -156,5 +158,20 @@ func (s *server) upgrade(ctx context.Context, p *process, done chan<- error) boo
 func (s *server) warn(c *config.Config) {
 	for _, w := range c.Warnings {
 		s.log.Warn("configuration: "+w.String(), "file", c.File)
+	}
+}
+
+// warnOfGiven logs which addresses of the configuration count for nothing, as systemd has
+// others: those may be open to more than was meant.
+func (s *server) warnOfGiven(c *config.Config, from *sockets) {
+	for i := range from.given {
+		given := &from.given[i]
+		key, set, wanted := "listen", c.IsSet(&c.Listen), strings.Join(c.Listen, ", ")
+		if given.name == adminName {
+			key, set, wanted = "admin", c.Admin != "", c.Admin
+		}
+		if set {
+			s.log.Warn("an address counts for nothing: systemd gives the socket", "setting", key, "address", wanted, "socket", given.Addr().String())
+		}
 	}
 }

@@ -45,6 +45,9 @@ func (s socket) Close() error { return s.close() }
 // activated is the network under which the sockets of systemd are handed on.
 const activated = "systemd"
 
+// adminName is what systemd calls the socket for operators.
+const adminName = "admin"
+
 // firstGiven is the number of the first file that systemd gives.
 const firstGiven = 3
 
@@ -101,7 +104,7 @@ func (s *sockets) take(i int, inherited bool) (net.Listener, error) {
 // called admin, else those of the addresses.
 func (s *sockets) clients(addresses []string, mode fs.FileMode) (all []socket, err error) {
 	for _, given := range s.given {
-		if given.name != "admin" {
+		if given.name != adminName {
 			all = append(all, given)
 		}
 	}
@@ -122,7 +125,7 @@ func (s *sockets) clients(addresses []string, mode fs.FileMode) (all []socket, e
 // admin returns the socket of console and metrics, nil if there is none.
 func (s *sockets) admin(address string, mode fs.FileMode) (net.Listener, error) {
 	for _, given := range s.given {
-		if given.name == "admin" {
+		if given.name == adminName {
 			return given.Listener, nil
 		}
 	}
