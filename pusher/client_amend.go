@@ -29,7 +29,7 @@ var amendEvents = map[string]storage.AmendKind{
 // amend serves the client events that amend.
 func (c *connection) amend(f clientMessage, kind storage.AmendKind, limits Limits) {
 	req, err := f.amendment(kind, limits)
-	if err == nil && c.app.DisableClientEvents {
+	if err == nil && c.latest().DisableClientEvents {
 		err = broker.Refuse(403, "client events are not enabled for this app")
 	}
 	if err == nil {

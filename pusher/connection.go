@@ -49,9 +49,9 @@ func (c *connection) Closed(code int, err error) {
 // Gone implements transport.Watcher.
 func (c *connection) Gone() { c.session.Gone() }
 
-// signer is the app with the secrets that count now: a connection outlives them. Where the
-// ID has another key by now, those that the connection began with do.
-func (c *connection) signer() *App {
+// latest is the app as it was last looked up: a connection outlives secrets, and that client
+// events are allowed. Where the ID has another key by now, it is the app of the beginning.
+func (c *connection) latest() *App {
 	if now := c.handler.webhooks.apps.latest(c.app.ID); now != nil && now.Key == c.app.Key {
 		return now
 	}

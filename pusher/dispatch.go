@@ -71,7 +71,7 @@ func (c *connection) subscribe(f clientMessage, limits Limits) {
 	resumes := askForPositions(&req, sub.resume)
 	kind := broker.KindOf(sub.channel)
 	if kind.NeedsAuthorization() {
-		signed := verifyChannelAuth(c.signer(), c.session.ID(), sub.channel, sub.channelData, sub.auth)
+		signed := verifyChannelAuth(c.latest(), c.session.ID(), sub.channel, sub.channelData, sub.auth)
 		if req.Authorized = signed == nil; req.Authorized {
 			resumes = resumes || askBySignature(&req, sub.channelData)
 			if req.Expires, err = authorizationEnd(sub.channelData); err != nil {
@@ -133,7 +133,7 @@ func (c *connection) signIn(f clientMessage, limits Limits) {
 		c.fail(4009, err.Error())
 		return
 	}
-	if err := verifyUserAuth(c.signer(), c.session.ID(), in.userData, in.auth); err != nil {
+	if err := verifyUserAuth(c.latest(), c.session.ID(), in.userData, in.auth); err != nil {
 		c.fail(4009, "sign-in: "+err.Error())
 		return
 	}
@@ -174,7 +174,7 @@ func firstUsers(ids []string, max int) (first []string, all int) {
 }
 
 func (c *connection) clientEvent(f clientMessage, limits Limits) {
-	if c.app.DisableClientEvents {
+	if c.latest().DisableClientEvents {
 		c.refuse(0, "client events are not enabled for this app")
 		return
 	}

@@ -10,8 +10,8 @@ import (
 
 // Recheck looks up the apps of all connections again, and closes the connections of
 // those that are gone (4001) or disabled (4003), after which pusher-js does not come
-// back; feeds end. Connections of the others take signatures by the secrets that it has
-// found. Call it after such a change: by themselves, connections outlive their app. It
+// back; feeds end. For connections of the others, the secrets that it has found count from
+// then on, and App.DisableClientEvents; all else is as it was when they began. Call it after such a change: by themselves, connections outlive their app. It
 // returns how many it has closed, without those that are just being opened, which it
 // closes as well.
 //

@@ -121,9 +121,9 @@ func TestRecheckClosesWhoIsConnecting(t *testing.T) {
 	require.Zero(t, b.App("1").SessionCount(), "the feed has ended: %s", answer.Body)
 }
 
-// TestSecretsOfConnections changes an app's secret, in the steps that App.OtherSecrets
+// TestChangesReachConnections changes an app's secret, in the steps that App.OtherSecrets
 // names, under a connection that lasts.
-func TestSecretsOfConnections(t *testing.T) {
+func TestChangesReachConnections(t *testing.T) {
 	apps := &appList{}
 	apps.set(t, App{ID: "1", Key: "key", Secret: "old"})
 	b, err := broker.New(broker.WithDrainWindow(0))
@@ -155,8 +155,11 @@ func TestSecretsOfConnections(t *testing.T) {
 		require.Contains(t, subscribe(fmt.Sprint("private-new", step), "new"), "subscription_succeeded")
 		require.Contains(t, subscribe(fmt.Sprint("private-old", step), "old"), "subscription_succeeded")
 	}
-	apps.set(t, App{ID: "1", Key: "key", Secret: "new"})
+	apps.set(t, App{ID: "1", Key: "key", Secret: "new", DisableClientEvents: true})
 	_, err = h.Recheck(t.Context())
 	require.NoError(t, err)
 	require.Contains(t, subscribe("private-last", "old"), "subscription_error")
+	require.Contains(t, receive(), "Invalid signature")
+	require.NoError(t, client.Send([]byte(`{"event":"client-typing","channel":"private-new0","data":{}}`)))
+	require.Contains(t, receive(), "client events", "they are off")
 }
