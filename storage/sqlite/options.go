@@ -162,7 +162,9 @@ func WithLogger(l *slog.Logger) Option {
 // WithErasing overwrites whatever leaves the file, the parts of large events included. Without
 // it those, which have pages of their own (from about 4 000 bytes of data on), stay readable
 // on the disk until the pages are used again. It writes such pages once more when their
-// events are removed. The WAL has what was removed until the next checkpoint all the same.
+// events are removed. It holds for all connections of the store, and so for other tables that
+// DB is used for. The WAL has what was removed until the next checkpoint all the same, and the
+// index of WithSearch its words until FTS5 merges that part of it.
 func WithErasing() Option {
 	return func(c *config) error {
 		c.erase = true
