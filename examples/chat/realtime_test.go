@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -127,6 +129,24 @@ func TestDeletedMessagesAreGone(t *testing.T) {
 	var left int
 	require.NoError(t, s.chat.db.QueryRow(`SELECT count(*) FROM messages WHERE text LIKE '%secret%'`).Scan(&left))
 	assert.Zero(t, left)
+}
+
+// What a long message said is not on the disk either, in pages that are free.
+func TestDeletedMessagesAreErased(t *testing.T) {
+	s := newSite(t)
+	ann := s.signedIn("Ann")
+	said := func() bool {
+		var busy, log, moved int
+		require.NoError(t, s.chat.db.QueryRow(`PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &log, &moved))
+		require.Zero(t, busy)
+		file, err := os.ReadFile(s.chat.config.database)
+		require.NoError(t, err)
+		return bytes.Contains(file, []byte("秘密秘密秘密"))
+	}
+	m := ann.say(lobby, strings.Repeat("秘密", 1900))
+	assert.True(t, said())
+	ann.must(http.StatusOK, "DELETE", messagePath(m), nil, nil)
+	assert.False(t, said())
 }
 
 // TestOldMessagesChange changes one whose event is no longer kept.

@@ -149,9 +149,9 @@ END;
 const maxConnections = 8
 
 // openStore opens the file that has both the events of the broker and the tables of
-// this program, so that one transaction can write both.
+// this program, so that one transaction can write both. What is deleted is overwritten.
 func openStore(ctx context.Context, file string) (*sqlite.Store, error) {
-	store, err := sqlite.Open(file, sqlite.WithOtherTables(), sqlite.WithConnected(fts5.Register), sqlite.WithConnected(registerSearch))
+	store, err := sqlite.Open(file, sqlite.WithOtherTables(), sqlite.WithErasing(), sqlite.WithConnected(fts5.Register), sqlite.WithConnected(registerSearch))
 	if err != nil {
 		return nil, err
 	}
