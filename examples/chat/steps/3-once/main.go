@@ -95,7 +95,7 @@ func (c *chat) known(ctx context.Context, from, clientID string) (m message, ok 
 // does not get the event: its page shows the answer.
 func (c *chat) post(ctx context.Context, from, text, clientID, socketID string) (m message, err error) {
 	m = message{From: from, Text: text}
-	return m, c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `INSERT INTO messages (sender, text, client_id) VALUES (?, ?, ?)`, from, text, clientID)
 		if err != nil {
 			return err
@@ -114,6 +114,7 @@ func (c *chat) post(ctx context.Context, from, text, clientID, socketID string) 
 		_, err = c.store.AppendTx(ctx, tx, event)
 		return err
 	})
+	return m, err
 }
 
 // history returns up to 50 messages before one, the oldest first.

@@ -99,7 +99,7 @@ func (c *chat) known(ctx context.Context, from, clientID string) (m message, ok 
 // does not get the event: its page shows the answer.
 func (c *chat) post(ctx context.Context, from, text, clientID, socketID string) (m message, err error) {
 	m = message{From: from, Text: text}
-	return m, c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `INSERT INTO messages (sender, text, client_id) VALUES (?, ?, ?)`, from, text, clientID)
 		if err != nil {
 			return err
@@ -118,6 +118,7 @@ func (c *chat) post(ctx context.Context, from, text, clientID, socketID string) 
 		_, err = c.store.AppendTx(ctx, tx, event)
 		return err
 	})
+	return m, err
 }
 
 // eventID is the ID of the event that brought a message.

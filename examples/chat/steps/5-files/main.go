@@ -116,7 +116,7 @@ func scan(row func(...any) error) (m message, err error) {
 // does not get the event: its page shows the answer.
 func (c *chat) post(ctx context.Context, from, text, fileID, clientID, socketID string) (m message, err error) {
 	m = message{From: from, Text: text}
-	return m, c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = c.store.InTx(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		done, err := tx.ExecContext(ctx, `INSERT INTO messages (sender, text, client_id) VALUES (?, ?, ?)`, from, text, clientID)
 		if err != nil {
 			return err
@@ -140,6 +140,7 @@ func (c *chat) post(ctx context.Context, from, text, fileID, clientID, socketID 
 		_, err = c.store.AppendTx(ctx, tx, event)
 		return err
 	})
+	return m, err
 }
 
 // eventID is the ID of the event that brought a message.
