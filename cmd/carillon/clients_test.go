@@ -85,6 +85,8 @@ func TestServerOfEnvironment(t *testing.T) {
 	cert, key, file := filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem"), filepath.Join(folder, "carillon.toml")
 	servertest.WriteCertificate(t, cert, key, time.Now().Add(time.Hour))
 	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, "listen = \"127.0.0.1:6299\"\nprefix = \"/realtime\"\n[tls]\ncert = %q\nkey = %q\n", cert, key), 0o600))
+	half := filepath.Join(folder, "half.toml") // somebody is writing it, and the server goes on with the old one
+	require.NoError(t, os.WriteFile(half, []byte("nod = 1\nlisten =\n[[apps"), 0o600))
 	for want, variables := range map[string]map[string]string{
 		"http://127.0.0.1:6001":           {},
 		"http://127.0.0.1:6002":           {"ADDR": "0.0.0.0:6002"},
@@ -93,15 +95,16 @@ func TestServerOfEnvironment(t *testing.T) {
 		"https://127.0.0.1:6005":          {"ADDR": "0.0.0.0:6005", "CARILLON_TLS_CERT": cert, "CARILLON_TLS_KEY": key},
 		"https://127.0.0.1:6006/realtime": {"ADDR": "0.0.0.0:6006", "CARILLON_CONFIG": file},
 		"https://127.0.0.1:6299/realtime": {"CARILLON_CONFIG": file},
+		"http://127.0.0.1:6007":           {"ADDR": "0.0.0.0:6007", "CARILLON_CONFIG": half, "PUSHER_APP_ID": "7"},
 	} {
 		where, err := serverURL(func(name string) string { return variables[name] })
 		require.NoError(t, err)
 		assert.Equal(t, want, where)
 	}
 	for wrong, variables := range map[string]map[string]string{
-		"/nonexistent": {"CARILLON_CONFIG": "/nonexistent"},
-		"-url":         {"ADDR": "unix:/run/s"},
-		"host:port":    {"ADDR": "nonsense"},
+		"/nonexistent":  {"CARILLON_CONFIG": "/nonexistent"},
+		"-url":          {"ADDR": "unix:/run/s"},
+		"say with -url": {"ADDR": "nonsense"},
 	} {
 		_, err := serverURL(func(name string) string { return variables[name] })
 		assert.ErrorContains(t, err, wrong)

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -48,9 +47,9 @@ func stored(file, name string) (client.Stored, error) {
 }
 
 // serverURL is where the server that the environment configures, and the file that it
-// names, is reached from this machine.
+// names, is reached from this machine. Mistakes in them are not its affair.
 func serverURL(env func(string) string) (string, error) {
-	c, err := config.Read(nil, env, io.Discard)
+	c, err := config.Glance(env)
 	if err != nil {
 		return "", err
 	}

@@ -66,6 +66,18 @@ func Read(args []string, env func(string) string, output io.Writer) (*Config, er
 	return read(line.file, line, env)
 }
 
+// Glance reads the environment and the file that it names, and passes over what is wrong
+// with them: a server that runs may be asked for its health while somebody edits its file.
+// Only Settings and File are there. What fails is to open the file.
+func Glance(env func(string) string) (*Config, error) {
+	line, err := parseFlags(nil, io.Discard)
+	if err != nil {
+		return nil, err
+	}
+	c, _, _, err := gather(env("CARILLON_CONFIG"), line, env)
+	return c, err
+}
+
 // Load reads a file alone, as carillon check does: neither flags nor the variables that
 // stand for them, but those that the file refers to.
 func Load(file string, env func(string) string) (*Config, error) {
@@ -73,14 +85,23 @@ func Load(file string, env func(string) string) (*Config, error) {
 }
 
 func read(file string, line *commandLine, env func(string) string) (*Config, error) {
-	c := &Config{File: file, set: make(map[any]bool)}
-	n := &notes{origins: make(map[any]origin)}
+	c, n, broken, err := gather(file, line, env)
+	if err != nil {
+		return nil, err
+	}
+	return c.finish(n, broken)
+}
+
+// gather reads all that there is, and checks none of it.
+func gather(file string, line *commandLine, env func(string) string) (c *Config, n *notes, broken bool, err error) {
+	c = &Config{File: file, set: make(map[any]bool)}
+	n = &notes{origins: make(map[any]origin)}
 	c.Settings = Default()
 	doc := &document{}
 	if file != "" {
 		text, err := readFile(file)
 		if err != nil {
-			return nil, err
+			return nil, nil, false, err
 		}
 		doc = c.decode(text, n, env)
 		n.warnOfReaders(c)
@@ -88,7 +109,7 @@ func read(file string, line *commandLine, env func(string) string) (*Config, err
 	if line != nil {
 		c.overrideBy(line, n, env)
 	}
-	return c.finish(n, doc.broken)
+	return c, n, doc.broken, nil
 }
 
 // Parse reads the text of a file alone.
