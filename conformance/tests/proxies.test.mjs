@@ -102,6 +102,15 @@ for (const kind of ['nginx', 'caddy', 'haproxy']) {
   });
 }
 
+/** established waits for the greeting of the server, and tells what the proxy has logged if there is none. */
+async function established(socket, proxy) {
+  try {
+    return await socket.established();
+  } catch (error) {
+    throw new Error(`${error.message}; the proxy logged ${proxy.log.slice(-4000)}`, { cause: error });
+  }
+}
+
 /** resumed subscribes to news where a client left off, and returns how that went. */
 async function resumed(socket, after) {
   socket.send({ event: 'pusher:subscribe', data: { channel: 'news', resume: { v: 1, after } } });
@@ -117,7 +126,7 @@ for (const kind of ['nginx', 'caddy', 'haproxy']) {
     const port = await freePort();
     const proxy = await Proxy.start(t, kind, world.server.port, (text) => replaced(text, second[kind](world.server.port, port)));
     const before = connect(t, proxy);
-    await before.established();
+    await established(before, proxy);
     const { pos } = await resumed(before);
 
     world.options = { port };
@@ -128,7 +137,7 @@ for (const kind of ['nginx', 'caddy', 'haproxy']) {
     await world.backend().trigger('news', 'headline', 'missed');
     for (let i = 0; i < 4; i++) {
       const after = connect(t, proxy);
-      await after.established();
+      await established(after, proxy);
       assert.equal((await resumed(after, pos)).resume.status, 'resumed');
       assert.equal((await after.event('headline')).data, 'missed');
     }
