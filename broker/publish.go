@@ -52,16 +52,23 @@ func IdempotencyKey(key string) PublishOption {
 // the store the event may be in the history all the same: then subscribers get it in
 // its place as soon as the broker has found it there.
 func (a *App) Publish(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (Published, error) {
+	if a.broker.observers.any() {
+		return a.publishOneObserved(ctx, channel, event, data, opts)
+	}
 	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}}
 	if len(opts) > 0 {
 		p.req = p.req.with(opts)
 	}
-	if a.broker.observers.any() {
-		return a.broker.observers.publish(ctx, p.trace(a.id), func(ctx context.Context) (Published, error) {
-			return a.publish(ctx, &p)
-		})
-	}
 	return a.publish(ctx, &p)
+}
+
+// publishOneObserved is Publish where there are observers. It is apart so that what they
+// are told of takes no room in the other.
+func (a *App) publishOneObserved(ctx context.Context, channel, event string, data []byte, opts []PublishOption) (Published, error) {
+	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)}
+	return a.broker.observers.publish(ctx, p.trace(a.id), func(ctx context.Context) (Published, error) {
+		return a.publish(ctx, &p)
+	})
 }
 
 func (a *App) publish(ctx context.Context, p *accepted) (Published, error) {
