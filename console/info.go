@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -43,20 +44,15 @@ func (c *Console) info(k *call) (any, error) {
 
 // appInfos lists the apps that the program has named, and those that have sessions.
 func (c *Console) appInfos(k *call) []appInfo {
-	counts := make(map[string]int)
-	for s := range k.broker.Sessions() {
-		counts[s.App()]++
-	}
 	named := *c.apps.Load()
-	for id := range named {
-		counts[id] += 0
-	}
-	infos := make([]appInfo, 0, len(counts))
-	for id, n := range counts {
+	ids := slices.AppendSeq(k.broker.Apps(), maps.Keys(named))
+	slices.SortFunc(ids, compareNames)
+	ids = slices.Compact(ids)
+	infos := make([]appInfo, len(ids))
+	for i, id := range ids {
 		app := named[id]
-		infos = append(infos, appInfo{id, app.Name, n, app.signs() && !c.readOnly})
+		infos[i] = appInfo{id, app.Name, k.broker.App(id).SessionCount(), app.signs() && !c.readOnly}
 	}
-	slices.SortFunc(infos, func(a, b appInfo) int { return compareNames(a.ID, b.ID) })
 	return infos
 }
 

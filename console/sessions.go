@@ -110,7 +110,7 @@ func (c *Console) chosen(k *call) (iter.Seq[*broker.Session], error) {
 		if err := broker.CheckChannelName(channel); err != nil {
 			return nil, err
 		}
-		all = c.subscribedTo(k, channel)
+		all = k.subscribedTo(channel)
 	}
 	return func(yield func(*broker.Session) bool) {
 		for s := range all {
@@ -126,10 +126,10 @@ func (c *Console) chosen(k *call) (iter.Seq[*broker.Session], error) {
 }
 
 // subscribedTo yields the sessions of all apps that are subscribed to a channel.
-func (c *Console) subscribedTo(k *call, channel string) iter.Seq[*broker.Session] {
+func (k *call) subscribedTo(channel string) iter.Seq[*broker.Session] {
 	return func(yield func(*broker.Session) bool) {
-		for _, app := range c.appInfos(k) {
-			all, _, err := k.broker.App(app.ID).Subscribers(channel, 1<<30)
+		for _, app := range k.broker.Apps() {
+			all, _, err := k.broker.App(app).Subscribers(channel, 1<<30)
 			if err != nil {
 				return
 			}
