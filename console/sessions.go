@@ -55,17 +55,16 @@ func (c *Console) sessions(k *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := c.chosen(k)
+	if err != nil {
+		return nil, err
+	}
 	done, err := c.scan(k)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var found iter.Seq2[sortKey, *broker.Session] = func(yield func(sortKey, *broker.Session) bool) {
-		all, err2 := c.chosen(k)
-		if err2 != nil {
-			err = err2
-			return
-		}
 		for s := range all {
 			if !yield(sessionKey(s, sort), s) {
 				return
@@ -73,9 +72,6 @@ func (c *Console) sessions(k *call) (any, error) {
 		}
 	}
 	some, next, total := pageOf(found, l)
-	if err != nil {
-		return nil, err
-	}
 	items := make([]sessionItem, len(some))
 	for i, s := range some {
 		items[i] = c.sessionItem(s)
@@ -162,7 +158,7 @@ func (c *Console) named(s *broker.Session, text wanted) bool {
 	return text.in(memberOf(some)) && memberOf(some) != ""
 }
 
-// sessionParam is the session that a call names.
+// sessionBy is the session that a call names.
 func (k *call) sessionBy(id string) (*broker.Session, error) {
 	if id == "" {
 		return nil, invalid("id", "is missing")
