@@ -40,8 +40,8 @@ func (c *Console) Observe(_ context.Context, o broker.Observation) {
 		c.webhookDropped(&o)
 	default:
 		r := record{facts: facts{at: time.Now()}}
-		if c.fill(&r, o) && c.write(&r) == 0 {
-			c.overQuota.Add(1)
+		if c.fill(&r, o) {
+			c.writeCounted(&r)
 		}
 	}
 }
@@ -53,6 +53,13 @@ func (c *Console) write(r *record) uint64 {
 		return 0
 	}
 	return c.journal.add(r)
+}
+
+// writeCounted writes an entry of which nobody else knows, or counts it as left out.
+func (c *Console) writeCounted(r *record) {
+	if c.write(r) == 0 {
+		c.overQuota.Add(1)
+	}
 }
 
 func (c *Console) published(o *broker.EventPublished) {
@@ -234,7 +241,5 @@ func (c *Console) storeCalled(o *broker.StoreCall) {
 		c.faults.add(now, "store", o.App, o.Channel, o.Operation+": "+errorText(o.Err))
 		c.storeFailure.Store(&storeFailure{At: millis(now), Op: o.Operation, Text: errorText(o.Err)})
 	}
-	if c.write(&r) == 0 {
-		c.overQuota.Add(1)
-	}
+	c.writeCounted(&r)
 }

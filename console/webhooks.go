@@ -147,9 +147,7 @@ func (c *Console) webhookSent(o *broker.WebhookSent) {
 	c.webhooks.sent(o, a)
 	r := record{facts: facts{at: now, kind: kindWebhook, took: o.Took, code: o.Status, try: o.Attempt, size: len(o.Body)}}
 	r.texts[textApp], r.texts[textID], r.texts[textURL], r.texts[textMessage] = o.App, o.ID, o.URL, a.Error
-	if c.write(&r) == 0 {
-		c.overQuota.Add(1)
-	}
+	c.writeCounted(&r)
 }
 
 func (c *Console) webhookDropped(o *broker.WebhookDropped) {
@@ -161,9 +159,7 @@ func (c *Console) webhookDropped(o *broker.WebhookDropped) {
 	r := record{facts: facts{at: now, kind: kindWebhook, size: o.Events}}
 	r.texts[textApp], r.texts[textURL] = o.App, o.URL
 	r.texts[textMessage] = fmt.Sprintf("%d events were dropped: %s", o.Events, errorText(o.Err))
-	if c.write(&r) == 0 {
-		c.overQuota.Add(1)
-	}
+	c.writeCounted(&r)
 }
 
 type webhookJSON struct {
