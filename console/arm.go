@@ -27,8 +27,7 @@ type arm struct {
 	// members are the users of a presence channel's sessions, of an arm that is about one.
 	members map[string]string
 	// notes are what happened to subscriptions since then, oldest first.
-	notes     []note
-	notesLost bool
+	notes []note
 }
 
 const (
@@ -64,7 +63,7 @@ type note struct {
 	session, channel string
 	user             string
 	what             noteKind
-	reason, text     string // of a refusal
+	text             string // of a refusal
 }
 
 type noteKind uint8

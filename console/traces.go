@@ -344,9 +344,7 @@ func (t *traces) unsubscribed(at time.Time, o *broker.SubscriptionClosed) {
 func (t *traces) subscriptionRefused(at time.Time, o *broker.SubscriptionRefused) {
 	t.each(o.Session, "", func(a *arm, user string) {
 		if a.channel == o.Channel || a.channel == "" && a.concerns(o.Session.ID(), user) {
-			reason, _ := reasonOf(o.Err)
-			a.note(note{at: at, session: o.Session.ID(), channel: o.Channel, user: user, what: noteRefused,
-				reason: reason, text: cut(errorText(o.Err), 160)})
+			a.note(note{at: at, session: o.Session.ID(), channel: o.Channel, user: user, what: noteRefused, text: cut(errorText(o.Err), 160)})
 		}
 	})
 }
@@ -377,7 +375,6 @@ func (t *traces) each(s *broker.Session, member string, f func(a *arm, user stri
 func (a *arm) note(n note) {
 	if len(a.notes) >= maxNotes {
 		a.notes = slices.Delete(a.notes, 0, maxNotes/8)
-		a.notesLost = true
 	}
 	a.notes = append(a.notes, n)
 }

@@ -145,7 +145,7 @@ func absent(session, user string, e *tracedEvent, at time.Time, notes []note) ou
 	var before, after *note
 	for i := range notes {
 		n := &notes[i]
-		if n.session != session || n.channel != "" && e != nil && n.channel != e.facts.channel {
+		if n.session != session || n.channel != "" && n.channel != e.facts.channel {
 			continue
 		}
 		if !n.at.After(at) {
@@ -154,10 +154,7 @@ func absent(session, user string, e *tracedEvent, at time.Time, notes []note) ou
 			after = n
 		}
 	}
-	began := at
-	if e != nil {
-		began = e.facts.at
-	}
+	began := e.facts.at
 	if before != nil {
 		switch before.what {
 		case noteClosed:
