@@ -53,7 +53,6 @@ type eventLog struct {
 	mu       sync.Mutex
 	segments []*segment // guarded by mu: oldest first
 	next     uint64     // guarded by mu: the number of the next entry
-	dropped  uint64     // guarded by mu: how many entries have made room
 
 	segmentEntries, segmentBytes, dataBytes int
 }
@@ -125,7 +124,6 @@ func (g *eventLog) room(size int) *segment {
 	var s *segment
 	if len(g.segments) >= logSegments {
 		s = g.segments[0]
-		g.dropped += uint64(len(s.entries))
 		copy(g.segments, g.segments[1:])
 		g.segments = g.segments[:len(g.segments)-1]
 		s.entries, s.buf = s.entries[:0], s.buf[:0]
@@ -137,14 +135,16 @@ func (g *eventLog) room(size int) *segment {
 	return s
 }
 
-// bounds are the numbers of the oldest entry and of the one after the newest.
+// bounds are the numbers of the oldest entry and of the one after the newest, and how many
+// entries have made room.
 func (g *eventLog) bounds() (oldest, next, dropped uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(g.segments) == 0 {
-		return g.next, g.next, g.dropped
+	oldest = g.next
+	if len(g.segments) > 0 {
+		oldest = g.segments[0].first
 	}
-	return g.segments[0].first, g.next, g.dropped
+	return oldest, g.next, oldest - 1 // the first one is 1
 }
 
 // logged is an entry that was read: its texts lie in a copy that it shares with those read

@@ -115,10 +115,8 @@ type finding struct {
 // find looks for the event: in what is armed, in the log, and in what the channel has kept.
 func (c *Console) find(k *call, f *finding) error {
 	q := &f.question
-	if oldest, _, _ := c.journal.bounds(); true {
-		if e, ok := c.journal.at(oldest); ok {
-			f.from = e.at
-		}
+	if oldest := c.journal.read(0, nil); len(oldest) > 0 {
+		f.from = oldest[0].at
 	}
 	if q.Seq != 0 {
 		e, ok := c.journal.at(q.Seq)
