@@ -64,6 +64,20 @@ export function setText(element, text) {
 }
 
 /**
+ * skeleton is the shape of what comes.
+ * @param {number} [lines]
+ */
+export const skeleton = (lines = 6) => h('div.skeleton-block', null, Array.from({ length: lines }, () => h('span.skeleton')));
+
+/**
+ * failure says what went wrong in the place of what was asked for.
+ * @param {unknown} error
+ * @param {() => void} [again] Where it can be asked for again.
+ */
+export const failure = (error, again) =>
+  h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message), again && h('button.button', { type: 'button', onclick: () => again() }, 'Try again'));
+
+/**
  * inUse tells whether somebody has the focus, or has marked text, in an element: it is
  * not the time to put anything else in its place.
  * @param {Element} element

@@ -1,7 +1,7 @@
 // Lists that the server gives page by page: more when the end comes into sight, and the
 // figures of what is there anew every few seconds.
 
-import { h } from './dom.js';
+import { failure, h } from './dom.js';
 import { count } from './text.js';
 
 const refresh = 3000;
@@ -99,7 +99,7 @@ export class List {
     } catch (error) {
       if (signal.aborted) return;
       this.failed = true;
-      this.#fail(/** @type {Error} */ (error));
+      this.#fail(error);
     } finally {
       if (!signal.aborted) this.busy = false;
     }
@@ -114,13 +114,11 @@ export class List {
     onCount?.(this.total, this.items.length);
   }
 
-  /** @param {Error} error */
+  /** @param {unknown} error */
   #fail(error) {
     const { table } = this.options;
     table.set(this.items, this.total ?? this.items.length);
-    table.say(
-      h('div.empty', { role: 'alert' }, h('p', null, error.message), h('button.button', { type: 'button', onclick: () => this.load() }, 'Try again')),
-    );
+    table.say(failure(error, () => this.load()));
   }
 }
 

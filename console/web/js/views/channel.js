@@ -2,7 +2,7 @@
 
 import { get, remove } from '../api.js';
 import { confirm, copy } from '../ask.js';
-import { fill, h, icon, inUse, setText } from '../dom.js';
+import { failure, fill, h, icon, inUse, setText, skeleton } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { age, count, json, plain, plural, say } from '../text.js';
@@ -25,7 +25,7 @@ export async function channelDetail({ info, body, signal, app, name, tab, query 
   const tabs = h('nav.tabs', { 'aria-label': 'Parts of the channel' });
   const part = h('div.part');
   fill(body, tabs, part);
-  fill(part, h('div.skeleton-block', null, Array.from({ length: 6 }, () => h('span.skeleton'))));
+  fill(part, skeleton());
 
   const links = [['', 'Overview'], ['people', 'Subscribers'], ['history', 'History']].map(([id, text]) =>
     h('a', { href: href(['channels', app, name, ...(id ? [id] : [])], query), 'aria-current': tab === id ? 'page' : undefined }, text),
@@ -39,7 +39,7 @@ export async function channelDetail({ info, body, signal, app, name, tab, query 
   try {
     channel = await get('channel', { app, name, limit: 100 }, signal);
   } catch (error) {
-    if (!signal.aborted) fill(part, h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message)));
+    if (!signal.aborted) fill(part, failure(error));
     return;
   }
   head(channel);

@@ -2,7 +2,7 @@
 
 import { get, post } from '../api.js';
 import { attempt, copy } from '../ask.js';
-import { fill, h, icon } from '../dom.js';
+import { failure, fill, h, icon, skeleton } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { bytes, count, dateTime, json, ms, plain, say } from '../text.js';
@@ -24,12 +24,12 @@ const published = ['publish', 'client-event'];
 export async function eventDetail({ info, body, signal, seq, known }) {
   let e = known;
   if (!e) {
-    fill(body, h('div.skeleton-block', null, Array.from({ length: 6 }, () => h('span.skeleton'))));
+    fill(body, skeleton());
     try {
       const answer = await get('events', { before: Number(seq) + 1, limit: 1 }, signal);
       e = answer.events.find((/** @type {LogEvent} */ x) => String(x.seq) === seq);
     } catch (error) {
-      if (!signal.aborted) fill(body, h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message)));
+      if (!signal.aborted) fill(body, failure(error));
       return;
     }
     if (!e) {

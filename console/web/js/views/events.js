@@ -1,7 +1,7 @@
 // Events: the log as it is written. It stands still while somebody reads it.
 
 import { get } from '../api.js';
-import { fill, h, icon, setText } from '../dom.js';
+import { failure, fill, h, icon, setText } from '../dom.js';
 import { appField, Filters } from '../filters.js';
 import { Panel } from '../panel.js';
 import { href } from '../router.js';
@@ -145,7 +145,7 @@ export function events({ info, live, signal }) {
     } catch (error) {
       if (signal.aborted || mine !== asked) return;
       table.set([]);
-      table.say(h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message), h('button.button', { type: 'button', onclick: load }, 'Try again')));
+      table.say(failure(error, load));
     } finally {
       if (mine === asked) loading = false;
     }

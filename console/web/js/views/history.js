@@ -1,7 +1,7 @@
 // What a channel keeps, newest first, page by page.
 
 import { get } from '../api.js';
-import { fill, h, icon } from '../dom.js';
+import { failure, fill, h, icon } from '../dom.js';
 import { href } from '../router.js';
 import { bytes, dateTime, plain, say } from '../text.js';
 import { payload } from './event.js';
@@ -55,7 +55,7 @@ export function historyList({ info, body, signal, channel }) {
       );
       if (reading) fresh[0]?.querySelector('summary')?.focus();
     } catch (error) {
-      if (!signal.aborted) fill(foot, h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message), h('button.button', { type: 'button', onclick: () => load(anew) }, 'Try again')));
+      if (!signal.aborted) fill(foot, failure(error, () => load(anew)));
     }
   }
 

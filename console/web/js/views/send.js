@@ -1,7 +1,7 @@
 // Console: send an event, and see which session got it and when.
 
 import { get, post } from '../api.js';
-import { fill, h } from '../dom.js';
+import { fill, h, skeleton } from '../dom.js';
 import { appField } from '../filters.js';
 import { href } from '../router.js';
 import { plain, plural, say } from '../text.js';
@@ -82,7 +82,7 @@ export function send({ info, live, signal }) {
       if (done.refused) return fill(result, h('section.verdict-head.not-got', null, h('h2', null, verdict('stop', 'Refused')), h('p', null, say(done.refused.text))), h('p.quiet', null, 'Code ', say(done.refused.code)));
       question = { app: at, channel: body.channel, event: done.id, seq: done.seq };
       looks = 0;
-      fill(result, h('div.skeleton-block', null, Array.from({ length: 4 }, () => h('span.skeleton'))));
+      fill(result, skeleton(4));
       await look(done);
       if (result.offsetTop > form.offsetTop) result.scrollIntoView({ block: 'start' });
     } catch (e) {

@@ -2,7 +2,7 @@
 
 import { get, post } from '../api.js';
 import { confirm } from '../ask.js';
-import { fill, h, icon, inUse } from '../dom.js';
+import { failure, fill, h, icon, inUse, skeleton } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { age, clock, dateTime, json, plural, say } from '../text.js';
@@ -22,7 +22,7 @@ export async function sessionDetail({ info, body, signal, id }) {
   const live = h('div');
   const rest = h('div');
   fill(body, live, rest);
-  fill(live, h('div.skeleton-block', null, Array.from({ length: 6 }, () => h('span.skeleton'))));
+  fill(live, skeleton());
   /** @type {import('../types.js').SessionDetail | undefined} */
   let session;
 
@@ -34,14 +34,14 @@ export async function sessionDetail({ info, body, signal, id }) {
       fill(live, state(info, s));
       if (first) fill(rest, ...about(info, s, signal));
     } catch (error) {
-      const { status, message } = /** @type {import('../api.js').ApiError} */ (error);
+      const { status } = /** @type {import('../api.js').ApiError} */ (error);
       if (signal.aborted || (session && status !== 404)) return;
       clearInterval(timer);
       fill(
         live,
         status === 404
           ? h('div.empty', null, h('h3', null, 'This session has closed'), h('p', null, 'What was recorded of it is in the log.'), h('a.button', { href: href(['events'], { session: id }) }, icon('events'), 'Its events'))
-          : h('div.empty', { role: 'alert' }, h('p', null, message), h('button.button', { type: 'button', onclick: load }, 'Try again')),
+          : failure(error, load),
       );
       if (status === 404) fill(rest);
     }

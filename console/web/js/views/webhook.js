@@ -2,7 +2,7 @@
 
 import { get, post } from '../api.js';
 import { attempt } from '../ask.js';
-import { fill, h, inUse } from '../dom.js';
+import { fill, h, inUse, skeleton } from '../dom.js';
 import { facts, section } from '../panel.js';
 import { href } from '../router.js';
 import { bytes, clockMs, count, json, ms, say } from '../text.js';
@@ -20,7 +20,7 @@ import { verdict } from './kinds.js';
  * @param {() => Webhook | undefined} options.find In the list, which is renewed by itself.
  */
 export async function webhookDetail({ info, body, signal, id, find }) {
-  fill(body, h('div.skeleton-block', null, Array.from({ length: 6 }, () => h('span.skeleton'))));
+  fill(body, skeleton());
   let said = '';
   const show = async () => {
     let w = find();

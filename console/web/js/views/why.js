@@ -1,7 +1,7 @@
 // Why did this user (not) get this event?
 
 import { get } from '../api.js';
-import { fill, h, icon } from '../dom.js';
+import { failure, fill, h, icon, skeleton } from '../dom.js';
 import { appField } from '../filters.js';
 import { go, href } from '../router.js';
 import { bytes, clockMs, count, say } from '../text.js';
@@ -64,14 +64,14 @@ export function why({ info, live, signal }) {
     const question = Object.fromEntries(names.map((n) => [n, query[n]]));
     if (!names.some((n) => n !== 'app' && query[n])) return fill(answer, hint());
     if (!query.event && !query.seq) return fill(answer, chooseEvent(info, query, signal));
-    if (!quiet) fill(answer, h('div.skeleton-block', null, Array.from({ length: 5 }, () => h('span.skeleton'))));
+    if (!quiet) fill(answer, skeleton(5));
     try {
       const trace = /** @type {import('../types.js').Trace} */ (await get('trace', { ...question, event: query.seq ? '' : query.event }, signal));
       const now = names.map((n) => query[n]).join();
       if (now !== Object.values(question).join()) return;
       fill(answer, ...told(info, trace, question, signal));
     } catch (error) {
-      if (!signal.aborted && !quiet) fill(answer, h('div.empty', { role: 'alert' }, h('p', null, /** @type {Error} */ (error).message)));
+      if (!signal.aborted && !quiet) fill(answer, failure(error));
     }
   }
 
