@@ -1,6 +1,7 @@
 // Events: the log as it is written. It stands still while somebody reads it.
 
 import { get } from '../api.js';
+import { keysAreOn } from '../ask.js';
 import { failure, fill, h, icon, setText } from '../dom.js';
 import { appField, Filters } from '../filters.js';
 import { Panel } from '../panel.js';
@@ -188,7 +189,7 @@ export function events({ info, live, signal }) {
   document.addEventListener(
     'keydown',
     (e) => {
-      if (e.key !== 'p' || e.ctrlKey || e.metaKey || e.altKey || /** @type {HTMLElement} */ (e.target).matches('input, select, textarea') || localStorage.getItem('carillon-console/keys') === 'off') return;
+      if (e.key !== 'p' || e.ctrlKey || e.metaKey || e.altKey || /** @type {HTMLElement} */ (e.target).matches('input, select, textarea') || !keysAreOn()) return;
       toggle();
     },
     { signal },
