@@ -68,7 +68,7 @@ export const mountNotes = () => document.body.append(notes);
  * @param {string} text
  * @param {'good' | 'bad'} [tone]
  */
-export function notify(text, tone = 'good') {
+function notify(text, tone = 'good') {
   const note = h('div.note', { class: tone }, icon(tone === 'good' ? 'yes' : 'warn'), h('span', null, text));
   notes.append(note);
   setTimeout(() => note.remove(), 6000);
@@ -76,20 +76,20 @@ export function notify(text, tone = 'good') {
 
 /**
  * attempt does something and says how it went wrong, if it did.
- * @param {HTMLButtonElement | null} button Is busy until then.
+ * @param {HTMLButtonElement} button Is busy until then.
  * @param {() => Promise<string | void>} act Returns what to say.
  */
 export async function attempt(button, act) {
-  button?.setAttribute('aria-busy', 'true');
-  if (button) button.disabled = true;
+  button.setAttribute('aria-busy', 'true');
+  button.disabled = true;
   try {
     const done = await act();
     if (done) notify(done);
   } catch (error) {
     notify(/** @type {Error} */ (error).message, 'bad');
   } finally {
-    button?.removeAttribute('aria-busy');
-    if (button) button.disabled = false;
+    button.removeAttribute('aria-busy');
+    button.disabled = false;
   }
 }
 

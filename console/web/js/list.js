@@ -17,7 +17,7 @@ export class List {
    * @param {(query: { limit: number, next?: string }, signal: AbortSignal) => Promise<{ items: T[], total?: number, next?: string }>} options.fetch
    * @param {(filtered: boolean) => import('./dom.js').Child} options.empty What to say where there are none.
    * @param {() => boolean} options.filtered
-   * @param {(total: number | undefined, shown: number) => void} [options.onCount]
+   * @param {(total: number | undefined) => void} [options.onCount]
    * @param {AbortSignal} options.signal When the view ends.
    */
   constructor(options) {
@@ -111,7 +111,7 @@ export class List {
     if (!this.items.length) table.say(empty(filtered()));
     else if (this.next) table.say(h('p.more.quiet', null, 'More as you scroll…'));
     else table.say();
-    onCount?.(this.total, this.items.length);
+    onCount?.(this.total);
   }
 
   /** @param {unknown} error */

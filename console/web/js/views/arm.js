@@ -13,9 +13,8 @@ import { clock, count } from '../text.js';
  * @param {import('../types.js').Info} options.info
  * @param {AbortSignal} options.signal
  * @param {Target} options.target
- * @param {() => void} [options.onChange]
  */
-export function arming({ info, signal, target, onChange }) {
+export function arming({ info, signal, target }) {
   const element = h('div.arming', null, h('p.quiet', null, h('span.skeleton')));
   /** @param {import('../types.js').Armed | undefined} armed */
   const show = (armed) => {
@@ -25,7 +24,6 @@ export function arming({ info, signal, target, onChange }) {
         if (armed) await remove('arm', { id: armed.id });
         const now = armed ? undefined : await post('arm', { ...target, minutes: 15 });
         show(now);
-        onChange?.();
         return armed ? 'Recording stopped.' : 'Recording.';
       }),
     );
@@ -51,7 +49,7 @@ export function arming({ info, signal, target, onChange }) {
  * @param {AbortSignal} signal
  * @returns {Promise<import('../types.js').Armed[]>}
  */
-export const armedNow = async (signal) => (await get('armed', {}, signal)).armed;
+const armedNow = async (signal) => (await get('armed', {}, signal)).armed;
 
 /** @param {Target} a @param {Target} b */
 const same = (a, b) => a.app === b.app && a.channel === b.channel && a.session === b.session && a.user === b.user;

@@ -61,7 +61,7 @@ export const refusal = (what, reason) => [
 const signs = {
   ok: ['good', 'yes'], got: ['good', 'yes'], delivered: ['good', 'yes'],
   stop: ['bad', 'no'], 'not-got': ['bad', 'no'], failed: ['bad', 'no'],
-  wait: ['warn', 'wait'], partly: ['warn', 'wait'], retrying: ['warn', 'wait'], pending: ['quiet', 'wait'],
+  wait: ['warn', 'wait'], partly: ['warn', 'wait'], retrying: ['warn', 'wait'],
 };
 
 /**

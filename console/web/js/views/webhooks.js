@@ -106,7 +106,7 @@ export function answer(w) {
  */
 function showTotals(element, stats) {
   /** @type {Record<string, string>} */
-  const names = { delivered: 'delivered', retried: 'retried', dropped: 'given up', pending: 'waiting' };
+  const names = { delivered: 'delivered', retried: 'retried', dropped: 'given up' };
   const shown = Object.entries(names).filter(([key]) => stats[key] !== undefined);
   const values = shown.map(([key]) => count(stats[key]));
   if (element.childElementCount !== shown.length) {
