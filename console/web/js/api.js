@@ -1,5 +1,7 @@
 // Calls of the server. All addresses are relative: the console knows no prefix.
 
+import { search } from './router.js';
+
 /** ApiError is an answer that was not the one wished for; status 0 is no answer at all. */
 export class ApiError extends Error {
   /**
@@ -18,21 +20,14 @@ export class ApiError extends Error {
 /** Where others hear that somebody is not, or no longer, let in: the event `denied`. */
 export const gate = new EventTarget();
 
-/** @typedef {Record<string, string | number | undefined>} Query */
+/** @typedef {import('./router.js').Query} Query */
 
 /**
  * address is the relative URL of a call.
  * @param {string} path
  * @param {Query} [query]
  */
-export function address(path, query = {}) {
-  const search = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined && value !== '') search.set(key, String(value));
-  }
-  const text = search.toString();
-  return `api/${path}${text && `?${text}`}`;
-}
+export const address = (path, query = {}) => `api/${path}${search(query)}`;
 
 /**
  * @param {string} method

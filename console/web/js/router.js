@@ -27,19 +27,27 @@ export function parse(hash) {
   };
 }
 
+/** @typedef {Record<string, string | number | undefined>} Query */
+
 /**
- * href writes what parse reads; what is empty in the query is left out.
- * @param {string[]} path
- * @param {Record<string, string | number | undefined>} [query]
+ * search writes a query with its ?; what is empty in it is left out.
+ * @param {Query} query
  */
-export function href(path, query = {}) {
-  const search = new URLSearchParams();
+export function search(query) {
+  const params = new URLSearchParams();
   for (const [key, value] of Object.entries(query)) {
-    if (value !== undefined && value !== '') search.set(key, String(value));
+    if (value !== undefined && value !== '') params.set(key, String(value));
   }
-  const text = search.toString();
-  return `#/${path.map(encodeURIComponent).join('/')}${text && `?${text}`}`;
+  const text = params.toString();
+  return text && `?${text}`;
 }
+
+/**
+ * href writes what parse reads.
+ * @param {string[]} path
+ * @param {Query} [query]
+ */
+export const href = (path, query = {}) => `#/${path.map(encodeURIComponent).join('/')}${search(query)}`;
 
 export const here = () => parse(location.hash);
 
