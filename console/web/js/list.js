@@ -42,6 +42,7 @@ export class List {
   /** @type {AbortController} */
   #control;
   #timer = 0;
+  #asked = '';
 
   /** @param {number} wait */
   #later(wait) {
@@ -51,6 +52,18 @@ export class List {
       // A server that has much to look through is asked less often.
       if (!this.options.signal.aborted) this.#later(Math.max(refresh, 20 * (performance.now() - began)));
     }, wait);
+  }
+
+  /**
+   * ask loads anew where the question is another than before.
+   * @param {...(string | undefined)} question
+   */
+  ask(...question) {
+    const asked = JSON.stringify(question);
+    if (asked === this.#asked) return;
+    const quiet = this.#asked !== '';
+    this.#asked = asked;
+    this.load({ quiet });
   }
 
   /** load begins anew, as after another filter. */

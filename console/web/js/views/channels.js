@@ -4,8 +4,8 @@ import { get } from '../api.js';
 import { h } from '../dom.js';
 import { appField, Filters } from '../filters.js';
 import { counted, List } from '../list.js';
-import { Panel } from '../panel.js';
 import { href, setQuery } from '../router.js';
+import { Split } from '../split.js';
 import { Table } from '../table.js';
 import { count, plural, say } from '../text.js';
 import { channelDetail } from './channel.js';
@@ -53,35 +53,23 @@ export function channels({ info, signal }) {
         ? h('div.empty', null, h('h2', null, 'No channel fits'), h('p', null, 'Only channels that somebody is subscribed to are listed. '), query.q && h('p', null, h('a', { href: href(['channels', query.app || info.apps[0]?.id || '', query.q]) }, 'Open ', say(query.q), ' all the same'), ', to see what it keeps.'))
         : h('div.empty', null, h('h2', null, 'No channel has subscribers'), h('p', null, 'They come and go with those who subscribe: open a page that does, and its channels are here.')),
   });
-  const panel = new Panel();
-  const element = h('div.view.split', null, h('header.view-head', null, h('h1', null, 'Channels'), filters.element), h('div.split-body', null, table.element, panel.element));
-  let asked = '';
+  const split = new Split({ title: 'Channels', filters, table });
 
   return {
-    element,
-    focusRows: () => table.focus(),
+    element: split.element,
+    focusRows: split.focusRows,
     update({ path, query: wanted }) {
       query = wanted;
       filters.update(query);
       table.sorted(query.sort || '-subscribers');
-      const { q, app, kind, sort } = query;
-      const question = JSON.stringify([q, app, kind, sort]);
-      if (question !== asked) {
-        list.load({ quiet: asked !== '' });
-        asked = question;
-      }
-      const [, at, name, tab] = path;
-      table.select(name === undefined ? '' : `${at} ${name}`);
-      if (name === undefined) panel.hide();
-      else {
-        panel.show({
-          key: `${at} ${name} ${tab ?? ''}`,
-          title: say(name),
-          back: href(['channels'], query),
-          onClose: () => table.focus(),
-          fill: (body, stop) => channelDetail({ info, body, signal: stop, app: at, name, tab: tab ?? '', query }),
-        });
-      }
+      list.ask(query.q, query.app, query.kind, query.sort);
+      const [, app, name, tab = ''] = path;
+      split.open(name === undefined ? undefined : `${app} ${name}`, () => ({
+        key: `${app} ${name} ${tab}`,
+        title: say(name),
+        back: href(['channels'], query),
+        fill: (body, stop) => channelDetail({ info, body, signal: stop, app, name, tab, query }),
+      }));
     },
   };
 }

@@ -4,8 +4,8 @@ import { get } from '../api.js';
 import { keysAreOn } from '../ask.js';
 import { failure, fill, h, icon, setText } from '../dom.js';
 import { appField, Filters } from '../filters.js';
-import { Panel } from '../panel.js';
 import { href } from '../router.js';
+import { Split } from '../split.js';
 import { Table } from '../table.js';
 import { bytes, clockMs, count, ms, plain, say } from '../text.js';
 import { eventDetail } from './event.js';
@@ -69,8 +69,7 @@ export function events({ info, live, signal }) {
   table.element.addEventListener('pointerleave', () => hover(false));
   table.element.addEventListener('scroll', () => flush());
   table.element.addEventListener('focusout', () => requestAnimationFrame(flush));
-  const panel = new Panel();
-  const element = h('div.view.split.log', null, h('header.view-head', null, h('h1', null, 'Events'), filters.element), h('div.split-body', null, table.element, panel.element));
+  const split = new Split({ title: 'Events', filters, table, look: 'log' });
 
   const still = () => paused || over || table.element.scrollTop > 4 || table.body.contains(document.activeElement);
 
@@ -113,7 +112,7 @@ export function events({ info, live, signal }) {
     wait.hidden = !waiting.length;
     setText(wait, waiting.length >= most ? `more than ${count(most)} wait` : waiting.length === 1 ? '1 waits' : `${count(waiting.length)} wait`);
     setText(filters.count, skipped ? `${count(skipped)} too many to show` : '');
-    element.classList.toggle('still', waiting.length > 0);
+    split.element.classList.toggle('still', waiting.length > 0);
   }
 
   function tellNone() {
@@ -197,8 +196,8 @@ export function events({ info, live, signal }) {
   signal.addEventListener('abort', () => table.stop());
 
   return {
-    element,
-    focusRows: () => table.focus(),
+    element: split.element,
+    focusRows: split.focusRows,
     update({ path, query: wanted }) {
       query = wanted;
       filters.update(query);
@@ -207,17 +206,11 @@ export function events({ info, live, signal }) {
         load();
       }
       const [, seq] = path;
-      table.select(seq ?? '');
-      if (seq === undefined) panel.hide();
-      else {
-        panel.show({
-          key: seq,
-          title: 'Event',
-          back: href(['events'], query),
-          onClose: () => table.focus(),
-          fill: (body, stop) => eventDetail({ info, body, signal: stop, seq, known: [...waiting, ...shown].find((e) => String(e.seq) === seq) }),
-        });
-      }
+      split.open(seq, () => ({
+        title: 'Event',
+        back: href(['events'], query),
+        fill: (body, stop) => eventDetail({ info, body, signal: stop, seq, known: [...waiting, ...shown].find((e) => String(e.seq) === seq) }),
+      }));
     },
   };
 }

@@ -4,8 +4,8 @@ import { get } from '../api.js';
 import { h } from '../dom.js';
 import { appField, Filters } from '../filters.js';
 import { counted, List } from '../list.js';
-import { Panel } from '../panel.js';
 import { href, setQuery } from '../router.js';
+import { Split } from '../split.js';
 import { Table } from '../table.js';
 import { age, bytes, count, plural, say } from '../text.js';
 import { appName } from './channels.js';
@@ -62,35 +62,22 @@ export function sessions({ info, signal }) {
         ? h('div.empty', null, h('h2', null, 'No session fits'), h('p', null, 'Those that have closed are not listed; ', h('a', { href: href(['events'], { kind: 'disconnect', user: query.user }) }, 'the log has when they did'), '.'))
         : h('div.empty', null, h('h2', null, 'Nobody is connected'), h('p', null, 'Whoever connects shows here at once.')),
   });
-  const panel = new Panel();
-  const element = h('div.view.split', null, h('header.view-head', null, h('h1', null, 'Sessions'), filters.element), h('div.split-body', null, table.element, panel.element));
-  let asked = '';
+  const split = new Split({ title: 'Sessions', filters, table });
 
   return {
-    element,
-    focusRows: () => table.focus(),
+    element: split.element,
+    focusRows: split.focusRows,
     update({ path, query: wanted }) {
       query = wanted;
       filters.update(query);
       table.sorted(query.sort || '-since');
-      const { q, app, user, channel, transport: by, sort } = query;
-      const question = JSON.stringify([q, app, user, channel, by, sort]);
-      if (question !== asked) {
-        list.load({ quiet: asked !== '' });
-        asked = question;
-      }
+      list.ask(query.q, query.app, query.user, query.channel, query.transport, query.sort);
       const [, id] = path;
-      table.select(id ?? '');
-      if (id === undefined) panel.hide();
-      else {
-        panel.show({
-          key: id,
-          title: h('span.mono', null, say(id)),
-          back: href(['sessions'], query),
-          onClose: () => table.focus(),
-          fill: (body, stop) => sessionDetail({ info, body, signal: stop, id }),
-        });
-      }
+      split.open(id, () => ({
+        title: h('span.mono', null, say(id)),
+        back: href(['sessions'], query),
+        fill: (body, stop) => sessionDetail({ info, body, signal: stop, id }),
+      }));
     },
   };
 }

@@ -4,8 +4,8 @@ import { get } from '../api.js';
 import { h } from '../dom.js';
 import { appField, Filters } from '../filters.js';
 import { List } from '../list.js';
-import { Panel } from '../panel.js';
 import { href } from '../router.js';
+import { Split } from '../split.js';
 import { Table } from '../table.js';
 import { clock, count, ms, plain, say } from '../text.js';
 import { appName } from './channels.js';
@@ -57,38 +57,21 @@ export function webhooks({ info, signal }) {
         ? h('div.empty', null, h('h2', null, 'None in this state'), h('p', null, h('a', { href: href(['webhooks']) }, 'Show all')))
         : h('div.empty', null, h('h2', null, 'No webhooks yet'), h('p', null, 'They are sent where an app has a webhook, and something happens that it asks for.')),
   });
-  const panel = new Panel();
-  const element = h(
-    'div.view.split',
-    null,
-    h('header.view-head', null, h('h1', null, 'Webhooks'), filters.element, totals),
-    h('div.split-body', null, table.element, panel.element),
-  );
-  let asked = '';
+  const split = new Split({ title: 'Webhooks', filters, table, more: totals });
 
   return {
-    element,
-    focusRows: () => table.focus(),
+    element: split.element,
+    focusRows: split.focusRows,
     update({ path, query: wanted }) {
       query = wanted;
       filters.update(query);
-      const question = JSON.stringify([query.state, query.app]);
-      if (question !== asked) {
-        list.load({ quiet: asked !== '' });
-        asked = question;
-      }
+      list.ask(query.state, query.app);
       const [, id] = path;
-      table.select(id ?? '');
-      if (id === undefined) panel.hide();
-      else {
-        panel.show({
-          key: id,
-          title: 'Webhook',
-          back: href(['webhooks'], query),
-          onClose: () => table.focus(),
-          fill: (body, stop) => webhookDetail({ info, body, signal: stop, id, find: () => list.items.find((w) => w.id === id) }),
-        });
-      }
+      split.open(id, () => ({
+        title: 'Webhook',
+        back: href(['webhooks'], query),
+        fill: (body, stop) => webhookDetail({ info, body, signal: stop, id, find: () => list.items.find((w) => w.id === id) }),
+      }));
     },
   };
 }
