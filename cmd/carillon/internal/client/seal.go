@@ -5,9 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"golang.org/x/crypto/nacl/secretbox"
+
+	"github.com/carillon-rt/carillon/broker"
 )
 
 // sealed is the data of an event on an encrypted channel
@@ -23,7 +24,9 @@ const nonceBytes = 24
 var ErrNotOpened = errors.New("the data does not open with this encryption master key")
 
 // IsEncrypted reports whether the events of a channel are sealed.
-func IsEncrypted(channel string) bool { return strings.HasPrefix(channel, "private-encrypted-") }
+func IsEncrypted(channel string) bool {
+	return broker.KindOf(channel).Base() == broker.Encrypted
+}
 
 func sharedSecret(channel string, masterKey []byte) *[32]byte {
 	key := sha256.Sum256(append([]byte(channel), masterKey...))

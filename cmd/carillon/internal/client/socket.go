@@ -13,6 +13,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/carillon-rt/carillon/broker"
 	"github.com/carillon-rt/carillon/pusher"
 )
 
@@ -243,8 +244,8 @@ func (s *Socket) Subscribe(ctx context.Context, sub Subscription) error {
 		ChannelData string `json:"channel_data,omitempty"`
 		Resume      resume `json:"resume"`
 	}{Channel: sub.Channel, Resume: resume{Version: 1, After: sub.After, Sockets: sub.Sockets}}
-	if NeedsSecret(sub.Channel) && !IsServerToUser(sub.Channel) {
-		if IsPresence(sub.Channel) {
+	if kind := broker.KindOf(sub.Channel); kind.NeedsAuthorization() {
+		if kind.Base() == broker.Presence {
 			data.ChannelData = sub.Member
 		}
 		var err error
@@ -264,21 +265,15 @@ func (s *Socket) SignIn(ctx context.Context, user string) error {
 	return s.Send(ctx, "pusher:signin", map[string]string{"auth": auth, "user_data": user})
 }
 
-// serverToUser begins the names of channels that one user gets.
-const serverToUser = "#server-to-user-"
-
 // IsServerToUser reports whether a channel is that of one user.
-func IsServerToUser(channel string) bool { return strings.HasPrefix(channel, serverToUser) }
+func IsServerToUser(channel string) bool { return broker.KindOf(channel) == broker.ServerToUser }
 
 // UserOf is the user of such a channel.
-func UserOf(channel string) string { return strings.TrimPrefix(channel, serverToUser) }
-
-// IsPresence reports whether a channel has members.
-func IsPresence(channel string) bool { return strings.HasPrefix(channel, "presence-") }
+func UserOf(channel string) string { return strings.TrimPrefix(channel, "#server-to-user-") }
 
 // NeedsSecret reports whether a subscription to a channel has to be signed.
 func NeedsSecret(channel string) bool {
-	return strings.HasPrefix(channel, "private-") || IsPresence(channel) || IsServerToUser(channel)
+	return broker.KindOf(channel).NeedsAuthorization() || IsServerToUser(channel)
 }
 
 // ErrorCode is the code within the data of a pusher:error; 0 is none.
