@@ -28,7 +28,6 @@ type commandLine struct {
 	histories     []string
 	rewind        int
 	leaveGrace    time.Duration
-	set           map[string]bool
 }
 
 // setting is one that has a flag.
@@ -66,7 +65,7 @@ func walkSettings(v reflect.Value, path string, f func(setting)) {
 
 // parseFlags writes the help to output if it is asked for.
 func parseFlags(args []string, output io.Writer) (*commandLine, error) {
-	c := &commandLine{given: make(map[string]string), set: make(map[string]bool)}
+	c := &commandLine{given: make(map[string]string)}
 	flags := flag.NewFlagSet("carillon run", flag.ContinueOnError)
 	var text bytes.Buffer
 	flags.SetOutput(&text)
@@ -117,7 +116,6 @@ func parseFlags(args []string, output io.Writer) (*commandLine, error) {
 	if flags.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
-	flags.Visit(func(f *flag.Flag) { c.set[f.Name] = true })
 	return c, nil
 }
 

@@ -14,7 +14,7 @@ type Settings struct {
 	UnixMode        string        `key:"unix_mode" help:"permissions of Unix sockets, in octal"`
 	Prefix          string        `key:"prefix" help:"path to serve under, such as /realtime"`
 	Admin           string        `key:"admin" help:"host:port or unix:FILE of console and metrics; empty serves neither"`
-	AdminToken      string        `key:"admin_token" secret:"" help:"what one signs in to the console with; without it the admin address has to be of this machine only"`
+	AdminToken      string        `key:"admin_token" help:"what one signs in to the console with; without it the admin address has to be of this machine only"`
 	Storage         string        `key:"storage" help:"where history and members are kept: memory, or sqlite:FILE, which outlives the process"`
 	StorageTimeout  time.Duration `key:"storage_timeout" help:"how long one call of the storage may take"`
 	Node            string        `key:"node" help:"name of this server in the storage, for people"`
@@ -112,10 +112,10 @@ type Channel struct {
 // App is a pusher.App, and the rules of its channels.
 type App struct {
 	Name           string        `key:"name"`
-	ID             string        `key:"id" env:"PUSHER_APP_ID"`
-	Key            string        `key:"key" env:"PUSHER_APP_KEY"`
-	Secret         string        `key:"secret" env:"PUSHER_APP_SECRET" secret:""`
-	OtherSecrets   []string      `key:"other_secrets" secret:""`
+	ID             string        `key:"id"`
+	Key            string        `key:"key"`
+	Secret         string        `key:"secret"`
+	OtherSecrets   []string      `key:"other_secrets"`
 	Enabled        bool          `key:"enabled" flag:"enabled" help:"serve the apps; false refuses all connections and requests"`
 	RequireTLS     bool          `key:"require_tls" flag:"require-tls" help:"refuse connections that are not encrypted"`
 	MaxConnections int           `key:"max_connections" flag:"max-connections" help:"connections of an app; 0 sets no bound"`
@@ -124,7 +124,7 @@ type App struct {
 	AuthTimeout    time.Duration `key:"authorization_timeout" flag:"authorization-timeout" help:"close connections that have authorized nothing by then; 0 never does"`
 	ClientEvents   bool          `key:"client_events" flag:"client-events" help:"take events that clients send to each other"`
 	Counts         bool          `key:"subscription_counts" flag:"subscription-counts" help:"tell subscribers how many there are"`
-	MasterKey      string        `key:"encryption_master_key" flag:"encryption-master-key" env:"PUSHER_ENCRYPTION_MASTER_KEY_BASE64" secret:"" help:"key of encrypted channels, 32 bytes in base64"`
+	MasterKey      string        `key:"encryption_master_key" flag:"encryption-master-key" env:"PUSHER_ENCRYPTION_MASTER_KEY_BASE64" help:"key of encrypted channels, 32 bytes in base64"`
 	Limits         AppLimits     `key:"limits"`
 	Webhooks       []Webhook     `key:"webhooks"`
 	Channels       []Channel     `key:"channels"`
@@ -151,11 +151,11 @@ type AppLimits struct {
 
 // Webhook is a pusher.Webhook.
 type Webhook struct {
-	URL           string            `key:"url" secret:""`
+	URL           string            `key:"url"`
 	Events        []string          `key:"events"`
 	ChannelPrefix string            `key:"channel_prefix"`
 	Batch         bool              `key:"batch"`
-	Headers       map[string]string `key:"headers" secret:""`
+	Headers       map[string]string `key:"headers"`
 }
 
 // LocalOrigins are the pages that may connect to an app without origins: those of
