@@ -15,6 +15,15 @@ import (
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/servertest"
 )
 
+// parseText reads the text of a file alone.
+func parseText(text []byte, env func(string) string) (*Config, error) {
+	c := &Config{set: make(map[any]bool)}
+	n := &notes{origins: make(map[any]origin)}
+	c.Settings = Default()
+	doc := c.decode(text, n, env)
+	return c.finish(n, doc.broken)
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func nothing(string) string { return "" }
@@ -196,7 +205,7 @@ admin_token = "${file:/}" #! is no file
 `,
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Parse([]byte(text), nothing)
+			_, err := parseText([]byte(text), nothing)
 			var all Mistakes
 			require.ErrorAs(t, err, &all)
 			found := make(map[int][]string)
@@ -247,7 +256,7 @@ func TestWarnings(t *testing.T) {
 			[]string{"line 9: .*decides nothing.*line 7", "line 13: .*decides nothing.*line 11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			made, err := Parse([]byte(c.text), nothing)
+			made, err := parseText([]byte(c.text), nothing)
 			if strings.Contains(c.text, "[unused]") {
 				require.ErrorContains(t, err, "unused: there is no such setting")
 				return
@@ -266,7 +275,7 @@ func TestSecretsNeedNotBeInTheFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "key")
 	require.NoError(t, os.WriteFile(file, []byte("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"), 0o600))
 	text := strings.Replace(app, `"0123456789abcdef0123"`, `"${SECRET}"`, 1) + fmt.Sprintf("encryption_master_key = \"${file:%s}\"\nother_secrets = [\"${OLD}\"]\n", file)
-	c, err := Parse([]byte(text), func(name string) string {
+	c, err := parseText([]byte(text), func(name string) string {
 		return map[string]string{"SECRET": "from the environment", "OLD": "the one before that"}[name]
 	})
 	require.NoError(t, err)
@@ -276,13 +285,13 @@ func TestSecretsNeedNotBeInTheFile(t *testing.T) {
 }
 
 func TestAFileThatIsTooLong(t *testing.T) {
-	_, err := Parse(make([]byte, MaxFileBytes+1), nothing)
+	_, err := parseText(make([]byte, MaxFileBytes+1), nothing)
 	require.ErrorContains(t, err, "the limit is 4194304")
 }
 
 func TestWebhooksStaySecret(t *testing.T) {
 	for _, url := range []string{"admin:hunter2@example.com/hook", "hooks.example.com/services/hunter2", "ftp://admin:hunter2@example.com/hunter2?hunter2", "%zz:hunter2"} {
-		_, err := Parse(fmt.Appendf([]byte(app), "[[apps.webhooks]]\nurl = %q\n", url), nothing)
+		_, err := parseText(fmt.Appendf([]byte(app), "[[apps.webhooks]]\nurl = %q\n", url), nothing)
 		require.ErrorContains(t, err, "line 7: apps.webhooks.url: is not an http or https URL")
 		require.NotContains(t, err.Error(), "hunter2")
 	}
@@ -296,7 +305,7 @@ func TestWarnsOfTheEndOfACertificate(t *testing.T) {
 		"the certificate HAS ENDED, on": -time.Hour,
 	} {
 		servertest.WriteCertificate(t, cert, key, time.Now().Add(left))
-		c, err := Parse(fmt.Appendf([]byte(app), "[tls]\ncert = %q\nkey = %q\n", cert, key), nothing)
+		c, err := parseText(fmt.Appendf([]byte(app), "[tls]\ncert = %q\nkey = %q\n", cert, key), nothing)
 		require.NoError(t, err)
 		if want == "" {
 			require.Empty(t, c.Warnings)

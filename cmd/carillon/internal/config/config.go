@@ -112,15 +112,6 @@ func gather(file string, line *commandLine, env func(string) string) (c *Config,
 	return c, n, doc.broken, nil
 }
 
-// Parse reads the text of a file alone.
-func Parse(text []byte, env func(string) string) (*Config, error) {
-	c := &Config{set: make(map[any]bool)}
-	n := &notes{origins: make(map[any]origin)}
-	c.Settings = Default()
-	doc := c.decode(text, n, env)
-	return c.finish(n, doc.broken)
-}
-
 func (c *Config) finish(n *notes, broken bool) (*Config, error) {
 	check := &checker{notes: n, c: c, broken: broken}
 	check.all()
