@@ -17,9 +17,8 @@ import (
 
 // parseText reads the text of a file alone.
 func parseText(text []byte, env func(string) string) (*Config, error) {
-	c := &Config{set: make(map[any]bool)}
+	c := &Config{Settings: Default()}
 	n := &notes{origins: make(map[any]origin)}
-	c.Settings = Default()
 	doc := c.decode(text, n, env)
 	return c.finish(n, doc.broken)
 }

@@ -40,14 +40,15 @@ type Config struct {
 	// Warnings are what is no mistake, but may not be meant.
 	Warnings []Problem
 
-	set map[any]bool
+	// origins are where the fields of Settings were written.
+	origins map[any]origin
 	// readBytes is how large a message may be in a server that runs; 0 if it is worked out.
 	readBytes int
 }
 
 // IsSet reports whether the field of Settings that v points to was written by
 // somebody.
-func (c *Config) IsSet(v any) bool { return c.set[v] }
+func (c *Config) IsSet(v any) bool { _, ok := c.origins[v]; return ok }
 
 // Read reads flags, the environment and the file that either names. It writes the help
 // to output if that is asked for, and returns flag.ErrHelp. What is wrong with the
@@ -94,9 +95,8 @@ func read(file string, line *commandLine, env func(string) string) (*Config, err
 
 // gather reads all that there is, and checks none of it.
 func gather(file string, line *commandLine, env func(string) string) (c *Config, n *notes, broken bool, err error) {
-	c = &Config{File: file, set: make(map[any]bool)}
+	c = &Config{Settings: Default(), File: file}
 	n = &notes{origins: make(map[any]origin)}
-	c.Settings = Default()
 	doc := &document{}
 	if file != "" {
 		text, err := readFile(file)
@@ -118,10 +118,7 @@ func (c *Config) finish(n *notes, broken bool) (*Config, error) {
 	if len(n.mistakes) > 0 {
 		return nil, Mistakes(inOrder(n.mistakes))
 	}
-	c.Warnings = inOrder(n.warnings)
-	for field := range n.origins {
-		c.set[field] = true
-	}
+	c.Warnings, c.origins = inOrder(n.warnings), n.origins
 	return c, nil
 }
 
