@@ -20,7 +20,6 @@ import (
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/config"
 	"github.com/carillon-rt/carillon/pusher"
 	"github.com/carillon-rt/carillon/ratelimit"
-	"github.com/carillon-rt/carillon/storage"
 	"github.com/carillon-rt/carillon/storage/sqlite"
 	"github.com/carillon-rt/carillon/transport/sse"
 	"github.com/carillon-rt/carillon/transport/websocket"
@@ -143,8 +142,7 @@ func (s *server) brokerOptions() ([]broker.Option, error) {
 		options = append(options, broker.WithDrainWindow(c.DrainWindow))
 	}
 	if s.store != nil {
-		var history storage.History = s.store
-		options = append(options, broker.WithHistory(history), broker.WithPresence(s.store))
+		options = append(options, broker.WithHistory(s.store), broker.WithPresence(s.store))
 	}
 	return options, nil
 }
