@@ -54,7 +54,7 @@ func publish(ctx context.Context, api *client.API, c *crowd, rate float64, lasti
 		group.Go(func() {
 			for {
 				from, to := take()
-				if from == to || wait(ctx, due(from)) != nil {
+				if from == to || client.Pause(ctx, time.Until(due(from))) != nil {
 					return
 				}
 				events := make([]client.Event, 0, to-from)
@@ -88,15 +88,4 @@ func send(ctx context.Context, api *client.API, events []client.Event) (err erro
 		_, err = api.PublishBatch(ctx, events)
 	}
 	return err
-}
-
-func wait(ctx context.Context, until time.Time) error {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

@@ -1,12 +1,14 @@
 package client
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Environment is what a command has around it.
@@ -65,6 +67,18 @@ func (s *FlagSet) Arguments(args []string) (others []string, err error) {
 			return append(others, rest...), nil
 		}
 		others, args = append(others, rest[0]), rest[1:]
+	}
+}
+
+// Pause waits, and returns the context's error if that ends before.
+func Pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/carillon-rt/carillon/cmd/carillon/internal/client"
 )
@@ -33,7 +32,7 @@ func Run(ctx context.Context, args []string, env client.Environment) error {
 	if err != nil {
 		return client.Usage(err)
 	}
-	t := &tail{app: &app, version: env.Version, pause: pause, printer: printer{out: env.Stdout, log: env.Stderr, json: *asJSON}}
+	t := &tail{app: &app, version: env.Version, pause: client.Pause, printer: printer{out: env.Stdout, log: env.Stderr, json: *asJSON}}
 	if err := t.want(channels, *user, *info); err != nil {
 		return client.Usage(err)
 	}
@@ -90,15 +89,4 @@ func (t *tail) want(channels []string, user, info string) error {
 	}{user, shown})
 	t.member = string(member)
 	return err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
