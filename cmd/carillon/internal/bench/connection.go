@@ -71,16 +71,7 @@ func connect(ctx context.Context, app *client.App, channel string) (c *connectio
 	return c, nil
 }
 
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443"}[u.Scheme]
-		if port == "" {
-			port = "80"
-		}
-	}
-	return net.JoinHostPort(u.Hostname(), port)
-}
+func hostPort(u *url.URL) string { return net.JoinHostPort(u.Hostname(), client.PortOf(u)) }
 
 func (c *connection) open(app *client.App, channel string) error {
 	r := bufio.NewReaderSize(c, 1024)

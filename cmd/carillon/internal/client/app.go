@@ -151,6 +151,17 @@ func parseBase(text string) (url.URL, error) {
 	return *u, nil
 }
 
+// PortOf is the port of an http or https URL, that of its scheme where it names none.
+func PortOf(u *url.URL) string {
+	if port := u.Port(); port != "" {
+		return port
+	}
+	if u.Scheme == "https" {
+		return "443"
+	}
+	return "80"
+}
+
 // isLoopback reports whether a name of a host means this machine whatever a resolver
 // says.
 func isLoopback(host string) bool {

@@ -80,16 +80,6 @@ func (c Credentials) toml(w io.Writer) error {
 	return err
 }
 
-func portOf(u *url.URL) string {
-	if port := u.Port(); port != "" {
-		return port
-	}
-	if u.Scheme == "https" {
-		return "443"
-	}
-	return "80"
-}
-
 func (c Credentials) env(w io.Writer, u *url.URL) error {
 	_, err := fmt.Fprintf(w, `
 # .env of Laravel, and of whatever else publishes
@@ -100,7 +90,7 @@ PUSHER_APP_SECRET=%s
 PUSHER_HOST=%s
 PUSHER_PORT=%s
 PUSHER_SCHEME=%s
-`, c.ID, c.Key, c.Secret, u.Hostname(), portOf(u), u.Scheme)
+`, c.ID, c.Key, c.Secret, u.Hostname(), client.PortOf(u), u.Scheme)
 	if c.MasterKey != "" {
 		_, e := fmt.Fprintf(w, "PUSHER_ENCRYPTION_MASTER_KEY_BASE64=%s\n", c.MasterKey)
 		err = errors.Join(err, e)
@@ -123,6 +113,6 @@ const pusher = new Pusher(%q, {
   wsHost: %q, wsPort: %s, wssPort: %s, forceTLS: %t,%s
   enabledTransports: ["ws", "wss"], cluster: "",
 });
-`, c.Key, host, portOf(u), portOf(u), u.Scheme == "https", path)
+`, c.Key, host, client.PortOf(u), client.PortOf(u), u.Scheme == "https", path)
 	return err
 }
