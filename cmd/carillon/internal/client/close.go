@@ -75,11 +75,16 @@ func After(err error) Next {
 		}
 		return GiveUp
 	case errors.As(err, &handshake):
-		if s := handshake.Status; s < 500 && s != http.StatusRequestTimeout && s != http.StatusTooManyRequests {
+		if !Passes(handshake.Status) {
 			return GiveUp
 		}
 	}
 	return BackOff
+}
+
+// Passes reports whether another try may succeed where the answer was this HTTP status.
+func Passes(status int) bool {
+	return status >= 500 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
 }
 
 // ended makes an error of one of the WebSocket library.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
@@ -165,7 +164,7 @@ func (t *tail) refused(c *channel, f client.Frame) error {
 		why.Error = f.Data
 	}
 	text := fmt.Sprintf("subscription to %s: %s", c.name, client.Printable(why.Error))
-	if s := why.Status; s >= 500 || s == http.StatusRequestTimeout || s == http.StatusTooManyRequests {
+	if client.Passes(why.Status) {
 		return fmt.Errorf("%w: %s", errLater, text)
 	}
 	return &refusedError{text}
