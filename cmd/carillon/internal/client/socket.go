@@ -137,9 +137,10 @@ func (s *Socket) read(ctx context.Context) (Frame, error) {
 func (s *Socket) Run(ctx context.Context, handle func(Frame) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	watched := make(chan struct{})
+	heard := s.heard.Load() // before the loop below hears more
 	go func() {
 		defer close(watched)
-		if err := s.watch(ctx); err != nil {
+		if err := s.watch(ctx, heard); err != nil {
 			cancel(err)
 			_ = s.conn.CloseNow()
 			return
@@ -179,9 +180,9 @@ func (s *Socket) loop(ctx context.Context, handle func(Frame) error) error {
 }
 
 // watch pings the server when it is silent, and returns ErrSilent if it stays so, or nil
-// once the context has ended.
-func (s *Socket) watch(ctx context.Context) error {
-	heard, wait, pinged := s.heard.Load(), s.ActivityTimeout, false
+// once the context has ended. heard is how many messages there were when it began.
+func (s *Socket) watch(ctx context.Context, heard int64) error {
+	wait, pinged := s.ActivityTimeout, false
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
