@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { freePort } from '../lib/port.mjs';
 import { eventually } from '../lib/wait.mjs';
 
 export const launch = () =>
@@ -88,15 +89,6 @@ export const transport = (page) => page.evaluate(() => window.pusher.connection.
 /** until waits until an expression in the page is true. */
 export const until = (page, expression) =>
   eventually(() => page.evaluate(expression), Boolean, expression);
-
-async function freePort() {
-  const server = createTCPServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** Proxy is an nginx that buffers, knows no WebSocket, and stands before the server. */
 export class Proxy {

@@ -4,11 +4,11 @@ import { spawn, execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePort } from './port.mjs';
 import { eventually, within } from './wait.mjs';
 
 const page = readFileSync(fileURLToPath(new URL('../../docs/operations.md', import.meta.url)), 'utf8');
@@ -85,15 +85,6 @@ ${replaced(shown('caddy'), [['rt.example.com {', `https://${host}:${port} {\n\tb
     },
   },
 };
-
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 export class Proxy {
   /** start runs a kind of proxy before the port of a server. change may alter its configuration. */

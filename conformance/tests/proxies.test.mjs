@@ -6,7 +6,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { World, credentials } from '../lib/world.mjs';
-import { Proxy, freePort, host, replaced, second, shown } from '../lib/proxy.mjs';
+import { Proxy, host, replaced, second, shown } from '../lib/proxy.mjs';
+import { freePort } from '../lib/port.mjs';
 import { RawSocket } from '../lib/raw.mjs';
 import { eventually, within } from '../lib/wait.mjs';
 
