@@ -52,6 +52,15 @@ func (a *App) Require(names ...string) error {
 	return nil
 }
 
+// RequireMasterKey returns an error that says how to give the encryption master key if a
+// channel needs it and it is missing.
+func (a *App) RequireMasterKey(channel string) error {
+	if IsEncrypted(channel) && a.MasterKey == nil {
+		return fmt.Errorf("%s is encrypted: give -encryption-master-key, or set PUSHER_ENCRYPTION_MASTER_KEY_BASE64", channel)
+	}
+	return nil
+}
+
 // Bounds of one request.
 const (
 	connectTimeout = 10 * time.Second

@@ -107,8 +107,8 @@ func seal(app *client.App, e *client.Event) (err error) {
 	if !client.IsEncrypted(e.Channel) {
 		return nil
 	}
-	if app.MasterKey == nil {
-		return fmt.Errorf("%s is encrypted: give -encryption-master-key, or set PUSHER_ENCRYPTION_MASTER_KEY_BASE64", e.Channel)
+	if err := app.RequireMasterKey(e.Channel); err != nil {
+		return err
 	}
 	e.Data, err = client.Seal(e.Channel, app.MasterKey, e.Data)
 	return err

@@ -64,8 +64,8 @@ func (t *tail) want(channels []string, user, info string) error {
 				return fmt.Errorf("%s is not for everybody: %w", name, err)
 			}
 		}
-		if client.IsEncrypted(name) && t.app.MasterKey == nil {
-			return fmt.Errorf("%s is encrypted: give -encryption-master-key, or set PUSHER_ENCRYPTION_MASTER_KEY_BASE64", name)
+		if err := t.app.RequireMasterKey(name); err != nil {
+			return err
 		}
 		if client.IsServerToUser(name) {
 			id, err := json.Marshal(client.UserOf(name))
