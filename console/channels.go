@@ -55,16 +55,7 @@ func (c *Console) channels(k *call) (any, error) {
 			}
 		}
 	}
-	open, next, total := pageOf(found, l)
-	items := make([]channelItem, len(open))
-	for i := range open {
-		items[i] = itemOf(open[i])
-	}
-	return struct {
-		Total int           `json:"total"`
-		Items []channelItem `json:"items"`
-		Next  string        `json:"next,omitempty"`
-	}{total, items, next}, nil
+	return answerOf(found, l, itemOf), nil
 }
 
 type ruleJSON struct {

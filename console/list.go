@@ -117,6 +117,20 @@ func pageOf[T any](all iter.Seq2[sortKey, T], l listing) (items []T, next string
 	return items, next, total
 }
 
+// answerOf is a page as the API has it, with each thing as item makes it.
+func answerOf[T, J any](all iter.Seq2[sortKey, T], l listing, item func(T) J) any {
+	some, next, total := pageOf(all, l)
+	items := make([]J, len(some))
+	for i := range some {
+		items[i] = item(some[i])
+	}
+	return struct {
+		Total int    `json:"total"`
+		Items []J    `json:"items"`
+		Next  string `json:"next,omitempty"`
+	}{total, items, next}
+}
+
 // scan waits for its turn to go through everything. It fails when the call ends before.
 func (c *Console) scan(k *call) (done func(), err error) {
 	select {

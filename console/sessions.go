@@ -71,16 +71,7 @@ func (c *Console) sessions(k *call) (any, error) {
 			}
 		}
 	}
-	some, next, total := pageOf(found, l)
-	items := make([]sessionItem, len(some))
-	for i, s := range some {
-		items[i] = c.sessionItem(s)
-	}
-	return struct {
-		Total int           `json:"total"`
-		Items []sessionItem `json:"items"`
-		Next  string        `json:"next,omitempty"`
-	}{total, items, next}, nil
+	return answerOf(found, l, c.sessionItem), nil
 }
 
 func sessionKey(s *broker.Session, sort string) sortKey {
