@@ -99,9 +99,7 @@ func (t *faults) add(at time.Time, what, app, channel, text string) {
 func (t *faults) latest() []fault {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := slices.Clone(t.list)
-	slices.Reverse(list)
-	return append([]fault{}, list...)
+	return latestFirst(t.list)
 }
 
 // slowSession is a client that was cut off.
@@ -132,7 +130,12 @@ func (t *slowSessions) add(s slowSession) {
 func (t *slowSessions) latest() []slowSession {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	list := append([]slowSession{}, t.list...)
+	return latestFirst(t.list)
+}
+
+// latestFirst copies a list that has the latest last.
+func latestFirst[T any](list []T) []T {
+	list = append([]T{}, list...) // never nil, which is no list in JSON
 	slices.Reverse(list)
 	return list
 }
