@@ -59,23 +59,22 @@ func (a *App) Publish(ctx context.Context, channel, event string, data []byte, o
 	if len(opts) > 0 {
 		p.req = p.req.with(opts)
 	}
-	return a.publish(ctx, &p)
-}
-
-// publishOneObserved is Publish where there are observers. It is apart so that what they
-// are told of takes no room in the other.
-func (a *App) publishOneObserved(ctx context.Context, channel, event string, data []byte, opts []PublishOption) (Published, error) {
-	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)}
-	return a.broker.observers.publish(ctx, p.trace(a.id), func(ctx context.Context) (Published, error) {
-		return a.publish(ctx, &p)
-	})
-}
-
-func (a *App) publish(ctx context.Context, p *accepted) (Published, error) {
-	if err := a.accept(ctx, p); err != nil {
+	if err := a.accept(ctx, &p); err != nil {
 		return Published{}, err
 	}
 	return p.publish(ctx)
+}
+
+// publishOneObserved is Publish where there are observers. It is apart so that what they
+// are told of takes no room in the other, which has no calls in between either.
+func (a *App) publishOneObserved(ctx context.Context, channel, event string, data []byte, opts []PublishOption) (Published, error) {
+	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)}
+	return a.broker.observers.publish(ctx, p.trace(a.id), func(ctx context.Context) (Published, error) {
+		if err := a.accept(ctx, &p); err != nil {
+			return Published{}, err
+		}
+		return p.publish(ctx)
+	})
 }
 
 // trace describes what is to be published, for observers.
