@@ -112,13 +112,14 @@ func (a *App) amendRequest(kind storage.AmendKind, channel, eventID string, data
 
 func (a *App) prepareAmendment(ctx context.Context, kind storage.AmendKind, channel, eventID string, data []byte, opts []AmendOption) (storage.Prepared, error) {
 	req := a.amendRequest(kind, channel, eventID, data, opts)
+	t := a.broker.amendTrace(&req)
 	m, err := a.broker.amending(&req, ratelimit.Publish)
 	var prepared storage.Prepared
 	if err == nil {
 		prepared, err = m.accept(ctx, &req)
 	}
-	if h := &a.broker.observers; err != nil && h.want(a.id, ObservePublishRefused) {
-		h.tell(ctx, a.id, PublishRefused{App: a.id, Channel: channel, Event: a.broker.names.of(kind), Bytes: len(data), Err: err})
+	if t.Err = err; err != nil {
+		a.broker.observers.publishRefused(ctx, &t)
 	}
 	return prepared, err
 }
@@ -139,12 +140,16 @@ func (b *Broker) amend(ctx context.Context, req *AmendRequest, do func(context.C
 	if !b.observers.any() {
 		return do(ctx)
 	}
-	t := PublishTrace{App: req.App, Channel: req.Channel, Event: b.names.of(req.Amends), Bytes: len(req.Data), Session: req.Session}
-	_, err = b.observers.publish(ctx, t, func(ctx context.Context) (Published, error) {
+	_, err = b.observers.publish(ctx, b.amendTrace(req), func(ctx context.Context) (Published, error) {
 		out, err = do(ctx)
 		return Published{Position: out.Position, Duplicate: out.Duplicate}, err
 	})
 	return out, err
+}
+
+// amendTrace describes an amendment that is to be made, for observers.
+func (b *Broker) amendTrace(req *AmendRequest) PublishTrace {
+	return PublishTrace{App: req.App, Channel: req.Channel, Event: b.names.of(req.Amends), Bytes: len(req.Data), Session: req.Session}
 }
 
 // do amends, from whatever version there is unless one was asked for: then it tries again

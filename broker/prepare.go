@@ -44,9 +44,10 @@ var ErrNotKept = errors.New("channel keeps no history")
 // events: there is nothing that a transaction could carry.
 func (a *App) Prepare(ctx context.Context, channel, event string, data []byte, opts ...PublishOption) (storage.Prepared, error) {
 	p := accepted{req: PublishRequest{Channel: channel, Event: event, Data: data}.with(opts)}
+	t := p.trace(a.id)
 	prepared, err := a.prepare(ctx, &p)
-	if h := &a.broker.observers; err != nil && h.want(a.id, ObservePublishRefused) {
-		h.tell(ctx, a.id, PublishRefused{App: a.id, Channel: channel, Event: event, Bytes: len(data), Err: err})
+	if t.Err = err; err != nil {
+		a.broker.observers.publishRefused(ctx, &t)
 	}
 	return prepared, err
 }
