@@ -77,9 +77,11 @@ func (h *observers) want(app string, kind ObservationKind) bool {
 
 func (h *observers) wanted(app string, kind ObservationKind) (wanted bool) {
 	for _, o := range h.list() {
-		h.guard(o, func() { wanted = wanted || o.wants(app, kind) })
+		if h.guard(o, func() { wanted = o.wants(app, kind) }); wanted {
+			return true
+		}
 	}
-	return wanted
+	return false
 }
 
 // tell tells all who want to know.
