@@ -52,10 +52,6 @@ func (a *App) Session(socketID string) *Session {
 // ChannelCount is how many of the app's channels have clients on this node.
 func (a *App) ChannelCount() int { return a.broker.channels.countOf(a.id) }
 
-// Terminate closes the session's connection as App.TerminateUser does those of a user: its
-// client does not come back by itself.
-func (s *Session) Terminate() { s.Close(CloseTerminated) }
-
 // OpenChannel is a channel that has a subscription on this node.
 type OpenChannel struct {
 	ID   ChannelID

@@ -111,7 +111,7 @@ func TestLookingIntoAnApp(t *testing.T) {
 		t.Error("of another app")
 	}
 	assert.Zero(t, other.SessionCount()+other.ChannelCount())
-	kit.App.Session(bob.SocketID()).Terminate()
+	kit.App.Session(bob.SocketID()).Close(broker.CloseTerminated)
 	assert.Equal(t, 4009, bob.CloseCode())
 	assert.Equal(t, 1, kit.App.SessionCount())
 }
