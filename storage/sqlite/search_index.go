@@ -72,15 +72,14 @@ func tokenOfApp(app string) string {
 	return appToken + strconv.FormatUint(h.Sum64(), 36)
 }
 
-// tokensOf returns what the index has of an event, and its outline.
-func tokensOf(app string, channel int64, data []byte) (tokens string, outline words.Outline) {
-	all, outline := words.Index(data)
-	return tokenOfApp(app) + " " + tokenOfChannel(channel) + " " + strings.Join(all, " "), outline
+// indexed returns what the index has of an event with some tokens.
+func indexed(app string, channel int64, tokens []string) string {
+	return tokenOfApp(app) + " " + tokenOfChannel(channel) + " " + strings.Join(tokens, " ")
 }
 
 // index puts the channel's last event into the index.
 func (s *session) index(c *channel, ev *storage.Event) error {
-	tokens, outline := tokensOf(c.name.App, c.id, ev.Data)
+	tokens, outline := words.Index(ev.Data)
 	doc := s.use(`INSERT INTO carillon_doc (event, outline) VALUES (?, ?)`)
 	doc.int(c.eventID(c.last))
 	doc.int(int64(outline))
@@ -88,7 +87,7 @@ func (s *session) index(c *channel, ev *storage.Event) error {
 		return err
 	}
 	add := s.use(`INSERT INTO carillon_words (rowid, words) VALUES (last_insert_rowid(), ?)`)
-	add.text(tokens)
+	add.text(indexed(c.name.App, c.id, tokens))
 	return add.exec()
 }
 
@@ -96,8 +95,7 @@ func (s *session) index(c *channel, ev *storage.Event) error {
 func prepareConn(conn *sqlite3.Conn) error {
 	const pure = sqlite3.DETERMINISTIC | sqlite3.INNOCUOUS
 	tokens := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
-		text, _ := tokensOf(arg[0].Text(), arg[1].Int64(), arg[2].RawBlob())
-		ctx.ResultText(text)
+		ctx.ResultText(indexed(arg[0].Text(), arg[1].Int64(), words.Tokens(arg[2].RawBlob())))
 	}
 	outline := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
 		_, outline := words.Index(arg[0].RawBlob())

@@ -22,17 +22,7 @@ const (
 
 // Index returns the tokens of an event's data, as Tokens does, and its outline.
 func Index(data []byte) (tokens []string, outline Outline) {
-	length := 0
-	eachRun(data, func(k kind, chars []char) {
-		length++
-		if k == word {
-			tokens = append(tokens, text(chars[:min(len(chars), maxToken)]))
-			return
-		}
-		for i := range chars {
-			tokens = append(tokens, text(chars[i:min(i+2, len(chars))]))
-		}
-	})
+	tokens, length := tokensOf(data)
 	outline = Outline(min(length, lengthMax))
 	most := mostAlike(slices.Sorted(slices.Values(tokens)))
 	for i := range most {

@@ -14,8 +14,23 @@ type Token struct {
 // and nothing else that is ASCII. Words are cut after 48 characters. Of a run of a
 // script that does not separate words each two neighbours are a token, and the last one.
 func Tokens(data []byte) []string {
-	tokens, _ := Index(data)
+	tokens, _ := tokensOf(data)
 	return tokens
+}
+
+// tokensOf returns the tokens of an event's data, and how many words and runs it has.
+func tokensOf(data []byte) (tokens []string, length int) {
+	eachRun(data, func(k kind, chars []char) {
+		length++
+		if k == word {
+			tokens = append(tokens, text(chars[:min(len(chars), maxToken)]))
+			return
+		}
+		for i := range chars {
+			tokens = append(tokens, text(chars[i:min(i+2, len(chars))]))
+		}
+	})
+	return tokens, length
 }
 
 func text(chars []char) string {
