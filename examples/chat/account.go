@@ -166,8 +166,5 @@ func (ch *change) endSessions(ctx context.Context, userID int64, but string) err
 			ch.chat.connections.close(id)
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return dropPushes(ctx, ch)
+	return err
 }

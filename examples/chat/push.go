@@ -164,13 +164,6 @@ func (p *pushes) enqueue(ctx context.Context, userID int64, text []byte) {
 	}
 }
 
-// dropPushes forgets the browsers whose sessions have ended: whoever has signed out there
-// is not to be read over their shoulder.
-func dropPushes(ctx context.Context, q querier) error {
-	_, err := q.ExecContext(ctx, `DELETE FROM push_subscriptions WHERE session_id NOT IN (SELECT id FROM sessions)`)
-	return err
-}
-
 // subscribePush notes that a browser wants notifications, for as long as its session lasts.
 func (c *chat) subscribePush(r *call) (any, error) {
 	var s webpush.Subscription

@@ -132,7 +132,7 @@ func TestFilesOfEarlierVersionsAreRefused(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "chat.db")
 	store, err := openStore(t.Context(), file)
 	require.NoError(t, err)
-	_, err = store.DB().ExecContext(t.Context(), `ALTER TABLE push_subscriptions DROP COLUMN session_id`)
+	_, err = store.DB().ExecContext(t.Context(), `DROP TRIGGER push_of_ended; DROP INDEX push_by_session; ALTER TABLE push_subscriptions DROP COLUMN session_id`)
 	require.NoError(t, err)
 	require.NoError(t, store.Close())
 	_, err = openStore(t.Context(), file)

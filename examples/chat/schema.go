@@ -133,6 +133,11 @@ CREATE TABLE IF NOT EXISTS push_subscriptions (
 	created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS push_by_user ON push_subscriptions(user_id);
+CREATE INDEX IF NOT EXISTS push_by_session ON push_subscriptions(session_id);
+-- Whoever has signed out in a browser is not to be read over their shoulder there.
+CREATE TRIGGER IF NOT EXISTS push_of_ended AFTER DELETE ON sessions BEGIN
+	DELETE FROM push_subscriptions WHERE session_id = old.id;
+END;
 
 -- The words of messages, as storage/words tells them apart.
 CREATE VIRTUAL TABLE IF NOT EXISTS message_words USING fts5(

@@ -100,9 +100,6 @@ func (c *chat) startSession(w http.ResponseWriter, r *http.Request, u user) erro
 	if _, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE expires_at < ?`, now()); err != nil {
 		return err
 	}
-	if err := dropPushes(ctx, c.db); err != nil {
-		return err
-	}
 	if _, err := c.db.ExecContext(ctx, `INSERT INTO sessions (id, user_id, expires_at) VALUES (?, ?, ?)`, id, u.ID, expires); err != nil {
 		return err
 	}
@@ -114,10 +111,7 @@ func (c *chat) startSession(w http.ResponseWriter, r *http.Request, u user) erro
 func (c *chat) endSession(ctx context.Context, id string) error {
 	_, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE id = ?`, id)
 	c.connections.close(id)
-	if err != nil {
-		return err
-	}
-	return dropPushes(ctx, c.db)
+	return err
 }
 
 func (c *chat) signOut(w http.ResponseWriter, r *http.Request) {
