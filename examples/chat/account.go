@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/http"
 
@@ -159,7 +158,7 @@ func (c *chat) isPassphrase(r *call, passphrase, field string) error {
 
 // endSessions ends a user's sessions but one, and their connections.
 func (ch *change) endSessions(ctx context.Context, userID int64, but string) error {
-	ended, err := collect(ctx, ch, func(rows *sql.Rows, id *string) error { return rows.Scan(id) },
+	ended, err := collect(ctx, ch, column[string],
 		`DELETE FROM sessions WHERE user_id = ? AND id <> ? RETURNING id`, userID, but)
 	ch.then(func(context.Context) {
 		for _, id := range ended {

@@ -233,7 +233,7 @@ func (ch *change) messageDeleted(ctx context.Context, rm *room, id int64) (*mess
 // quotesGone retracts the events that quote a deleted message, and says those answers
 // again without what it said: an edit would leave the quote among the events.
 func (ch *change) quotesGone(ctx context.Context, rm *room, id int64) error {
-	answers, err := collect(ctx, ch, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) },
+	answers, err := collect(ctx, ch, column[int64],
 		`SELECT id FROM messages WHERE reply_to = ? AND deleted_at = 0 ORDER BY id`, id)
 	if err != nil {
 		return err

@@ -207,3 +207,6 @@ func collect[T any](ctx context.Context, q querier, scan func(*sql.Rows, *T) err
 	}
 	return all, rows.Err()
 }
+
+// column is how collect reads rows of one column.
+func column[T any](rows *sql.Rows, v *T) error { return rows.Scan(v) }

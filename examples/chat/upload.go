@@ -99,7 +99,7 @@ func (c *chat) checkQuota(ctx context.Context, q querier, u user, size int64) er
 
 // dropUnsent removes uploads that no message has taken up.
 func (c *chat) dropUnsent(ctx context.Context) error {
-	old, err := collect(ctx, c.db, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) },
+	old, err := collect(ctx, c.db, column[int64],
 		`DELETE FROM files WHERE message_id = 0 AND created_at < ? RETURNING id`, now()-moment(unsentAge.Milliseconds()))
 	for _, id := range old {
 		c.files.remove(id)
@@ -111,7 +111,7 @@ func (c *chat) dropUnsent(ctx context.Context) error {
 // one may be at work in the folder: it stores a file within a transaction, as this is.
 func (c *chat) sweepFiles(ctx context.Context) error {
 	return c.change(ctx, "", func(ch *change) error {
-		ids, err := collect(ctx, ch, func(rows *sql.Rows, id *int64) error { return rows.Scan(id) }, `SELECT id FROM files`)
+		ids, err := collect(ctx, ch, column[int64], `SELECT id FROM files`)
 		if err != nil {
 			return err
 		}
