@@ -72,7 +72,8 @@ func (c *chat) changeAccount(r *call) (any, error) {
 		}
 		// The name that a connection has told others is the old one: it connects again.
 		ch.then(func(context.Context) { c.connections.again(u.ID) })
-		return ch.noteInRooms(ctx, u, "renamed", fmt.Sprintf("%s is now called %s", was.Name, u.Name), nil)
+		_, err := ch.noteInRooms(ctx, u, "renamed", fmt.Sprintf("%s is now called %s", was.Name, u.Name))
+		return err
 	})
 	return map[string]any{"user": u}, err
 }
@@ -88,8 +89,8 @@ func (c *chat) deleteAccount(r *call) (any, error) {
 	}
 	ctx, u := r.Context(), r.user
 	err := c.change(ctx, r.socket(), func(ch *change) error {
-		var left []*room
-		if err := ch.noteInRooms(ctx, u, "left", u.Name+" has left the chat for good", func(rm *room) { left = append(left, rm) }); err != nil {
+		left, err := ch.noteInRooms(ctx, u, "left", u.Name+" has left the chat for good")
+		if err != nil {
 			return err
 		}
 		// No name has a key with capitals, and no passphrase an empty hash.
@@ -120,23 +121,21 @@ func (c *chat) deleteAccount(r *call) (any, error) {
 	return nil, err
 }
 
-// noteInRooms says something of u in all of u's rooms, and calls then with each.
-func (ch *change) noteInRooms(ctx context.Context, u user, action, text string, then func(*room)) error {
+// noteInRooms says something of u in all of u's rooms, and returns these.
+func (ch *change) noteInRooms(ctx context.Context, u user, action, text string) (joined []*room, err error) {
 	rooms, err := ch.chat.roomsOf(ctx, ch, u)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for i := range rooms {
 		if rm := &rooms[i]; rm.Joined {
 			if err := ch.note(ctx, rm, u, action, text); err != nil {
-				return err
+				return nil, err
 			}
-			if then != nil {
-				then(rm)
-			}
+			joined = append(joined, rm)
 		}
 	}
-	return nil
+	return joined, nil
 }
 
 // isPassphrase refuses what is not the user's, a few times a minute.
