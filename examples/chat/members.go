@@ -37,9 +37,9 @@ func (ch *change) enter(ctx context.Context, roomID int64, u user) error {
 	if err := ch.QueryRowContext(ctx, `SELECT kind, capacity FROM rooms WHERE id = ?`, roomID).Scan(&rm.Kind, &rm.Capacity); err != nil {
 		return err
 	}
-	most, full := rm.Capacity, refuse(http.StatusConflict, "room_full", "This room has all of its %d members.", rm.Capacity)
+	most, full := rm.Capacity, "This room has all of its %d members."
 	if rm.Kind == openRoom {
-		most, full = maxMembers, refuse(http.StatusConflict, "room_full", "This room has %d members, and no more fit.", maxMembers)
+		most, full = maxMembers, "This room has %d members, and no more fit."
 	}
 	done, err := ch.ExecContext(ctx, `INSERT INTO members (room_id, user_id, joined_at, read_id)
 		SELECT ?1, ?2, ?3, coalesce((SELECT max(id) FROM messages WHERE room_id = ?1), 0)
@@ -50,7 +50,7 @@ func (ch *change) enter(ctx context.Context, roomID int64, u user) error {
 	if n, err := done.RowsAffected(); err != nil || n == 1 {
 		return err
 	}
-	return full
+	return roomFull(full, most)
 }
 
 // roomChanged tells how many are in a room, and what it is called.

@@ -89,9 +89,10 @@ func (c *chat) seat(rm *room, u user) error {
 	if rm.Kind != openRoom || c.seats.take(rm, u.ID) || rm.Manages {
 		return nil
 	}
-	return roomFull(rm.Capacity)
+	return roomFull("This room is full (%d people). Try again in a minute.", rm.Capacity)
 }
 
-func roomFull(capacity int) *problem {
-	return refuse(http.StatusConflict, "room_full", "This room is full (%d people). Try again in a minute.", capacity)
+// roomFull refuses whoever is one too many, in a text of how many fit.
+func roomFull(text string, most int) *problem {
+	return refuse(http.StatusConflict, "room_full", text, most)
 }
