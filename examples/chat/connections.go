@@ -60,21 +60,25 @@ func (cs *connections) close(loginID string) {
 
 // again has a user's connections end and be made anew, with what is known of the user now.
 func (cs *connections) again(userID int64) {
-	for _, s := range cs.of(func(c *connection) bool { return c.login.user.ID == userID }) {
+	for _, s := range cs.ofUser(userID) {
 		s.Close(broker.CloseExpired)
 	}
 }
 
 // unsubscribe takes a user's connections off a channel.
 func (cs *connections) unsubscribe(ctx context.Context, userID int64, channel string) {
-	for _, s := range cs.of(func(c *connection) bool { return c.login.user.ID == userID }) {
+	for _, s := range cs.ofUser(userID) {
 		s.Unsubscribe(ctx, channel)
 	}
 }
 
 // has reports whether a user is connected, signed in on the connection or not.
 func (cs *connections) has(userID int64) bool {
-	return len(cs.of(func(c *connection) bool { return c.login.user.ID == userID })) > 0
+	return len(cs.ofUser(userID)) > 0
+}
+
+func (cs *connections) ofUser(id int64) []*broker.Session {
+	return cs.of(func(c *connection) bool { return c.login.user.ID == id })
 }
 
 func (cs *connections) of(match func(*connection) bool) (found []*broker.Session) {
