@@ -8,11 +8,16 @@ export const pushPossible = () => 'serviceWorker' in navigator && 'PushManager' 
 /** The worker, which is there for notifications alone. */
 const worker = () => navigator.serviceWorker.register('/sw.js')
 
-export async function pushOn(): Promise<boolean> {
-  if (!pushPossible() || Notification.permission !== 'granted') return false
+/** What this browser is subscribed to. */
+async function subscribed(): Promise<PushSubscription | null> {
   const registration = await navigator.serviceWorker.getRegistration('/')
-  return (await registration?.pushManager.getSubscription()) != null
+  return (await registration?.pushManager.getSubscription()) ?? null
 }
+
+/** The same, unless the user does not allow notifications any more. */
+const allowed = async () => (pushPossible() && Notification.permission === 'granted' ? subscribed() : null)
+
+export const pushOn = async () => (await allowed()) !== null
 
 /** Asks for permission and subscribes; answers what to tell the user. */
 export async function turnOn(key: string): Promise<string> {
@@ -34,15 +39,12 @@ export async function turnOn(key: string): Promise<string> {
 
 /** Tells the server of this browser again: what it knew of it has ended with the last session. */
 export async function renew(): Promise<void> {
-  if (!(await pushOn())) return
-  const registration = await navigator.serviceWorker.getRegistration('/')
-  const subscription = await registration?.pushManager.getSubscription()
+  const subscription = await allowed()
   if (subscription) await addPush(subscription.toJSON())
 }
 
 export async function turnOff(): Promise<string> {
-  const registration = await navigator.serviceWorker.getRegistration('/')
-  const subscription = await registration?.pushManager.getSubscription()
+  const subscription = await subscribed()
   if (subscription) {
     await removePush(subscription.endpoint).catch(() => undefined)
     await subscription.unsubscribe()
