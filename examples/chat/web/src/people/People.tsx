@@ -108,15 +108,6 @@ function Person({ member, room }: { member: Member; room: Room }) {
   const self = member.id === chat.me.id
   const mayRemove = !self && room.kind !== 'direct' && moderates(chat.me.role, room.manages) && (rank[member.role] ?? 0) <= rank[chat.me.role]
 
-  const direct = async () => {
-    try {
-      const { room: opened } = await openDirect(member.id)
-      chat.put(opened)
-      navigate(roomPath(opened.id))
-    } catch (err) {
-      chat.notify(words(err))
-    }
-  }
   const attempt = async (act: () => Promise<void>) => {
     try {
       await act()
@@ -124,6 +115,12 @@ function Person({ member, room }: { member: Member; room: Room }) {
       chat.notify(words(err))
     }
   }
+  const direct = () =>
+    attempt(async () => {
+      const { room: opened } = await openDirect(member.id)
+      chat.put(opened)
+      navigate(roomPath(opened.id))
+    })
   return (
     <li data-testid="member" data-online={member.is_online}>
       <button type="button" className="person" aria-haspopup={self ? undefined : 'menu'} disabled={self} onClick={(e) => setMenu(e.currentTarget)}>
